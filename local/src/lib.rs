@@ -1,1 +1,3 @@
-//! Under construction.
+//! The whole cloud on one machine.
+
+pub mod media;

@@ -16,9 +16,11 @@
 mod auth;
 mod boot;
 mod config;
+mod connection;
 mod exchange;
 mod model;
 mod rest;
+mod server;
 mod signalling;
 mod streams;
 
@@ -26,4 +28,5 @@ pub use boot::{BootPhase, BootTimeline};
 pub use config::{AppConfig, Edition, Faults, MediaConfig};
 pub use exchange::{Opening, Output, Reply, Request, Response, SocketId};
 pub use model::{MediaModel, MediaStatus, Power};
+pub use server::MediaProcess;
 pub use streams::Counts;

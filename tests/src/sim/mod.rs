@@ -3,6 +3,7 @@
 
 pub mod chance;
 pub mod executor;
+pub mod farm;
 pub mod ports;
 pub mod process;
 pub mod timeline;

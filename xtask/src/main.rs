@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 fn help() -> String {
     let mut text = HELP.to_owned();
     for step in steps::ALL {
-        text.push_str(&format!("  {:<13}{}\n", step.name, step.what));
+        text.push_str(&format!("  {:<14}{}\n", step.name, step.what));
     }
     text
 }

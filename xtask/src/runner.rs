@@ -59,7 +59,7 @@ pub(crate) fn test(workspace: &Workspace, names: &[String]) -> Result<ExitCode, 
     for (index, step) in chosen.iter().enumerate() {
         let place = format!("[{:>2}/{}]", index + 1, chosen.len());
         screen.line(&format!(
-            "{} {:<13} {}",
+            "{} {:<14}{}",
             screen.faint(&place),
             step.name,
             step.what
@@ -85,11 +85,15 @@ pub(crate) fn test(workspace: &Workspace, names: &[String]) -> Result<ExitCode, 
         screen.line(&format!("{} tests are ignored", total.ignored));
     }
     for name in &failed {
+        let log = workspace.log(name);
+        let log = if log.is_file() {
+            format!(", output in {}", log.display())
+        } else {
+            String::new()
+        };
         screen.line(&format!(
-            "{}: {}; again alone: cargo xtask test {name}; whole output: {}",
-            screen.bad("failed"),
-            name,
-            workspace.log(name).display()
+            "{}: {name} (again: cargo xtask test {name}{log})",
+            screen.bad("failed")
         ));
     }
     screen.line(&format!("{} passed, {} failed", total.passed, total.failed));

@@ -10,11 +10,16 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-/// Reads every Rust file under a folder of the workspace, in the order of their paths. A folder that
+/// Reads a Rust file of the workspace, or every one under a folder, in the order of their paths. What
 /// does not exist holds none.
-pub(crate) fn rust_files(root: &Path, folder: &str) -> Result<Vec<Source>, String> {
+pub(crate) fn rust_files(root: &Path, place: &str) -> Result<Vec<Source>, String> {
     let mut paths = Vec::new();
-    walk(&root.join(folder), &mut paths)?;
+    let start = root.join(place);
+    if start.is_file() {
+        paths.push(start);
+    } else {
+        walk(&start, &mut paths)?;
+    }
     paths.sort();
     paths.into_iter().map(|path| read(root, &path)).collect()
 }

@@ -50,13 +50,19 @@ impl Span {
     /// Builds the range that holds one duration only.
     #[must_use]
     pub const fn exactly(duration: Duration) -> Self {
-        Self { min: duration, max: duration }
+        Self {
+            min: duration,
+            max: duration,
+        }
     }
 
     /// Builds a range from milliseconds.
     #[must_use]
     pub const fn millis(min: u64, max: u64) -> Self {
-        Self { min: Duration::from_millis(min), max: Duration::from_millis(max) }
+        Self {
+            min: Duration::from_millis(min),
+            max: Duration::from_millis(max),
+        }
     }
 }
 

@@ -26,7 +26,12 @@ impl SimulatedEc2 {
     /// Puts the port over a model. Somebody must poll [`SimulatedEc2::drive`].
     #[must_use]
     pub fn new(stack: impl Into<String>, clock: Arc<dyn Clock>, model: Ec2Model) -> Self {
-        Self { stack: stack.into(), clock, model: Mutex::new(model), stirred: Signal::default() }
+        Self {
+            stack: stack.into(),
+            clock,
+            model: Mutex::new(model),
+            stirred: Signal::default(),
+        }
     }
 
     /// Changes or reads the model at the present moment: scripts, outside hands, the truth.
@@ -80,7 +85,8 @@ impl SimulatedEc2 {
 #[async_trait]
 impl Fleet for SimulatedEc2 {
     async fn describe(&self, fleet: &FleetKey) -> Result<Vec<Ec2Instance>, Ec2Error> {
-        self.call(|model, now| model.describe(now, &self.stack, fleet)).await
+        self.call(|model, now| model.describe(now, &self.stack, fleet))
+            .await
     }
 
     async fn run(
@@ -102,7 +108,8 @@ impl Fleet for SimulatedEc2 {
     }
 
     async fn associate(&self, fleet: &FleetKey, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.call(|model, now| model.associate(now, fleet, instance)).await
+        self.call(|model, now| model.associate(now, fleet, instance))
+            .await
     }
 
     async fn disassociate(&self, fleet: &FleetKey) -> Result<(), Ec2Error> {

@@ -118,7 +118,10 @@ impl Truth {
 
     /// Makes the present truth visible from `from` on, never before what was true earlier.
     pub(super) fn publish(&mut self, from: Timestamp) {
-        let from = self.views.back().map_or(from, |(earlier, _)| from.max(*earlier));
+        let from = self
+            .views
+            .back()
+            .map_or(from, |(earlier, _)| from.max(*earlier));
         let view = self.view();
         self.views.push_back((from, view));
     }
@@ -128,7 +131,10 @@ impl Truth {
         while self.views.get(1).is_some_and(|(from, _)| *from <= now) {
             self.views.pop_front();
         }
-        self.views.front().filter(|(from, _)| *from <= now).map(|(_, view)| view)
+        self.views
+            .front()
+            .filter(|(from, _)| *from <= now)
+            .map(|(_, view)| view)
     }
 
     /// Returns the truth in the words of `describe`.
@@ -138,7 +144,10 @@ impl Truth {
             state: self.state,
             instance_type: self.placement.offering.instance_type.clone(),
             zone: self.placement.offering.zone.clone(),
-            address: self.elastic_address.clone().or_else(|| self.own_address.clone()),
+            address: self
+                .elastic_address
+                .clone()
+                .or_else(|| self.own_address.clone()),
             elastic: self.elastic_address.is_some(),
             sequence: self.placement.sequence,
             launched_at: self.launched_at,

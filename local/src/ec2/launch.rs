@@ -28,7 +28,12 @@ impl Launch {
     ///
     /// An intent to start a stopped instance is [`Ec2Error::Config`].
     pub fn from_intent(stack: &str, fleet: &FleetKey, intent: &Intent) -> Result<Self, Ec2Error> {
-        let LaunchKind::New { offering, image, template } = &intent.kind else {
+        let LaunchKind::New {
+            offering,
+            image,
+            template,
+        } = &intent.kind
+        else {
             return Err(Ec2Error::Config(
                 "InvalidParameterCombination: the intent starts a stopped instance; \
                  RunInstances needs one for a new instance"

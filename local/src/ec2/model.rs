@@ -64,7 +64,10 @@ impl Ec2Model {
 
     /// Draws how long the next call is on its way there and back.
     pub(super) fn trip(&mut self) -> (Duration, Duration) {
-        (self.dice.within(self.settings.request), self.dice.within(self.settings.reply))
+        (
+            self.dice.within(self.settings.request),
+            self.dice.within(self.settings.reply),
+        )
     }
 
     /// Returns when a caller gives up on a lost answer.
@@ -75,13 +78,21 @@ impl Ec2Model {
     /// Returns when the next change comes by itself.
     #[must_use]
     pub fn next_change(&self) -> Option<Timestamp> {
-        self.instances.values().filter_map(|truth| truth.due).map(|(at, _)| at).min()
+        self.instances
+            .values()
+            .filter_map(|truth| truth.due)
+            .map(|(at, _)| at)
+            .min()
     }
 
     /// Lets happen what is due until `now`, in order of time.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some((at, id)) = self.next_due(now) {
-            let Some(state) = self.instances.get_mut(&id).and_then(|truth| truth.due.take()) else {
+            let Some(state) = self
+                .instances
+                .get_mut(&id)
+                .and_then(|truth| truth.due.take())
+            else {
                 return;
             };
             self.enter(at, &id, state.1);
@@ -184,7 +195,8 @@ impl Ec2Model {
 
     /// Gives a fleet an Elastic IP.
     pub fn allocate_elastic(&mut self, fleet: &FleetKey, address: &str) {
-        self.elastic.insert(fleet.clone(), (address.to_owned(), None));
+        self.elastic
+            .insert(fleet.clone(), (address.to_owned(), None));
     }
 
     /// Puts an instance there that nobody asked for by a token; visible at once.
@@ -272,7 +284,11 @@ impl Ec2Model {
                         .to_owned(),
                 ));
             }
-            return self.instances.get(id).map(Truth::view).ok_or_else(|| not_found(id));
+            return self
+                .instances
+                .get(id)
+                .map(Truth::view)
+                .ok_or_else(|| not_found(id));
         }
         self.check_quota()?;
         self.check_capacity(&launch.offering)?;
@@ -284,10 +300,14 @@ impl Ec2Model {
             offering: launch.offering.clone(),
             state: Ec2State::Pending,
         };
-        self.instances.insert(id.clone(), Truth::new(id.clone(), placement, now));
+        self.instances
+            .insert(id.clone(), Truth::new(id.clone(), placement, now));
         self.tokens.insert(scope, (launch.clone(), id.clone()));
         self.set_pending(now, &id, Happened::Launched, Ec2State::Terminated);
-        self.instances.get(&id).map(Truth::view).ok_or_else(|| not_found(&id))
+        self.instances
+            .get(&id)
+            .map(Truth::view)
+            .ok_or_else(|| not_found(&id))
     }
 
     fn start_now(&mut self, now: Timestamp, id: &InstanceId) -> Result<(), Ec2Error> {
@@ -331,7 +351,11 @@ impl Ec2Model {
         fleet: &FleetKey,
         id: &InstanceId,
     ) -> Result<(), Ec2Error> {
-        let (address, on) = self.elastic.get(fleet).cloned().ok_or_else(|| no_elastic(fleet))?;
+        let (address, on) = self
+            .elastic
+            .get(fleet)
+            .cloned()
+            .ok_or_else(|| no_elastic(fleet))?;
         let state = self.known(now, id)?.state;
         if !matches!(state, Ec2State::Running | Ec2State::Stopped) {
             return Err(wrong_state(id, state, "given an address"));
@@ -340,7 +364,8 @@ impl Ec2Model {
             return Ok(());
         }
         self.take_elastic_off(now, fleet);
-        self.elastic.insert(fleet.clone(), (address.clone(), Some(id.clone())));
+        self.elastic
+            .insert(fleet.clone(), (address.clone(), Some(id.clone())));
         if let Some(truth) = self.instances.get_mut(id) {
             truth.elastic_address = Some(address.clone());
         }
@@ -350,7 +375,9 @@ impl Ec2Model {
     }
 
     fn take_elastic_off(&mut self, now: Timestamp, fleet: &FleetKey) {
-        let Some((address, on)) = self.elastic.get_mut(fleet) else { return };
+        let Some((address, on)) = self.elastic.get_mut(fleet) else {
+            return;
+        };
         let Some(id) = on.take() else { return };
         self.machines.lead(address, None);
         if let Some(truth) = self.instances.get_mut(&id) {
@@ -369,7 +396,11 @@ impl Ec2Model {
     }
 
     fn check_quota(&self) -> Result<(), Ec2Error> {
-        let live = self.instances.values().filter(|truth| truth.is_live()).count();
+        let live = self
+            .instances
+            .values()
+            .filter(|truth| truth.is_live())
+            .count();
         match self.settings.live_limit {
             Some(limit) if live >= limit => Err(Ec2Error::Quota(format!(
                 "InstanceLimitExceeded: {live} instances are live and {limit} are allowed."
@@ -414,7 +445,9 @@ impl Ec2Model {
     }
 
     fn enter(&mut self, at: Timestamp, id: &InstanceId, state: Ec2State) {
-        let Some(truth) = self.instances.get_mut(id) else { return };
+        let Some(truth) = self.instances.get_mut(id) else {
+            return;
+        };
         let left = std::mem::replace(&mut truth.state, state);
         let starts = truth.starts;
         let fleet = truth.placement.fleet.clone();
@@ -435,11 +468,18 @@ impl Ec2Model {
         };
         if left == Ec2State::Running && state != Ec2State::Running {
             truth.own_address = None;
-            let how = if state == Ec2State::Stopping { Halt::Stopped } else { Halt::Killed };
+            let how = if state == Ec2State::Stopping {
+                Halt::Stopped
+            } else {
+                Halt::Killed
+            };
             self.machines.halt(at, id, how);
         }
         if matches!(state, Ec2State::ShuttingDown | Ec2State::Terminated)
-            && self.elastic.get(&fleet).is_some_and(|(_, on)| on.as_ref() == Some(id))
+            && self
+                .elastic
+                .get(&fleet)
+                .is_some_and(|(_, on)| on.as_ref() == Some(id))
         {
             self.take_elastic_off(at, &fleet);
         }
@@ -448,14 +488,24 @@ impl Ec2Model {
 
     fn happened(&mut self, at: Timestamp, id: &InstanceId, what: Happened) {
         let from = at + self.lag();
-        let Some(truth) = self.instances.get_mut(id) else { return };
+        let Some(truth) = self.instances.get_mut(id) else {
+            return;
+        };
         truth.publish(from);
         let fleet = truth.placement.fleet.clone();
-        self.machines.note(&Happening { at, instance: id.clone(), fleet, what });
+        self.machines.note(&Happening {
+            at,
+            instance: id.clone(),
+            fleet,
+            what,
+        });
     }
 
     fn lag(&mut self) -> Duration {
-        let span = self.script.describe_lag.unwrap_or(self.settings.describe_lag);
+        let span = self
+            .script
+            .describe_lag
+            .unwrap_or(self.settings.describe_lag);
         self.dice.within(span)
     }
 
@@ -496,11 +546,15 @@ fn check_launch(launch: &Launch, token: &str) -> Result<(), Ec2Error> {
 }
 
 fn not_found(id: &InstanceId) -> Ec2Error {
-    Ec2Error::NotFound(format!("InvalidInstanceID.NotFound: The instance ID '{id}' does not exist."))
+    Ec2Error::NotFound(format!(
+        "InvalidInstanceID.NotFound: The instance ID '{id}' does not exist."
+    ))
 }
 
 fn no_elastic(fleet: &FleetKey) -> Ec2Error {
-    Ec2Error::Config(format!("InvalidAllocationID.NotFound: the fleet {fleet} has no Elastic IP."))
+    Ec2Error::Config(format!(
+        "InvalidAllocationID.NotFound: the fleet {fleet} has no Elastic IP."
+    ))
 }
 
 fn wrong_state(id: &InstanceId, state: Ec2State, verb: &str) -> Ec2Error {

@@ -106,7 +106,11 @@ impl Answer {
 impl Script {
     /// Adds a fault for the next `times` calls of this name.
     pub fn fail(&mut self, call: CallName, fault: CallFault, times: u32) {
-        self.calls.push(CallRule { call: Some(call), fault, times: Some(times) });
+        self.calls.push(CallRule {
+            call: Some(call),
+            fault,
+            times: Some(times),
+        });
     }
 
     /// Takes the fault that meets this call, if any.
@@ -124,7 +128,10 @@ impl Script {
     pub(super) fn take_capacity(&mut self, offering: &Offering) -> bool {
         let refusal = self.capacity.iter_mut().find(|rule| {
             rule.times != Some(0)
-                && rule.instance_type.as_ref().is_none_or(|name| *name == offering.instance_type)
+                && rule
+                    .instance_type
+                    .as_ref()
+                    .is_none_or(|name| *name == offering.instance_type)
                 && rule.zone.as_ref().is_none_or(|name| *name == offering.zone)
         });
         match refusal {

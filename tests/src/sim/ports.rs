@@ -147,7 +147,11 @@ impl Store for Through<dyn Store> {
         self.call("release_lock", self.port.release_lock(fleet, lock, demand_seen), table).await
     }
 
-    async fn fleet(&self, fleet: &FleetKey) -> Result<(u64, FleetRecords), StoreError> {
+    async fn demand(&self, fleet: &FleetKey) -> Result<u64, StoreError> {
+        self.call("demand", self.port.demand(fleet), table).await
+    }
+
+    async fn fleet(&self, fleet: &FleetKey) -> Result<FleetRecords, StoreError> {
         self.call("fleet", self.port.fleet(fleet), table).await
     }
 

@@ -1,7 +1,6 @@
 //! One Lambda invocation: it can crash at any call, and any call can fail or be answered late.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::chance::Chance;
 use super::executor::VirtualClock;
@@ -30,17 +29,17 @@ pub enum Fate {
     ReplyLost,
 }
 
-/// The context that all ports of one invocation share.
+/// The context that all ports of one container share.
 #[derive(Clone, Debug)]
 pub struct Process {
     shared: Arc<Mutex<Inner>>,
     clock: VirtualClock,
-    faults: CallFaults,
 }
 
 #[derive(Debug)]
 struct Inner {
     chance: Chance,
+    faults: CallFaults,
     calls: u64,
     crash_at: Option<u64>,
     crashed: bool,
@@ -48,22 +47,30 @@ struct Inner {
 }
 
 impl Process {
-    /// Starts an invocation. The receiver fires when it dies: its runner drops it then.
+    /// Starts a process. The receiver fires when it dies: its runner drops it then.
     #[must_use]
     pub fn new(
         chance: Chance,
         clock: VirtualClock,
-        faults: CallFaults,
     ) -> (Self, futures::channel::oneshot::Receiver<&'static str>) {
         let (on_crash, crashed) = futures::channel::oneshot::channel();
-        let inner =
-            Inner { chance, calls: 0, crash_at: None, crashed: false, on_crash: Some(on_crash) };
-        (Self { shared: Arc::new(Mutex::new(inner)), clock, faults }, crashed)
+        let inner = Inner {
+            chance,
+            faults: CallFaults::default(),
+            calls: 0,
+            crash_at: None,
+            crashed: false,
+            on_crash: Some(on_crash),
+        };
+        (Self { shared: Arc::new(Mutex::new(inner)), clock }, crashed)
     }
 
-    /// Lets the invocation die at its `call`-th call, counted from one.
-    pub fn crash_at(&self, call: u64) {
-        self.inner().crash_at = Some(call);
+    /// Begins an invocation under `faults`, which dies at its `crash_at`-th call, from one.
+    pub fn begin(&self, faults: CallFaults, crash_at: Option<u64>) {
+        let mut inner = self.inner();
+        inner.faults = faults;
+        inner.calls = 0;
+        inner.crash_at = crash_at;
     }
 
     /// Returns how many calls were made.
@@ -77,7 +84,7 @@ impl Process {
         let (delay, fate, dies) = {
             let mut inner = self.inner();
             inner.calls += 1;
-            let faults = self.faults;
+            let faults = inner.faults;
             let dies = inner.crash_at == Some(inner.calls) || inner.chance.happens(faults.crash);
             let delay = if inner.chance.happens(faults.slow) {
                 inner.chance.millis(500..4_000)
@@ -127,10 +134,4 @@ impl Process {
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A quick answer for ports that have no failure of their own: some milliseconds.
-#[must_use]
-pub fn round_trip(chance: &mut Chance) -> Duration {
-    chance.millis(2..30)
 }

@@ -103,12 +103,9 @@ impl From<Run> for Outcome {
 }
 
 fn fmt(workspace: &Workspace) -> Outcome {
-    tools::run(
-        workspace,
-        "fmt",
-        workspace.cargo(&["fmt", "--all", "--check"]),
-    )
-    .into()
+    // It colours its output in a pipe, too, unless told.
+    let check = workspace.cargo(&["fmt", "--all", "--check", "--", "--color=never"]);
+    tools::run(workspace, "fmt", check).into()
 }
 
 fn sentences(workspace: &Workspace) -> Outcome {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wakecast::protocol::{ErrorCode, Phase};
+use wakecast::ErrorCode;
+use wakecast::protocol::Phase;
 
 use super::{BootId, Fence, InstanceId, Timestamp};
 use crate::config::Offering;

@@ -20,12 +20,10 @@ use std::time::Duration;
 use crate::config::FleetConfig;
 use crate::lifecycle::{Answer, Next};
 use crate::model::{FleetKey, Lock, Timestamp};
-use crate::ports::{
-    Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens,
-};
+use crate::ports::{Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens};
 use crate::store::{Released, StoreError};
 
-pub use policy::{Lifecycle, Policy};
+pub use policy::Policy;
 
 /// A run leaves its loop with this much of its deadline left: time for the round under way.
 pub const LEAVE_BEFORE: Duration = Duration::from_secs(30);
@@ -99,17 +97,18 @@ pub enum End {
 }
 
 impl Reconciler {
-    /// Builds a reconciler that decides by [`Lifecycle`].
+    /// Builds a reconciler that decides by `policy`.
     #[must_use]
-    pub fn new(ports: Ports, configs: BTreeMap<FleetKey, FleetConfig>) -> Self {
-        Self { ports, configs: Arc::new(configs), policy: Arc::new(Lifecycle) }
-    }
-
-    /// Replaces what decides: for tests of everything around the decision.
-    #[must_use]
-    pub fn with_policy(mut self, policy: Arc<dyn Policy>) -> Self {
-        self.policy = policy;
-        self
+    pub fn new(
+        ports: Ports,
+        configs: BTreeMap<FleetKey, FleetConfig>,
+        policy: Arc<dyn Policy>,
+    ) -> Self {
+        Self {
+            ports,
+            configs: Arc::new(configs),
+            policy,
+        }
     }
 
     /// Runs one fleet until nothing moves or [`LEAVE_BEFORE`] is left of `deadline`.
@@ -143,7 +142,10 @@ impl Reconciler {
             rounds: 0,
         };
         let end = run.to_the_end().await;
-        let outcome = Outcome { end, rounds: run.rounds };
+        let outcome = Outcome {
+            end,
+            rounds: run.rounds,
+        };
         report::ended(fleet, &run.lock, &outcome);
         outcome
     }
@@ -243,20 +245,31 @@ impl Run<'_> {
         let now = self.now();
         if now.until(self.lock.until) < self.config.timing.lock * 2 / 3 {
             let until = now + self.config.timing.lock;
-            self.lock =
-                self.ports.store.extend_lock(self.fleet, &self.lock, now, until).await?;
+            self.lock = self
+                .ports
+                .store
+                .extend_lock(self.fleet, &self.lock, now, until)
+                .await?;
         }
         Ok(())
     }
 
     /// Fails once the lock has run out: another run may hold it.
     fn still_mine(&self) -> Result<(), Broken> {
-        if self.now() < self.lock.until { Ok(()) } else { Err(Broken::LockLost) }
+        if self.now() < self.lock.until {
+            Ok(())
+        } else {
+            Err(Broken::LockLost)
+        }
     }
 
     async fn release(&self) -> Result<Released, Broken> {
         let seen = self.lock.demand_seen;
-        Ok(self.ports.store.release_lock(self.fleet, &self.lock, seen).await?)
+        Ok(self
+            .ports
+            .store
+            .release_lock(self.fleet, &self.lock, seen)
+            .await?)
     }
 
     /// Gives the lock back though more may be asked: whoever comes next sees it from the table,
@@ -267,7 +280,9 @@ impl Run<'_> {
                 Ok(Released::DemandRose) => {}
                 Ok(Released::Free) | Err(_) => break,
             }
-            let Ok(demand) = self.ports.store.demand(self.fleet).await else { break };
+            let Ok(demand) = self.ports.store.demand(self.fleet).await else {
+                break;
+            };
             self.lock.demand_seen = demand;
         }
         end

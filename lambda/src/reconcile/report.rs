@@ -78,17 +78,27 @@ pub(super) fn ended(fleet: &FleetKey, lock: &Lock, outcome: &Outcome) {
 
 /// What changes, for example `i-1: Draining → Stopping`.
 fn transitions(records: &FleetRecords, decision: &Decision) -> Vec<String> {
-    let Some(commit) = &decision.commit else { return Vec::new() };
+    let Some(commit) = &decision.commit else {
+        return Vec::new();
+    };
     let mut transitions = Vec::new();
     for instance in &commit.put_instances {
-        let before = records.instances.get(&instance.id).map(|before| name(&before.status));
+        let before = records
+            .instances
+            .get(&instance.id)
+            .map(|before| name(&before.status));
         let before = before.unwrap_or_else(|| "Absent".to_owned());
         let after = name(&instance.status);
         if before != after {
             transitions.push(format!("{}: {before} → {after}", instance.id));
         }
     }
-    transitions.extend(commit.forget_instances.iter().map(|id| format!("{id}: → Absent")));
+    transitions.extend(
+        commit
+            .forget_instances
+            .iter()
+            .map(|id| format!("{id}: → Absent")),
+    );
     transitions
 }
 

@@ -11,7 +11,7 @@ use futures::future::{self, Either};
 
 use super::chance::Chance;
 use super::executor::VirtualClock;
-use super::process::{CallFaults, Process};
+use super::process::{CallFaults, FaultLog, Process};
 
 /// A function: it keeps warm containers and starts a new one when all are busy.
 pub struct Function<F: ?Sized> {
@@ -19,6 +19,7 @@ pub struct Function<F: ?Sized> {
     idle: Rc<RefCell<Vec<Container<F>>>>,
     chance: RefCell<Chance>,
     clock: VirtualClock,
+    log: FaultLog,
 }
 
 struct Container<F: ?Sized> {
@@ -41,6 +42,7 @@ impl<F: ?Sized> Function<F> {
     pub fn new(
         clock: VirtualClock,
         chance: Chance,
+        log: FaultLog,
         build: impl Fn(&Process) -> Arc<F> + 'static,
     ) -> Self {
         Self {
@@ -48,6 +50,7 @@ impl<F: ?Sized> Function<F> {
             idle: Rc::default(),
             chance: RefCell::new(chance),
             clock,
+            log,
         }
     }
 
@@ -76,7 +79,7 @@ impl<F: ?Sized> Function<F> {
 
     fn start(&self) -> Container<F> {
         let chance = self.chance.borrow_mut().fork();
-        let (process, crashed) = Process::new(chance, self.clock.clone());
+        let (process, crashed) = Process::new(chance, self.clock.clone(), self.log.clone());
         Container { code: (self.build)(&process), process, crashed }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use wakecast::protocol::Endpoint;
 use wakecast_lambda::model::{InstanceId, Timestamp};
 use wakecast_lambda::ports::{Load, MediaError, MediaServer};
-use wakecast_local::ec2::{Halt, Happening, Machines};
+use wakecast_local::ec2::{Halt, Happened, Happening, Machines};
 use wakecast_local::media::{
     Faults, MediaConfig, MediaModel, MediaStatus, Opening, Output, Reply, Request, Response,
     SocketId,
@@ -168,6 +168,20 @@ impl Farm {
         let (sender, inbox) = unbounded();
         media.sockets.insert(socket, sender);
         Some(MediaSocket { farm: self.clone(), instance, socket, inbox })
+    }
+
+    /// Law 2: a stop was accepted; nobody may be there.
+    fn busy_stop(&self, instance: &InstanceId, at: Timestamp) {
+        let counts = {
+            let inner = self.inner();
+            inner.boxes.get(instance).map(|media| media.model.status(at.as_millis()).counts)
+        };
+        if let Some(counts) = counts
+            && (counts.live_streams > 0 || counts.webrtc_viewers > 0)
+        {
+            let text = format!("{instance} is stopped with {counts:?}");
+            self.timeline.violation("law 2", text);
+        }
     }
 
     async fn get(&self, address: &str, path: &str) -> Result<Response, MediaError> {
@@ -401,6 +415,9 @@ impl Machines for Rack {
     }
 
     fn note(&mut self, happening: &Happening) {
+        if happening.what == Happened::StopAccepted {
+            self.0.busy_stop(&happening.instance, happening.at);
+        }
         self.0.inner().happenings.push(happening.clone());
         self.0.timeline.say("ec2", format!("{} {:?}", happening.instance, happening.what));
     }

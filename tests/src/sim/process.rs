@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use wakecast_lambda::model::Timestamp;
+
 use super::chance::Chance;
 use super::executor::VirtualClock;
 
@@ -29,11 +31,29 @@ pub enum Fate {
     ReplyLost,
 }
 
+/// Every fault that calls of a world met: when, and at which call. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct FaultLog(Arc<Mutex<Vec<(Timestamp, &'static str)>>>);
+
+impl FaultLog {
+    /// Returns the faults since `since`, the newest first.
+    #[must_use]
+    pub fn since(&self, since: Timestamp) -> Vec<(Timestamp, &'static str)> {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().rev().take_while(|(at, _)| *at >= since).copied().collect()
+    }
+
+    fn note(&self, at: Timestamp, call: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((at, call));
+    }
+}
+
 /// The context that all ports of one container share.
 #[derive(Clone, Debug)]
 pub struct Process {
     shared: Arc<Mutex<Inner>>,
     clock: VirtualClock,
+    log: FaultLog,
 }
 
 #[derive(Debug)]
@@ -52,6 +72,7 @@ impl Process {
     pub fn new(
         chance: Chance,
         clock: VirtualClock,
+        log: FaultLog,
     ) -> (Self, futures::channel::oneshot::Receiver<&'static str>) {
         let (on_crash, crashed) = futures::channel::oneshot::channel();
         let inner = Inner {
@@ -62,7 +83,7 @@ impl Process {
             crashed: false,
             on_crash: Some(on_crash),
         };
-        (Self { shared: Arc::new(Mutex::new(inner)), clock }, crashed)
+        (Self { shared: Arc::new(Mutex::new(inner)), clock, log }, crashed)
     }
 
     /// Begins an invocation under `faults`, which dies at its `crash_at`-th call, from one.
@@ -100,6 +121,9 @@ impl Process {
             };
             (delay, fate, dies)
         };
+        if dies || fate != Fate::Works {
+            self.log.note(self.clock.true_now(), call);
+        }
         if dies {
             // Half of the crashes fall before the effect, half after it.
             if self.inner().chance.happens(500) {

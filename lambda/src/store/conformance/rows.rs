@@ -105,7 +105,7 @@ pub async fn expired_rows_are_left_out_and_can_be_replaced(store: &dyn Store) {
         rows.into_iter().map(|row| row.key).collect::<Vec<_>>()
     };
     assert_eq!(keys_at(99).await, [short.clone(), long.clone()]);
-    assert_eq!(keys_at(100).await, [long.clone()]);
+    assert_eq!(keys_at(100).await, std::slice::from_ref(&long));
 
     // The item may still be there or not: a caller replaces what it reads.
     let there = store

@@ -36,6 +36,7 @@ macro_rules! store_conformance {
             rows::a_write_over_another_version_returns_the_row_that_is_there,
             rows::a_write_over_a_row_that_is_gone_is_a_conflict,
             rows::of_two_writers_at_once_one_wins,
+            rows::a_claimed_row_and_its_claim_are_one,
             rows::three_thousand_rows_are_read_in_order,
             rows::expired_rows_are_left_out_and_can_be_replaced,
             rows::names_with_separators_never_meet,

@@ -1,11 +1,12 @@
 //! Rules of rows and of demand.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::task::Poll;
 
 use futures_util::future::join;
 
-use super::{START, after, fleet, row, row_key};
+use super::{START, after, connection, fleet, row, row_key};
 use crate::model::RowKey;
 use crate::store::{Store, StoreError};
 
@@ -70,6 +71,36 @@ pub async fn of_two_writers_at_once_one_wins(store: &dyn Store) {
     assert!(one.is_ok() != two.is_ok(), "{one:?} and {two:?}");
     let winner = one.or(two).expect("a winner");
     assert_eq!(store.row(&key).await, Ok(Some(winner)));
+}
+
+/// Whatever refuses one half refuses the other: a link that is gone leaves no row, and a row that
+/// was lost to another is no claim.
+pub async fn a_claimed_row_and_its_claim_are_one(store: &dyn Store) {
+    let link = connection("c=1", START);
+    let [one, two] = ["a", "b"].map(|id| row_key(&fleet("main"), "alice", id));
+    let gone = store
+        .put_claimed_row(&link.id, &row(one.clone()), None)
+        .await;
+    assert_eq!(gone, Err(StoreError::NotFound));
+    assert_eq!(store.row(&one).await, Ok(None));
+
+    store.put_connection(&link).await.expect("a put");
+    let written = store
+        .put_claimed_row(&link.id, &row(one.clone()), None)
+        .await;
+    let written = written.expect("a claim");
+    assert_eq!(store.row(&one).await, Ok(Some(written)));
+    let there = store
+        .put_row(&row(two.clone()), None)
+        .await
+        .expect("another's row");
+    let lost = store.put_claimed_row(&link.id, &row(two), None).await;
+    assert_eq!(lost, Err(StoreError::Conflict(Some(Box::new(there)))));
+    let last = store
+        .delete_connection(&link.id, after(1))
+        .await
+        .expect("a delete");
+    assert_eq!(last.map(|link| link.rows), Some(BTreeSet::from([one])));
 }
 
 /// No page is missed.

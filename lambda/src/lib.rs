@@ -12,4 +12,5 @@ pub mod leases;
 pub mod lifecycle;
 pub mod model;
 pub mod ports;
+pub mod reconcile;
 pub mod store;

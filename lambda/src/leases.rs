@@ -14,7 +14,13 @@ use wakecast::protocol::Purpose;
 /// protects.
 #[must_use]
 pub fn protects(row: &Row, boot: &Boot, timing: &Timing, now: Timestamp) -> bool {
-    let RowState::Held { boot: held, granted_at, protected_until, .. } = &row.state else {
+    let RowState::Held {
+        boot: held,
+        granted_at,
+        protected_until,
+        ..
+    } = &row.state
+    else {
         return false;
     };
     let counted_at = match purpose(row) {
@@ -50,7 +56,8 @@ pub fn wakes(row: &Row) -> bool {
 /// Tells whether the row has been without a link for so long that it neither protects nor waits.
 #[must_use]
 pub fn dormant(row: &Row, timing: &Timing, now: Timestamp) -> bool {
-    row.absent_since.is_some_and(|since| now >= since + timing.absence)
+    row.absent_since
+        .is_some_and(|since| now >= since + timing.absence)
 }
 
 /// Tells whether the row's wait has ended without an answer. A dormant row's deadline rests: it
@@ -60,7 +67,9 @@ pub fn past_deadline(row: &Row, timing: &Timing, now: Timestamp) -> bool {
     let RowState::Waiting { deadline, .. } = &row.state else {
         return false;
     };
-    let asleep_by_then = row.absent_since.is_some_and(|since| *deadline >= since + timing.absence);
+    let asleep_by_then = row
+        .absent_since
+        .is_some_and(|since| *deadline >= since + timing.absence);
     now >= *deadline && !asleep_by_then
 }
 

@@ -1,7 +1,8 @@
 //! A lease, a waiter or a tombstone: one row of a fleet's demand.
 
 use serde::{Deserialize, Serialize};
-use wakecast::protocol::{ErrorCode, LostReason, Phase, Purpose};
+use wakecast::ErrorCode;
+use wakecast::protocol::{LostReason, Phase, Purpose};
 
 use super::{BootId, ConnectionId, InstanceId, RowKey, Timestamp};
 

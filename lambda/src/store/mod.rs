@@ -22,16 +22,22 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError>;
 
     /// Replaces what the token allows, if the connection still exists.
-    async fn renew_connection(&self, id: &ConnectionId, grants: &Grants)
-    -> Result<(), StoreError>;
+    async fn renew_connection(&self, id: &ConnectionId, grants: &Grants) -> Result<(), StoreError>;
 
     /// Names the client behind the connection and adds rows that it claimed.
-    async fn claim(&self, id: &ConnectionId, client_id: &str, rows: &BTreeSet<RowKey>)
-    -> Result<(), StoreError>;
+    async fn claim(
+        &self,
+        id: &ConnectionId,
+        client_id: &str,
+        rows: &BTreeSet<RowKey>,
+    ) -> Result<(), StoreError>;
 
     /// Removes a connection and returns it as it was last.
-    async fn delete_connection(&self, id: &ConnectionId, now: Timestamp)
-    -> Result<Option<Connection>, StoreError>;
+    async fn delete_connection(
+        &self,
+        id: &ConnectionId,
+        now: Timestamp,
+    ) -> Result<Option<Connection>, StoreError>;
 
     /// Counts open connections of the windows that can still hold one (two hours).
     async fn open_connections(&self, now: Timestamp) -> Result<u64, StoreError>;
@@ -57,31 +63,53 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn lock(&self, fleet: &FleetKey) -> Result<Option<Lock>, StoreError>;
 
     /// Takes the lock if it is free or has run out at `now`, and raises the fence.
-    async fn take_lock(&self, fleet: &FleetKey, owner: &str, now: Timestamp, until: Timestamp)
-    -> Result<Lock, StoreError>;
+    async fn take_lock(
+        &self,
+        fleet: &FleetKey,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Lock, StoreError>;
 
     /// Extends the lock if `lock`'s owner and fence still hold it at `now`; notes the demand seen.
-    async fn extend_lock(&self, fleet: &FleetKey, lock: &Lock, now: Timestamp, until: Timestamp)
-    -> Result<Lock, StoreError>;
+    async fn extend_lock(
+        &self,
+        fleet: &FleetKey,
+        lock: &Lock,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Lock, StoreError>;
 
     /// Releases the lock if its owner and fence hold it and demand is still `demand_seen`.
-    async fn release_lock(&self, fleet: &FleetKey, lock: &Lock, demand_seen: u64)
-    -> Result<Released, StoreError>;
+    async fn release_lock(
+        &self,
+        fleet: &FleetKey,
+        lock: &Lock,
+        demand_seen: u64,
+    ) -> Result<Released, StoreError>;
 
     /// Reads the present demand and everything the reconciler keeps of the fleet.
     async fn fleet(&self, fleet: &FleetKey) -> Result<(u64, FleetRecords), StoreError>;
 
     /// Reads one instance: G2.
-    async fn instance(&self, fleet: &FleetKey, id: &InstanceId)
-    -> Result<Option<Instance>, StoreError>;
+    async fn instance(
+        &self,
+        fleet: &FleetKey,
+        id: &InstanceId,
+    ) -> Result<Option<Instance>, StoreError>;
 
     /// Reads the instances of a fleet: what the gateway needs to find one that is ready.
     async fn instances(&self, fleet: &FleetKey) -> Result<Vec<Instance>, StoreError>;
 
     /// Applies the changes in one transaction, if owner and fence of `lock` hold it at `now`, the
     /// state's version is `commit.expected` and every cap has room.
-    async fn commit(&self, fleet: &FleetKey, lock: &Lock, now: Timestamp, commit: &Commit)
-    -> Result<(), StoreError>;
+    async fn commit(
+        &self,
+        fleet: &FleetKey,
+        lock: &Lock,
+        now: Timestamp,
+        commit: &Commit,
+    ) -> Result<(), StoreError>;
 
     /// Reads the spent caps of the hour before `now`.
     async fn counters(&self, fleet: &FleetKey, now: Timestamp) -> Result<Counters, StoreError>;

@@ -10,9 +10,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use wakecast::Secret;
 
-use crate::model::{
-    BootId, ConnectionId, FleetKey, InstanceId, Intent, Timestamp,
-};
+use crate::model::{BootId, ConnectionId, FleetKey, InstanceId, Intent, Timestamp};
 
 pub use crate::store::Store;
 
@@ -23,8 +21,12 @@ pub trait Fleet: Send + Sync + fmt::Debug {
     async fn describe(&self, fleet: &FleetKey) -> Result<Vec<Ec2Instance>, Ec2Error>;
 
     /// Sends `RunInstances` with the token; the same token and parameters give the same instance.
-    async fn run(&self, fleet: &FleetKey, launch: &Intent, token: &str)
-    -> Result<Ec2Instance, Ec2Error>;
+    async fn run(
+        &self,
+        fleet: &FleetKey,
+        launch: &Intent,
+        token: &str,
+    ) -> Result<Ec2Instance, Ec2Error>;
 
     /// Sends `StartInstances` for one instance.
     async fn start(&self, instance: &InstanceId) -> Result<(), Ec2Error>;
@@ -121,8 +123,12 @@ pub trait MediaServer: Send + Sync + fmt::Debug {
     async fn applications(&self, address: &str) -> Result<Vec<String>, MediaError>;
 
     /// One setting of an app, through the root API.
-    async fn setting(&self, address: &str, app: &str, name: &str)
-    -> Result<Option<Value>, MediaError>;
+    async fn setting(
+        &self,
+        address: &str,
+        app: &str,
+        name: &str,
+    ) -> Result<Option<Value>, MediaError>;
 
     /// One `ping` on the app's WebSocket, answered by `pong`.
     async fn ping(&self, address: &str, app: &str) -> Result<(), MediaError>;
@@ -216,8 +222,13 @@ pub trait Entropy: Send + Sync + fmt::Debug {
 pub trait StreamTokens: Send + Sync + fmt::Debug {
     /// Mints a token for one stream and purpose that ends at `expires_at`; `None` where the media
     /// server takes none.
-    fn mint(&self, app: &str, stream_id: &str, publish: bool, expires_at: Timestamp)
-    -> Option<Secret>;
+    fn mint(
+        &self,
+        app: &str,
+        stream_id: &str,
+        publish: bool,
+        expires_at: Timestamp,
+    ) -> Option<Secret>;
 }
 
 /// The boot an instance must still be in for a grant to hold.

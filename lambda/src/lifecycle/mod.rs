@@ -8,9 +8,7 @@ use serde_json::Value;
 use wakecast::protocol::ServerMessage;
 
 use crate::config::FleetConfig;
-use crate::model::{
-    Counters, FleetKey, FleetRecords, InstanceId, Link, Lock, Row, Timestamp,
-};
+use crate::model::{Counters, FleetKey, FleetRecords, InstanceId, Link, Lock, Row, Timestamp};
 use crate::ports::{Ec2Error, Ec2Instance, Load, MediaError};
 use crate::store::Commit;
 

@@ -45,7 +45,10 @@ impl Grants {
     /// Builds the key of one of the token's fleets.
     #[must_use]
     pub fn fleet_key(&self, fleet: &str) -> FleetKey {
-        FleetKey { tenant: self.tenant.clone(), fleet: fleet.to_owned() }
+        FleetKey {
+            tenant: self.tenant.clone(),
+            fleet: fleet.to_owned(),
+        }
     }
 }
 

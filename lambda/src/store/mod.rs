@@ -71,6 +71,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// that is there. An expired row is there until it is deleted, and is replaced by its version.
     async fn put_row(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError>;
 
+    /// Writes a row as [`Store::put_row`] does and notes it among the rows of a connection, in one
+    /// transaction: either both take place or none, so that no row is left by a link that has gone
+    /// meanwhile. Returns [`StoreError::NotFound`] if the connection is gone.
+    async fn put_claimed_row(
+        &self,
+        connection: &ConnectionId,
+        row: &Row,
+        expected: Option<u64>,
+    ) -> Result<Row, StoreError>;
+
     /// Raises the fleet's demand and returns it. It is written after the row that it announces and
     /// before the lock is read.
     async fn raise_demand(&self, fleet: &FleetKey) -> Result<u64, StoreError>;

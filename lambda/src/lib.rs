@@ -8,6 +8,7 @@
 //! - [`ports`] are the seams to EC2, the media server, the table, the sockets, time and chance.
 
 pub mod config;
+pub mod leases;
 pub mod lifecycle;
 pub mod media;
 pub mod model;

@@ -11,4 +11,4 @@ pub use fleet::{
     IntentStatus, LaunchKind, Lock, Pause, Sample, Unavailable, WarmStep,
 };
 pub use ids::{BootId, ConnectionId, Fence, FleetKey, InstanceId, RowKey, Timestamp};
-pub use row::{Ask, Link, Row, RowEnd, RowState};
+pub use row::{Ask, Link, Row, RowEnd, RowState, WaitKind};

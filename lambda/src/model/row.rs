@@ -63,8 +63,8 @@ pub enum RowState {
         deadline: Timestamp,
         /// How long the first ask may wait, for a revival.
         wait_ms: u64,
-        /// The row was a lease whose instance died: it ends in `moved` or `lost`.
-        moving: bool,
+        /// What ends the wait.
+        kind: WaitKind,
     },
     /// Holds an instance in one of its boots.
     Held {
@@ -90,10 +90,24 @@ pub enum RowState {
     },
 }
 
+/// What a waiting row is owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WaitKind {
+    /// An `acquire`: ends in `ready` or `error`.
+    Acquire,
+    /// An `endpoint` asked for a lease whose instance was not ready: ends in `endpoint` or `lost`.
+    Endpoint {
+        /// The id of the `endpoint` message.
+        request: String,
+    },
+    /// A lease whose instance died: ends in `moved` or `lost`.
+    Moving,
+}
+
 /// How a row ended. The same id again is answered with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RowEnd {
-    /// `cancel`, before anything was granted.
+    /// `cancel`; the id may have been granted meanwhile.
     Cancelled,
     /// `release`.
     Released,

@@ -3,6 +3,7 @@
 
 mod adapter;
 mod sockets;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

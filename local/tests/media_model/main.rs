@@ -3,6 +3,7 @@
 mod boot;
 mod counts;
 mod ends;
+mod properties;
 mod rest;
 mod signalling;
 

@@ -1,0 +1,81 @@
+//! What an app can ask for.
+
+use std::time::Duration;
+
+use crate::protocol::Purpose;
+
+/// What an app asks for: an endpoint for one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Acquire {
+    pub(crate) purpose: Purpose,
+    pub(crate) app: String,
+    pub(crate) stream_id: String,
+    pub(crate) fleet: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) verify: bool,
+}
+
+impl Acquire {
+    /// Asks for an endpoint to publish `stream_id` to the media server's application `app`.
+    /// Waits 10 minutes unless told otherwise.
+    pub fn publish(app: impl Into<String>, stream_id: impl Into<String>) -> Self {
+        Self::new(Purpose::Publish, app.into(), stream_id.into())
+    }
+
+    /// Asks for an endpoint to play `stream_id`. Waits 10 minutes unless told otherwise.
+    pub fn play(app: impl Into<String>, stream_id: impl Into<String>) -> Self {
+        Self::new(Purpose::Play, app.into(), stream_id.into())
+    }
+
+    /// Waits, for at most a day, until somebody else's demand made an endpoint ready. Starts,
+    /// protects and keeps no instance.
+    pub fn watch(app: impl Into<String>, stream_id: impl Into<String>) -> Self {
+        Self::new(Purpose::Watch, app.into(), stream_id.into())
+    }
+
+    /// Names the fleet; needed only where the token knows several.
+    pub fn fleet(mut self, fleet: impl Into<String>) -> Self {
+        self.fleet = Some(fleet.into());
+        self
+    }
+
+    /// Sets the id, 1 to 64 of `A–Z a–z 0–9 _ - . :`, so that a reload or restart continues the same
+    /// acquisition with one instance start. It must hold at least 128 random bits; without it
+    /// the client draws one.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets how long to wait, at least a second and at most a day. Then the acquisition ends as
+    /// `start_timeout`.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sets whether the endpoint is proved from this network before it is handed over.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// Returns the id that was set.
+    pub fn preset_id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    fn new(purpose: Purpose, app: String, stream_id: String) -> Self {
+        Self {
+            purpose,
+            app,
+            stream_id,
+            fleet: None,
+            id: None,
+            deadline: None,
+            verify: true,
+        }
+    }
+}

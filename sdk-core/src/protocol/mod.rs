@@ -1,0 +1,174 @@
+//! The wire form, version 1: JSON text in both directions, used by client and server alike.
+//!
+//! `protocol.md` beside the crate documents every message. Unknown fields are ignored in both
+//! directions; an unknown `type` becomes [`ServerMessage::Unknown`] and is skipped.
+
+mod client;
+mod server;
+mod words;
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use client::{
+    Acquire, Cancel, ClientMessage, EndpointRequest, Hello, Override, Ping, Release, Renew, RowRef,
+    StatusRequest,
+};
+pub use server::{
+    Ack, Bye, Draining, Endpoint, EndpointPush, ErrorPush, GatewayError, InstanceStatus,
+    LeaseReport, Lost, Moved, Pong, ProgressPush, Ready, Renewed, RequestReport, ServerMessage,
+    Status, Welcome,
+};
+pub use words::{
+    LeaseState, LostReason, Outcome, OverrideMode, Phase, Purpose, ReleaseReason, RequestState,
+};
+
+/// The version that `hello` carries.
+pub const VERSION: u32 = 1;
+
+/// The WebSocket subprotocol that every client offers and the server echoes.
+pub const SUBPROTOCOL: &str = "wakecast.v1";
+
+/// Prefix of the second subprotocol by which browsers carry their token. Never echoed.
+pub const BEARER_PREFIX: &str = "wakecast.bearer.";
+
+/// Largest client message in bytes: the gateway's frame limit, since a browser cannot choose how
+/// its messages are cut into frames.
+pub const MAX_CLIENT_MESSAGE: usize = 32 * 1024;
+
+/// Largest server message in bytes: the gateway's message limit.
+pub const MAX_SERVER_MESSAGE: usize = 128 * 1024;
+
+/// Why a text is not a message. It never quotes the text, which may hold secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Larger than the direction allows.
+    TooLarge {
+        /// Bytes that came.
+        bytes: usize,
+        /// Bytes that are allowed.
+        limit: usize,
+    },
+    /// Not a JSON object.
+    NotJson {
+        /// Column at which reading stopped.
+        column: usize,
+    },
+    /// The field that tells messages apart is missing or not a text.
+    MissingTag {
+        /// Its name.
+        field: &'static str,
+    },
+    /// A client message of no known kind.
+    UnknownTag {
+        /// Name of the field that tells messages apart.
+        field: &'static str,
+    },
+    /// A known message whose fields do not fit.
+    Malformed {
+        /// The message.
+        message: &'static str,
+        /// The field that is missing, when that is what was wrong.
+        missing: Option<String>,
+        /// Column at which reading stopped.
+        column: usize,
+    },
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { bytes, limit } => write!(
+                f,
+                "the message has {bytes} bytes, at most {limit} are allowed: send less in one message"
+            ),
+            Self::NotJson { column } => write!(
+                f,
+                "not a JSON object (stopped at column {column}): send one JSON object as a text frame"
+            ),
+            Self::MissingTag { field } => {
+                write!(
+                    f,
+                    "the text field `{field}` is missing: it must name the message"
+                )
+            }
+            Self::UnknownTag { field } => {
+                write!(
+                    f,
+                    "`{field}` names no message of version {VERSION}: see protocol.md"
+                )
+            }
+            Self::Malformed {
+                message,
+                missing: Some(field),
+                ..
+            } => {
+                write!(f, "`{message}` lacks the field `{field}`: see protocol.md")
+            }
+            Self::Malformed {
+                message,
+                missing: None,
+                column,
+            } => write!(
+                f,
+                "`{message}` holds a value of the wrong kind near column {column}: see protocol.md"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Reads only the field that tells messages apart.
+fn read_tag(text: &str, field: &'static str, limit: usize) -> Result<String, DecodeError> {
+    #[derive(Deserialize)]
+    struct Tags {
+        action: Option<serde_json::Value>,
+        r#type: Option<serde_json::Value>,
+    }
+    if text.len() > limit {
+        return Err(DecodeError::TooLarge {
+            bytes: text.len(),
+            limit,
+        });
+    }
+    // An array would be read as a structure by position.
+    if !text.trim_start().starts_with('{') {
+        return Err(DecodeError::NotJson { column: 1 });
+    }
+    let tags: Tags = serde_json::from_str(text).map_err(|error| DecodeError::NotJson {
+        column: error.column(),
+    })?;
+    let tag = if field == "action" {
+        tags.action
+    } else {
+        tags.r#type
+    };
+    match tag {
+        Some(serde_json::Value::String(tag)) => Ok(tag),
+        _ => Err(DecodeError::MissingTag { field }),
+    }
+}
+
+/// Reads the structure once the tag is known.
+fn read<T: DeserializeOwned>(text: &str, message: &'static str) -> Result<T, DecodeError> {
+    serde_json::from_str(text).map_err(|error| {
+        let missing = error
+            .to_string()
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.split_once('`').map(|(field, _)| field.to_owned()));
+        DecodeError::Malformed {
+            message,
+            missing,
+            column: error.column(),
+        }
+    })
+}
+
+/// Writes a message. Our types hold only texts, numbers and lists, which always can be written.
+fn write<T: Serialize>(message: &T) -> String {
+    serde_json::to_string(message).unwrap_or_default()
+}

@@ -1,0 +1,385 @@
+//! Messages from server to client, told apart by `type`.
+
+use serde::{Deserialize, Serialize};
+
+use super::words::{LeaseState, LostReason, Outcome, OverrideMode, Phase, RequestState};
+use super::{DecodeError, MAX_SERVER_MESSAGE, read, read_tag};
+use crate::{ErrorCode, Secret};
+
+/// A message from server to client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ServerMessage {
+    /// Answers `hello`.
+    Welcome(Welcome),
+    /// The request has arrived.
+    Ack(Ack),
+    /// An instance comes nearer.
+    Progress(ProgressPush),
+    /// An acquisition is granted.
+    Ready(Ready),
+    /// A lease's endpoint, asked for or changed.
+    Endpoint(EndpointPush),
+    /// A lease's instance drains.
+    Draining(Draining),
+    /// A lease has a new endpoint.
+    Moved(Moved),
+    /// A lease is gone.
+    Lost(Lost),
+    /// Answers `renew`.
+    Renewed(Renewed),
+    /// Answers `status`.
+    Status(Status),
+    /// Answers `ping`.
+    Pong(Pong),
+    /// Refuses a request, or reports something that belongs to none.
+    Error(ErrorPush),
+    /// The server is about to end the link.
+    Bye(Bye),
+    /// A message of a newer protocol. It is skipped, and never sent.
+    #[serde(skip_serializing)]
+    Unknown {
+        /// Its tag.
+        kind: String,
+    },
+    /// API Gateway's own error frame. It has no `type` and never belongs to a request.
+    #[serde(untagged)]
+    Gateway(GatewayError),
+}
+
+/// Where and how to reach the media server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Signalling address, `wss://…/<app>/websocket`.
+    pub websocket_url: String,
+    /// Base address for HTTP, `https://…/<app>`.
+    pub http_url: String,
+    /// The media server's application.
+    pub app: String,
+    /// The stream token to present; absent where none is enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_token: Option<Secret>,
+    /// How long the stream token still lives, in milliseconds, when this was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_token_expires_in_ms: Option<u64>,
+}
+
+/// `welcome`: proves the link and answers with the state of all that `hello` named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// Id of the `hello`.
+    pub id: String,
+    /// Names the session.
+    pub session: String,
+    /// How long the link's token still lives.
+    pub token_expires_in_ms: u64,
+    /// Heartbeat of a quiet link.
+    pub heartbeat_ms: u64,
+    /// Age at which the gateway cuts the link.
+    pub max_age_ms: u64,
+    /// Over how long reconnects spread.
+    pub reconnect_spread_ms: u64,
+    /// State of each lease that `hello` named.
+    #[serde(default)]
+    pub leases: Vec<LeaseReport>,
+    /// State of each request that `hello` named.
+    #[serde(default)]
+    pub requests: Vec<RequestReport>,
+}
+
+/// State of one lease in `welcome`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseReport {
+    /// Id of the lease.
+    pub id: String,
+    /// Its state.
+    pub state: LeaseState,
+    /// Revision; absent for a lease that the server does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u64>,
+    /// Its endpoint, while it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+    /// When draining: how long until the stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// When lost: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<LostReason>,
+}
+
+/// State of one request in `welcome`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestReport {
+    /// Id of the acquisition.
+    pub id: String,
+    /// Its state.
+    pub state: RequestState,
+    /// Revision; absent for a request that the server does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u64>,
+    /// When waiting: how far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// When ready: where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+    /// When ended: how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
+}
+
+/// `ack`: a request has arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// Id of the request.
+    pub id: String,
+}
+
+/// `progress`: an instance comes nearer. Also sent with a lease's id while it moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressPush {
+    /// Id of the acquisition or lease.
+    pub id: String,
+    /// Revision of the row.
+    pub rev: u64,
+    /// How far.
+    pub phase: Phase,
+    /// Time since the demand, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Median of the remaining time, in milliseconds.
+    pub eta_p50_ms: u64,
+    /// 90th percentile of the remaining time, in milliseconds.
+    pub eta_p90_ms: u64,
+    /// Longer than nine starts in ten.
+    pub overdue: bool,
+    /// A remark, such as `restarting`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// `ready`: an acquisition is granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Id of the acquisition.
+    pub id: String,
+    /// Revision of the row.
+    pub rev: u64,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// Over how long the first proofs of the endpoint spread.
+    pub verify_spread_ms: u64,
+}
+
+/// `endpoint`: answers a request (its `id`), or tells that a drain was undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointPush {
+    /// Id of the request; absent in a push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Id of the lease.
+    pub lease: String,
+    /// Revision of the row.
+    pub rev: u64,
+    /// Where.
+    pub endpoint: Endpoint,
+}
+
+/// `draining`: a lease's instance drains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// Id of the lease.
+    pub lease: String,
+    /// Revision of the row.
+    pub rev: u64,
+    /// How long until the stop, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// `moved`: a lease has a new endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Id of the lease.
+    pub lease: String,
+    /// Revision of the row.
+    pub rev: u64,
+    /// Where.
+    pub endpoint: Endpoint,
+}
+
+/// `lost`: a lease, or an acquisition that was taken over, is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Id of the lease.
+    pub lease: String,
+    /// Revision of the row.
+    pub rev: u64,
+    /// Why.
+    pub reason: LostReason,
+}
+
+/// `renewed`: the link's token was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// Id of the `renew`.
+    pub id: String,
+    /// How long the new token lives, in milliseconds.
+    pub expires_in_ms: u64,
+    /// Over how long reconnects spread.
+    pub reconnect_spread_ms: u64,
+}
+
+/// `status`: what a fleet does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Id of the request.
+    pub id: String,
+    /// The fleet.
+    pub fleet: String,
+    /// Its override.
+    pub mode: OverrideMode,
+    /// How long the override still holds, in milliseconds; absent when it holds for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_ends_in_ms: Option<u64>,
+    /// Its instances.
+    #[serde(default)]
+    pub instances: Vec<InstanceStatus>,
+    /// Leases that are held.
+    pub leases: u32,
+    /// Acquisitions that wait.
+    pub waiters: u32,
+}
+
+/// One instance in `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Its id.
+    pub id: String,
+    /// Its state, in the reconciler's words.
+    pub state: String,
+    /// Streams that are published to it; absent when not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u32>,
+    /// Viewers it serves; absent when not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewers: Option<u32>,
+}
+
+/// `pong`: the gateway is alive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pong {}
+
+/// `error`: refuses a request, or reports something that belongs to none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorPush {
+    /// Id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What was wrong.
+    pub code: ErrorCode,
+    /// In plain words, with the remedy.
+    pub message: String,
+    /// Whether the same request can succeed later.
+    pub retryable: bool,
+    /// Not before this many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// What is known about the request.
+    pub outcome: Outcome,
+}
+
+/// `bye`: the server is about to end the link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bye {
+    /// Why.
+    pub code: ErrorCode,
+    /// Not before this many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Whether connecting again makes sense.
+    pub reconnect: bool,
+}
+
+/// API Gateway's own error frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayError {
+    /// The gateway's words, such as `Internal server error`.
+    pub message: String,
+    /// The gateway's name of the connection.
+    #[serde(
+        rename = "connectionId",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub connection_id: Option<String>,
+    /// The gateway's name of the failed call; not one of our ids.
+    #[serde(rename = "requestId", default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl ServerMessage {
+    /// The tags of all messages in this direction.
+    pub const TYPES: &'static [&'static str] = &[
+        "welcome", "ack", "progress", "ready", "endpoint", "draining", "moved", "lost", "renewed",
+        "status", "pong", "error", "bye",
+    ];
+
+    /// Returns the message's tag; that of an unknown message as it came, none for API Gateway's.
+    pub fn kind(&self) -> Option<&str> {
+        Some(match self {
+            Self::Welcome(_) => "welcome",
+            Self::Ack(_) => "ack",
+            Self::Progress(_) => "progress",
+            Self::Ready(_) => "ready",
+            Self::Endpoint(_) => "endpoint",
+            Self::Draining(_) => "draining",
+            Self::Moved(_) => "moved",
+            Self::Lost(_) => "lost",
+            Self::Renewed(_) => "renewed",
+            Self::Status(_) => "status",
+            Self::Pong(_) => "pong",
+            Self::Error(_) => "error",
+            Self::Bye(_) => "bye",
+            Self::Gateway(_) => return None,
+            Self::Unknown { kind } => kind,
+        })
+    }
+
+    /// Writes the message as JSON text, which may hold a stream token.
+    pub fn encode(&self) -> String {
+        super::write(self)
+    }
+
+    /// Reads a message from JSON text: the tag first, then the structure.
+    ///
+    /// # Errors
+    /// A typed [`DecodeError`]; it never quotes the text.
+    pub fn decode(text: &str) -> Result<Self, DecodeError> {
+        let tag = match read_tag(text, "type", MAX_SERVER_MESSAGE) {
+            Ok(tag) => tag,
+            Err(error @ DecodeError::MissingTag { .. }) => {
+                return read(text, "gateway error")
+                    .map(Self::Gateway)
+                    .map_err(|_| error);
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(match tag.as_str() {
+            "welcome" => Self::Welcome(read(text, "welcome")?),
+            "ack" => Self::Ack(read(text, "ack")?),
+            "progress" => Self::Progress(read(text, "progress")?),
+            "ready" => Self::Ready(read(text, "ready")?),
+            "endpoint" => Self::Endpoint(read(text, "endpoint")?),
+            "draining" => Self::Draining(read(text, "draining")?),
+            "moved" => Self::Moved(read(text, "moved")?),
+            "lost" => Self::Lost(read(text, "lost")?),
+            "renewed" => Self::Renewed(read(text, "renewed")?),
+            "status" => Self::Status(read(text, "status")?),
+            "pong" => Self::Pong(read(text, "pong")?),
+            "error" => Self::Error(read(text, "error")?),
+            "bye" => Self::Bye(read(text, "bye")?),
+            _ => Self::Unknown { kind: tag },
+        })
+    }
+}

@@ -108,7 +108,9 @@ impl Address {
             }
         };
         let Some(host) = url.host() else {
-            return Err(format!("{name} names no host; expected {secure_name}://host/path"));
+            return Err(format!(
+                "{name} names no host; expected {secure_name}://host/path"
+            ));
         };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(format!(
@@ -117,7 +119,9 @@ impl Address {
             ));
         }
         if url.fragment().is_some() {
-            return Err(format!("{name} has a fragment (#…), which no server sees; leave it out"));
+            return Err(format!(
+                "{name} has a fragment (#…), which no server sees; leave it out"
+            ));
         }
         if !secure && !insecure.permits(&host) {
             return Err(format!(
@@ -143,7 +147,10 @@ impl Address {
     /// The same place with `segment` added to its path, whether or not that ended in a slash.
     pub(super) fn join(&self, segment: &str) -> Self {
         let path = format!("{}/{segment}", self.path.trim_end_matches('/'));
-        Self { path, ..self.clone() }
+        Self {
+            path,
+            ..self.clone()
+        }
     }
 
     pub(super) fn is_secure(&self) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::machine::Instant;
+use crate::Instant;
 
 /// The longest single sleep: after a resume, what fell due is noticed at most this much later.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -61,7 +61,9 @@ mod platform {
         let time = clock_gettime(CLOCK);
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
-        seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000)
+        seconds
+            .saturating_mul(1000)
+            .saturating_add(nanos / 1_000_000)
     }
 }
 
@@ -71,7 +73,10 @@ mod platform {
     use std::time::Instant;
 
     /// Milliseconds since the first call.
-    #[allow(clippy::disallowed_methods, reason = "the driver's clock; the pure parts get it as input")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the driver's clock; the pure parts get it as input"
+    )]
     pub(super) fn millis() -> u64 {
         static START: OnceLock<Instant> = OnceLock::new();
         let start = START.get_or_init(Instant::now);

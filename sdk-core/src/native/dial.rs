@@ -64,8 +64,9 @@ async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, ConnectFailure> {
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let count = addresses.len();
-    let (preferred, other): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (preferred, other): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
     let mut ordered = Vec::with_capacity(count);
     let (mut preferred, mut other) = (preferred.into_iter(), other.into_iter());
     while ordered.len() < count {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, StatusCode};
 
+use crate::machine::Refusal;
+
 /// A failed connect, by stage. Holds no header, no body and no query, so printing it is safe.
 #[derive(Debug)]
 pub(super) enum ConnectFailure {
@@ -23,12 +25,44 @@ pub(super) enum ConnectFailure {
         /// The wait that it asked for.
         retry_after: Option<Duration>,
     },
-    /// The connection ended or made no sense while the upgrade was under way.
-    Http(String),
-    /// The server did not answer with the subprotocol that was offered.
-    Subprotocol,
-    /// The address breaks a rule, such as plain text to a host that was not allowed.
-    Address(String),
+    /// The connection ended before the answer.
+    Cut(String),
+    /// The answer was not what was asked for.
+    Answer(String),
+    /// Nothing was tried: an address or a token that cannot be used.
+    Unusable(String),
+}
+
+impl From<hyper::Error> for ConnectFailure {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_parse() {
+            Self::Answer(error.to_string())
+        } else {
+            Self::Cut(error.to_string())
+        }
+    }
+}
+
+impl From<ConnectFailure> for Refusal {
+    fn from(failure: ConnectFailure) -> Self {
+        let message = failure.to_string();
+        match failure {
+            ConnectFailure::Status {
+                status,
+                retry_after,
+            } => Self::Http {
+                status: status.as_u16(),
+                retry_after,
+            },
+            ConnectFailure::Dns(_) | ConnectFailure::Tcp(_) | ConnectFailure::Cut(_) => {
+                Self::Unreachable { message }
+            }
+            ConnectFailure::Tls(_) => Self::Tls { message },
+            ConnectFailure::Answer(_) | ConnectFailure::Unusable(_) => {
+                Self::BadHandshake { message }
+            }
+        }
+    }
 }
 
 impl fmt::Display for ConnectFailure {
@@ -38,11 +72,9 @@ impl fmt::Display for ConnectFailure {
             Self::Tcp(error) => write!(f, "no TCP connection: {error}"),
             Self::Tls(error) => write!(f, "no TLS session: {error}"),
             Self::Status { status, .. } => write!(f, "refused with HTTP {}", status.as_u16()),
-            Self::Http(reason) => write!(f, "the HTTP exchange failed: {reason}"),
-            Self::Subprotocol => {
-                f.write_str("$connect did not return Sec-WebSocket-Protocol: wakecast.v1")
-            }
-            Self::Address(reason) => f.write_str(reason),
+            Self::Cut(reason) => write!(f, "the connection ended before the answer: {reason}"),
+            Self::Answer(reason) => write!(f, "not the answer of a gateway: {reason}"),
+            Self::Unusable(reason) => f.write_str(reason),
         }
     }
 }
@@ -50,6 +82,12 @@ impl fmt::Display for ConnectFailure {
 /// Reads `Retry-After` in seconds. Its other form, a date, is left alone: the wall clock of a
 /// device decides nothing.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds))
 }

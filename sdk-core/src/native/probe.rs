@@ -18,8 +18,7 @@ const PING: &str = r#"{"command":"ping"}"#;
 /// then says nothing is ended by whoever asks.
 pub(super) async fn prove(address: &Address, tls: &TlsConnector) -> Result<(), ConnectFailure> {
     let stream = dial(address, tls).await?;
-    let offer = Offer { authorization: None, subprotocol: None };
-    let mut socket = upgrade(stream, address, offer).await?;
+    let mut socket = upgrade(stream, address, Offer::default()).await?.socket;
     socket.send(Message::text(PING)).await.map_err(ended)?;
     while let Some(message) = socket.next().await {
         if let Message::Text(text) = message.map_err(ended)?
@@ -30,7 +29,9 @@ pub(super) async fn prove(address: &Address, tls: &TlsConnector) -> Result<(), C
             return Ok(());
         }
     }
-    Err(ConnectFailure::Http("the server closed before it answered the ping".into()))
+    Err(ConnectFailure::Cut(
+        "the server closed before it answered the ping".into(),
+    ))
 }
 
 fn is_pong(text: &str) -> bool {
@@ -39,5 +40,5 @@ fn is_pong(text: &str) -> bool {
 }
 
 fn ended(error: tokio_tungstenite::tungstenite::Error) -> ConnectFailure {
-    ConnectFailure::Http(error.to_string())
+    ConnectFailure::Cut(error.to_string())
 }

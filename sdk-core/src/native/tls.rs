@@ -20,7 +20,9 @@ pub(super) fn connector(roots: &[Vec<u8>]) -> Result<TlsConnector, String> {
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     for root in roots {
-        store.add(CertificateDer::from_slice(root)).map_err(|error| error.to_string())?;
+        store
+            .add(CertificateDer::from_slice(root))
+            .map_err(|error| error.to_string())?;
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -21,9 +21,7 @@ use super::address::Address;
 use super::dial::Stream;
 use super::failure::{ConnectFailure, retry_after};
 use super::task::OwnedTask;
-
-/// The largest message that is read: API Gateway's own limit for one.
-const MAX_INCOMING: usize = 128 * 1024;
+use crate::protocol::MAX_SERVER_MESSAGE;
 
 /// tungstenite allocates its read buffer at once and keeps it: 8 KiB holds every ordinary message
 /// where its default would cost 128 KiB for each client.
@@ -33,11 +31,19 @@ const READ_BUFFER: usize = 8 * 1024;
 const MAX_HEAD: usize = 16 * 1024;
 
 /// What to ask for.
+#[derive(Default)]
 pub(super) struct Offer {
     /// The `Authorization` header, marked as sensitive.
     pub(super) authorization: Option<HeaderValue>,
-    /// The one subprotocol that is offered and has to be echoed.
+    /// The one subprotocol that is offered.
     pub(super) subprotocol: Option<&'static str>,
+}
+
+/// An open WebSocket.
+pub(super) struct Upgraded {
+    pub(super) socket: WebSocketStream<Stream>,
+    /// The subprotocol that the server named; whether that is the right one is not judged here.
+    pub(super) subprotocol: Option<String>,
 }
 
 /// Turns an open stream into a WebSocket.
@@ -45,37 +51,46 @@ pub(super) async fn upgrade(
     stream: Stream,
     address: &Address,
     offer: Offer,
-) -> Result<WebSocketStream<Stream>, ConnectFailure> {
+) -> Result<Upgraded, ConnectFailure> {
     let key = generate_key();
-    let subprotocol = offer.subprotocol;
     let request = request(address, offer, &key)?;
 
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(http)?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await?;
     let connection = OwnedTask::spawn(async move {
         // Its failure reaches the request below, which is where it is told.
         let _ = connection.with_upgrades().await;
     });
-    let response = sender.send_request(request).await.map_err(http)?;
-    check(&response, &key, subprotocol)?;
-    let upgraded = hyper::upgrade::on(response).await.map_err(http)?;
+    let response = sender.send_request(request).await?;
+    check(&response, &key)?;
+    let subprotocol = response
+        .headers()
+        .get(SEC_WEBSOCKET_PROTOCOL)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let upgraded = hyper::upgrade::on(response).await?;
     drop(connection);
 
     let parts = upgraded
         .downcast::<TokioIo<Stream>>()
-        .map_err(|_| ConnectFailure::Http("the upgraded stream is not ours".into()))?;
+        .map_err(|_| ConnectFailure::Answer("the upgraded stream is not ours".into()))?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
-        .max_message_size(Some(MAX_INCOMING))
-        .max_frame_size(Some(MAX_INCOMING));
-    Ok(WebSocketStream::from_partially_read(
+        .max_message_size(Some(MAX_SERVER_MESSAGE))
+        .max_frame_size(Some(MAX_SERVER_MESSAGE));
+    let socket = WebSocketStream::from_partially_read(
         parts.io.into_inner(),
         parts.read_buf.into(),
         Role::Client,
         Some(config),
     )
-    .await)
+    .await;
+    Ok(Upgraded {
+        socket,
+        subprotocol,
+    })
 }
 
 fn request(
@@ -90,11 +105,12 @@ fn request(
         .header(SEC_WEBSOCKET_VERSION, "13")
         .header(SEC_WEBSOCKET_KEY, key)
         .body(Empty::new())
-        .map_err(|error| ConnectFailure::Http(error.to_string()))?;
+        .map_err(|error| ConnectFailure::Unusable(error.to_string()))?;
     if let Some(subprotocol) = offer.subprotocol {
-        request
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+        request.headers_mut().insert(
+            SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static(subprotocol),
+        );
     }
     if let Some(authorization) = offer.authorization {
         request.headers_mut().insert(AUTHORIZATION, authorization);
@@ -102,27 +118,23 @@ fn request(
     Ok(request)
 }
 
-fn check<B>(
-    response: &Response<B>,
-    key: &str,
-    subprotocol: Option<&str>,
-) -> Result<(), ConnectFailure> {
+fn check<B>(response: &Response<B>, key: &str) -> Result<(), ConnectFailure> {
     let status = response.status();
     if status != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ConnectFailure::Status { status, retry_after: retry_after(response.headers()) });
+        return Err(ConnectFailure::Status {
+            status,
+            retry_after: retry_after(response.headers()),
+        });
     }
-    let header = |name| response.headers().get(name).map(HeaderValue::as_bytes);
-    if header(SEC_WEBSOCKET_ACCEPT) != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
-        return Err(ConnectFailure::Http(
-            "the answer is not from a WebSocket server (Sec-WebSocket-Accept does not match)".into(),
+    let accept = response
+        .headers()
+        .get(SEC_WEBSOCKET_ACCEPT)
+        .map(HeaderValue::as_bytes);
+    if accept != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+        return Err(ConnectFailure::Answer(
+            "the answer is not from a WebSocket server (Sec-WebSocket-Accept does not match)"
+                .into(),
         ));
     }
-    if header(SEC_WEBSOCKET_PROTOCOL) != subprotocol.map(str::as_bytes) {
-        return Err(ConnectFailure::Subprotocol);
-    }
     Ok(())
-}
-
-fn http(error: hyper::Error) -> ConnectFailure {
-    ConnectFailure::Http(error.to_string())
 }

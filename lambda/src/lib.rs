@@ -1,1 +1,14 @@
-//! Under construction.
+//! The cloud side of wakecast: what starts, watches, drains and stops the servers, and what talks
+//! to the clients.
+//!
+//! - [`lifecycle`] decides for a fleet; it is pure.
+//! - [`gateway`] answers the API Gateway's events; it holds no power over instances.
+//! - [`reconcile`] observes, decides and acts for one fleet under its lock.
+//! - [`ports`] are the seams to EC2, the media server, the table, the sockets, time and chance.
+
+pub mod config;
+pub mod leases;
+pub mod lifecycle;
+pub mod model;
+pub mod ports;
+pub mod store;

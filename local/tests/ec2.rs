@@ -409,7 +409,8 @@ fn a_stopped_instance_holds_no_capacity() {
 
 #[test]
 fn refusals_have_no_effect() {
-    let cases: [(CallFault, fn(&Ec2Error) -> bool); 5] = [
+    type Test = fn(&Ec2Error) -> bool;
+    let cases: [(CallFault, Test); 5] = [
         (CallFault::Throttled, |error| {
             matches!(error, Ec2Error::Throttled(_))
         }),

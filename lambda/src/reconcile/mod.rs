@@ -141,7 +141,7 @@ impl Reconciler {
             answers: Vec::new(),
             rounds: 0,
         };
-        let end = run.to_the_end().await;
+        let end = run.go_on().await;
         let outcome = Outcome {
             end,
             rounds: run.rounds,
@@ -188,7 +188,7 @@ impl From<StoreError> for Broken {
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self) -> End {
+    async fn go_on(&mut self) -> End {
         let mut at_once = 0;
         let mut failed = 0;
         loop {

@@ -2,8 +2,18 @@
 //! clock, under seeded faults, with the laws checked as the world moves.
 
 pub mod chance;
+pub mod client;
+pub mod containers;
+pub mod events;
 pub mod executor;
 pub mod farm;
+pub mod laws;
+pub mod network;
+pub mod plan;
 pub mod ports;
 pub mod process;
+pub mod setting;
 pub mod timeline;
+pub mod users;
+pub mod watchman;
+pub mod world;

@@ -11,7 +11,7 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::stream::StreamExt;
 use wakecast::{ErrorCode, Secret};
 use wakecast_lambda::config::FleetConfig;
-use wakecast_lambda::gateway::Gateway;
+use wakecast_lambda::gateway::{Gateway, GatewayPorts};
 use wakecast_lambda::lifecycle::{Decision, Probe, Snapshot, Transition};
 use wakecast_lambda::media::{JwtStreamTokens, server_token};
 use wakecast_lambda::model::{FleetKey, Timestamp};
@@ -368,14 +368,15 @@ fn gateway_function(around: &Surroundings, mut chance: Chance, wakes: Arc<Alarm>
         let store: Arc<dyn Store> = Arc::new(ports.store.as_gateway());
         let connections = ports.network.connections();
         let entropy = Arc::new(Draws(Mutex::new(chance.borrow_mut().fork())));
-        Arc::new(setting::gateway(
-            Arc::new(Through::<dyn Store>::new(process, &store)),
-            Arc::new(Through::<dyn Connections>::new(process, &connections)),
-            Arc::clone(&wakes) as Arc<dyn Wake>,
-            Arc::new(ports.clock.clone()),
+        let gateway_ports = GatewayPorts {
+            store: Arc::new(Through::<dyn Store>::new(process, &store)),
+            connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
+            wake: Arc::clone(&wakes) as Arc<dyn Wake>,
+            clock: Arc::new(ports.clock.clone()),
             entropy,
-            &ports.config,
-        ))
+            stream_tokens: Arc::new(setting::stream_tokens()),
+        };
+        Arc::new(setting::gateway(gateway_ports, &ports.config))
     })
 }
 

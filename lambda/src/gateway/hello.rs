@@ -125,7 +125,7 @@ impl Gateway {
     }
 
     /// Claims a row, revives it if it slept, and grants again what it holds.
-    pub(super) async fn greet(
+    async fn greet(
         &self,
         caller: &Caller,
         key: RowKey,

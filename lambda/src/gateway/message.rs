@@ -121,7 +121,7 @@ impl Gateway {
                     .await
             }
             _ => Err(Refusal::invalid(
-                "this gateway does not answer `status` and `override` yet: use its successor",
+                "this version of the server does not answer `status` and `override`",
             )),
         }
     }

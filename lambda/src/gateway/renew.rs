@@ -8,8 +8,8 @@ use super::call::Caller;
 use super::hello::millis;
 use super::push::push;
 use super::reply::Refusal;
-use super::rows::{Answer, OnMiss};
-use crate::leases::{self, Named};
+use super::rows::{Answer, OnMiss, RowCall};
+use crate::leases;
 use crate::model::{Connection, RowEnd, RowKey, RowState};
 use crate::store::StoreError;
 
@@ -58,9 +58,16 @@ impl Gateway {
         let Some(config) = self.config.fleets.get(&key.fleet) else {
             return;
         };
-        let answer = self
-            .greet(caller, key.clone(), config, Named::Lease, OnMiss::Tell)
-            .await;
+        let call = RowCall {
+            gateway: self,
+            caller,
+            key: key.clone(),
+            config,
+            believed_new: false,
+            guarded: true,
+            on_miss: OnMiss::Tell,
+        };
+        let answer = call.run(leases::refresh).await;
         let now = self.ports.clock.now();
         let message = match answer {
             Ok(Answer::Granted(row, endpoint)) => {

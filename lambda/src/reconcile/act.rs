@@ -55,6 +55,7 @@ impl Run<'_> {
             });
         }
 
+        self.still_mine()?;
         // Slow sockets must not hold up a start: the posts are begun first, the calls do not wait
         // for their end.
         let delivered = self.deliver(outbox);

@@ -110,6 +110,16 @@ impl Store for Through<dyn Store> {
         self.call("put_row", self.port.put_row(row, expected), table).await
     }
 
+    async fn put_claimed_row(
+        &self,
+        connection: &ConnectionId,
+        row: &Row,
+        expected: Option<u64>,
+    ) -> Result<Row, StoreError> {
+        let put = self.port.put_claimed_row(connection, row, expected);
+        self.call("put_claimed_row", put, table).await
+    }
+
     async fn raise_demand(&self, fleet: &FleetKey) -> Result<u64, StoreError> {
         self.call("raise_demand", self.port.raise_demand(fleet), table).await
     }

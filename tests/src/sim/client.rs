@@ -283,12 +283,17 @@ impl Driver {
             }
             Event::Settled { key, result } => {
                 let text = match &result {
-                    Ok(Answer::Acquired { lease, .. }) => format!("acquired {}", short(lease)),
-                    Ok(Answer::Endpoint(_)) => "has its endpoint".to_owned(),
-                    Ok(_) => "released".to_owned(),
-                    Err(error) => format!("request {} ends: {}", key.0, error.code().as_str()),
+                    Ok(Answer::Acquired { lease, .. }) => Some(format!("acquired {}", short(lease))),
+                    // Asked for every few seconds by who waits for a stream: noise.
+                    Ok(Answer::Endpoint(_)) => None,
+                    Ok(_) => Some("released".to_owned()),
+                    Err(error) => {
+                        Some(format!("request {} ends: {}", key.0, error.code().as_str()))
+                    }
                 };
-                self.around.timeline.say(&self.setup.name, text);
+                if let Some(text) = text {
+                    self.around.timeline.say(&self.setup.name, text);
+                }
                 if let Some(waiter) = view.waiting.remove(&key) {
                     let _ = waiter.send(result);
                 }
@@ -348,9 +353,4 @@ fn brief(state: &ConnectionState) -> String {
 /// The first eight characters of an id: enough to tell two apart in a timeline.
 pub(super) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
-}
-
-/// The secret of a message, for the network.
-pub(super) fn expose(text: &Secret) -> &str {
-    text.expose()
 }

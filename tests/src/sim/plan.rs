@@ -40,7 +40,7 @@ pub fn play(seed: u64) -> Played {
     let mut world = World::new(seed, config, kindness.ec2(&mut chance));
     let people = chance.within(1..9);
     for number in 0..people {
-        let (setup, part) = person(&mut chance, number, kindness);
+        let (setup, part) = person(&mut chance, number, people, kindness);
         let client = world.person(setup, part);
         if chance.happens(kindness.cuts) {
             let after = chance.millis(1_000..BUSY);
@@ -126,7 +126,12 @@ impl Kindness {
     }
 }
 
-fn person(chance: &mut Chance, number: u64, kindness: Kindness) -> (ClientSetup, Part) {
+fn person(
+    chance: &mut Chance,
+    number: u64,
+    people: u64,
+    kindness: Kindness,
+) -> (ClientSetup, Part) {
     let mut setup = ClientSetup::named(&format!("{}-{number}", name(number)));
     if chance.happens(300) {
         setup.token_life = chance.millis(60_000..600_000);
@@ -147,12 +152,12 @@ fn person(chance: &mut Chance, number: u64, kindness: Kindness) -> (ClientSetup,
         8 => Leave::Kill(chance.within(100..120_000)),
         _ => Leave::Detach,
     };
-    let stream = format!("stream-{}", chance.within(0..3));
+    // Each publishes a stream of their own; who plays may choose one that nobody publishes.
+    let whose = if wish == Wish::Publish { number } else { chance.within(0..people) };
+    let stream = format!("stream-{whose}");
     let at = setting::START + chance.millis(0..BUSY);
     let patience = chance.millis(30_000..900_000);
     let stay = chance.millis(5_000..600_000);
-    // Publishers of one id would only refuse each other.
-    let stream = if wish == Wish::Publish { format!("{stream}-{number}") } else { stream };
     (setup, Part { wish, stream, at, patience, stay, leave })
 }
 

@@ -232,7 +232,7 @@ async fn media(
                 } else if text.contains("\"takeConfiguration\"") && !publishes {
                     socket.send(&describe(&part.stream, "answer"));
                 } else if text.contains("_started") {
-                    around.timeline.say(&client.name, format!("{command}s {}", part.stream));
+                    around.timeline.say(&client.name, format!("starts to {command} {}", part.stream));
                     live = true;
                 } else if text.contains("\"error\"") {
                     return MediaEnd::NotYet;

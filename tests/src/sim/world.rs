@@ -13,7 +13,7 @@ use wakecast::{ErrorCode, Secret};
 use wakecast_lambda::config::FleetConfig;
 use wakecast_lambda::gateway::{Gateway, GatewayPorts};
 use wakecast_lambda::lifecycle::{Decision, Probe, Snapshot, Transition};
-use wakecast_lambda::media::{JwtStreamTokens, server_token};
+use wakecast_lambda::media::server_token;
 use wakecast_lambda::model::{FleetKey, Timestamp};
 use wakecast_lambda::ports::{
     Connections, Entropy, Fleet, MediaServer, Store, StreamTokens, Wake,

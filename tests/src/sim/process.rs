@@ -43,7 +43,8 @@ impl FaultLog {
         log.iter().rev().take_while(|(at, _)| *at >= since).copied().collect()
     }
 
-    fn note(&self, at: Timestamp, call: &'static str) {
+    /// Notes a fault.
+    pub fn note(&self, at: Timestamp, call: &'static str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((at, call));
     }
 }

@@ -396,6 +396,8 @@ fn reconciler_function(
         let connections = around.network.connections();
         let policy = Arc::new(Witness {
             timeline: around.timeline.clone(),
+            faults: around.faults.clone(),
+            clock: around.clock.clone(),
             steps: Arc::clone(&steps),
         });
         let ports = reconcile::Ports {
@@ -416,6 +418,8 @@ fn reconciler_function(
 #[derive(Debug)]
 struct Witness {
     timeline: Timeline,
+    faults: FaultLog,
+    clock: VirtualClock,
     steps: Arc<Steps>,
 }
 
@@ -429,8 +433,15 @@ impl Policy for Witness {
         for why in &decision.why {
             self.timeline.say("decides", why.clone());
         }
-        if snapshot.ec2.is_err() && !decision.calls.is_empty() {
-            self.timeline.violation("law 8", "a power action while EC2 cannot be read");
+        let now = self.clock.true_now();
+        if snapshot.ec2.is_err() {
+            self.faults.note(now, "describe");
+            if !decision.calls.is_empty() {
+                self.timeline.violation("law 8", "a power action while EC2 cannot be read");
+            }
+        }
+        for _ in snapshot.answers.iter().filter(|answer| answer.result.is_err()) {
+            self.faults.note(now, "power");
         }
         let mut steps = self.steps.0.lock().unwrap_or_else(PoisonError::into_inner);
         steps.extend(decision.transitions.iter().copied());

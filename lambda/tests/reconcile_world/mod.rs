@@ -231,6 +231,7 @@ pub fn instance(id: &str, status: InstanceStatus) -> Instance {
             warm: WarmStep::Done,
             live_at: Some(START),
             restarted: false,
+            associated_at: None,
             ready_at: Some(START),
             granting_since: Some(START),
             address: Some("203.0.113.7".to_owned()),
@@ -239,8 +240,12 @@ pub fn instance(id: &str, status: InstanceStatus) -> Instance {
             sample: None,
             published_at: None,
             played_at: None,
-            told: None,
+            unknown: 0,
+            condemned: false,
+            overdue: None,
+            end: None,
         }),
+        missing: None,
     }
 }
 

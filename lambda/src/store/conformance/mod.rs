@@ -15,7 +15,7 @@ use wakecast::protocol::{Phase, Purpose};
 use crate::config::Offering;
 use crate::model::{
     Ask, Connection, ConnectionId, FleetKey, Grants, Instance, InstanceId, InstanceStatus, Intent,
-    IntentStatus, LaunchKind, Row, RowKey, RowState, Scope, Timestamp, WaitKind,
+    LaunchKind, Row, RowKey, RowState, Scope, Timestamp, WaitKind,
 };
 
 /// Makes a test of every rule: `store_conformance!(block_on, MyStore::new())`, where `block_on`
@@ -149,6 +149,7 @@ fn instance(id: &str) -> Instance {
         offering: offering("a"),
         status: InstanceStatus::Stopped,
         boot: None,
+        missing: None,
     }
 }
 
@@ -161,9 +162,9 @@ fn intent(sequence: u64) -> Intent {
         attempt: 0,
         created_at: START,
         charged_to: Some("alice".to_owned()),
-        status: IntentStatus::Open {
-            not_before: START,
-            unanswered: 0,
-        },
+        launch_charged: false,
+        not_before: START,
+        tries: 0,
+        unanswered: 0,
     }
 }

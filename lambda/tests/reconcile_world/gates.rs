@@ -28,7 +28,9 @@ impl Gates {
 
     /// Lets `event` happen just after the next call with this name took effect.
     pub fn after(&self, call: &str, event: impl FnOnce() + Send + 'static) {
-        self.state().events.push((format!("{call} done"), Box::new(event)));
+        self.state()
+            .events
+            .push((format!("{call} done"), Box::new(event)));
     }
 
     /// Lets `event` happen at the gate with this number, counted from zero.
@@ -60,7 +62,11 @@ impl Gates {
 
     /// How many calls were begun whose line starts so.
     pub fn count(&self, prefix: &str) -> usize {
-        self.state().log.iter().filter(|line| line.starts_with(prefix)).count()
+        self.state()
+            .log
+            .iter()
+            .filter(|line| line.starts_with(prefix))
+            .count()
     }
 
     /// The lines since this one began a run, without what came before.

@@ -18,6 +18,7 @@ struct State {
     crashed: bool,
     events: Vec<(String, Event)>,
     at: Vec<(usize, Event)>,
+    refused: Option<(String, usize)>,
 }
 
 impl Gates {
@@ -36,6 +37,22 @@ impl Gates {
     /// Lets `event` happen at the gate with this number, counted from zero.
     pub fn at(&self, number: usize, event: impl FnOnce() + Send + 'static) {
         self.state().at.push((number, Box::new(event)));
+    }
+
+    /// Makes the table not answer the next `times` calls with this name.
+    pub fn refuse(&self, call: &str, times: usize) {
+        self.state().refused = Some((call.to_owned(), times));
+    }
+
+    /// Tells whether this call is not answered.
+    pub fn refuses(&self, call: &str) -> bool {
+        match &mut self.state().refused {
+            Some((name, times)) if name == call && *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Makes the process crash at the gate with this number; `None` heals it.

@@ -20,7 +20,14 @@ pub struct Gated {
 }
 
 impl Gated {
-    async fn pass<T>(&self, name: &str, call: impl Future<Output = T>) -> T {
+    async fn pass<T>(
+        &self,
+        name: &str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        if self.gates.refuses(name) {
+            return Err(StoreError::Unavailable(name.to_owned()));
+        }
         self.gates.around(name.to_owned(), call).await
     }
 }

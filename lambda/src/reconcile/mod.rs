@@ -20,9 +20,7 @@ use std::time::Duration;
 use crate::config::FleetConfig;
 use crate::lifecycle::{Answer, Next};
 use crate::model::{FleetKey, Lock, Timestamp};
-use crate::ports::{
-    Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens,
-};
+use crate::ports::{Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens};
 use crate::store::{Released, StoreError};
 
 pub use policy::{Lifecycle, Policy};
@@ -142,8 +140,11 @@ impl Reconciler {
             answers: Vec::new(),
             rounds: 0,
         };
-        let end = run.to_the_end().await;
-        let outcome = Outcome { end, rounds: run.rounds };
+        let end = run.go_on().await;
+        let outcome = Outcome {
+            end,
+            rounds: run.rounds,
+        };
         report::ended(fleet, &run.lock, &outcome);
         outcome
     }
@@ -186,7 +187,7 @@ impl From<StoreError> for Broken {
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self) -> End {
+    async fn go_on(&mut self) -> End {
         let mut at_once = 0;
         let mut failed = 0;
         loop {
@@ -243,20 +244,31 @@ impl Run<'_> {
         let now = self.now();
         if now.until(self.lock.until) < self.config.timing.lock * 2 / 3 {
             let until = now + self.config.timing.lock;
-            self.lock =
-                self.ports.store.extend_lock(self.fleet, &self.lock, now, until).await?;
+            self.lock = self
+                .ports
+                .store
+                .extend_lock(self.fleet, &self.lock, now, until)
+                .await?;
         }
         Ok(())
     }
 
     /// Fails once the lock has run out: another run may hold it.
     fn still_mine(&self) -> Result<(), Broken> {
-        if self.now() < self.lock.until { Ok(()) } else { Err(Broken::LockLost) }
+        if self.now() < self.lock.until {
+            Ok(())
+        } else {
+            Err(Broken::LockLost)
+        }
     }
 
     async fn release(&self) -> Result<Released, Broken> {
         let seen = self.lock.demand_seen;
-        Ok(self.ports.store.release_lock(self.fleet, &self.lock, seen).await?)
+        Ok(self
+            .ports
+            .store
+            .release_lock(self.fleet, &self.lock, seen)
+            .await?)
     }
 
     /// Gives the lock back though more may be asked: whoever comes next sees it from the table,
@@ -267,7 +279,9 @@ impl Run<'_> {
                 Ok(Released::DemandRose) => {}
                 Ok(Released::Free) | Err(_) => break,
             }
-            let Ok(demand) = self.ports.store.demand(self.fleet).await else { break };
+            let Ok(demand) = self.ports.store.demand(self.fleet).await else {
+                break;
+            };
             self.lock.demand_seen = demand;
         }
         end

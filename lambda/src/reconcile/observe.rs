@@ -40,7 +40,13 @@ impl Run<'_> {
         let now = self.now();
         let rows = store.rows(self.fleet, now).await?;
         let counters = store.counters(self.fleet, now).await?;
-        let mut view = View { records, ec2, rows, counters, observations: Vec::new() };
+        let mut view = View {
+            records,
+            ec2,
+            rows,
+            counters,
+            observations: Vec::new(),
+        };
         let probes = self.policy.probes(&self.snapshot(&view));
         view.observations = join_all(probes.into_iter().map(|probe| self.look(probe))).await;
         Ok(view)
@@ -73,12 +79,20 @@ impl Run<'_> {
     }
 
     async fn look(&self, probe: Probe) -> Observation {
-        let limit = if probe.question == Question::Load { LOAD_LIMIT } else { PROBE_LIMIT };
+        let limit = if probe.question == Question::Load {
+            LOAD_LIMIT
+        } else {
+            PROBE_LIMIT
+        };
         let sent_at = self.now();
         let result = within(self.ports.clock.as_ref(), limit, self.ask(&probe))
             .await
             .unwrap_or_else(|| Err(MediaError::NotYet(no_answer(limit))));
-        Observation { probe, sent_at, result }
+        Observation {
+            probe,
+            sent_at,
+            result,
+        }
     }
 
     async fn ask(&self, probe: &Probe) -> Result<Reply, MediaError> {

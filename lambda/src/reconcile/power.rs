@@ -23,7 +23,9 @@ impl Run<'_> {
         commit: Option<&Commit>,
     ) -> Vec<Answer> {
         let intent = |sequence: u64| {
-            let put = commit.map(|commit| commit.put_intents.as_slice()).unwrap_or_default();
+            let put = commit
+                .map(|commit| commit.put_intents.as_slice())
+                .unwrap_or_default();
             put.iter()
                 .find(|intent| intent.sequence == sequence)
                 .or_else(|| view.records.intents.get(&sequence))
@@ -32,14 +34,26 @@ impl Run<'_> {
         for Call { action, not_after } in calls {
             let now = self.now();
             let answer = if view.ec2.is_err() || now > not_after || now >= self.lock.until {
-                Answer { action, result: Ok(None), dropped: true }
+                Answer {
+                    action,
+                    result: Ok(None),
+                    dropped: true,
+                }
             } else {
-                let sent = within(self.ports.clock.as_ref(), CALL_LIMIT, self.send(&action, intent));
+                let sent = within(
+                    self.ports.clock.as_ref(),
+                    CALL_LIMIT,
+                    self.send(&action, intent),
+                );
                 let result = sent.await.unwrap_or_else(|| {
                     let limit = CALL_LIMIT.as_secs();
                     Err(Ec2Error::Ambiguous(format!("no answer within {limit} s")))
                 });
-                Answer { action, result, dropped: false }
+                Answer {
+                    action,
+                    result,
+                    dropped: false,
+                }
             };
             report::called(self.fleet, &self.lock, &answer);
             answers.push(answer);
@@ -56,7 +70,9 @@ impl Run<'_> {
         match action {
             Power::Run { sequence, token } => {
                 let Some(intent) = intent(*sequence) else {
-                    return Err(Ec2Error::Config(format!("intent {sequence} is not committed")));
+                    return Err(Ec2Error::Config(format!(
+                        "intent {sequence} is not committed"
+                    )));
                 };
                 return ec2.run(self.fleet, intent, token).await.map(Some);
             }

@@ -14,6 +14,7 @@ use wakecast::protocol::ServerMessage;
 use super::act::IN_FLIGHT;
 use super::within::within;
 use super::{Broken, Run, report};
+use crate::leases;
 use crate::model::{ConnectionId, Link, Row};
 use crate::ports::PostError;
 
@@ -86,7 +87,11 @@ impl Run<'_> {
         }
         let (mut withheld, mut failed) = (0, 0);
         let parcels = stream::iter(outbox.parcels.into_values());
-        let mut posts = pin!(parcels.map(|parcel| self.post(parcel)).buffer_unordered(IN_FLIGHT));
+        let mut posts = pin!(
+            parcels
+                .map(|parcel| self.post(parcel))
+                .buffer_unordered(IN_FLIGHT)
+        );
         let mut limit = self.ports.clock.sleep_until(self.now() + ROUND_LIMIT);
         while let Either::Left((Some(delivery), _)) = select(posts.next(), &mut limit).await {
             open -= 1;
@@ -113,7 +118,10 @@ impl Run<'_> {
         let (mut early, mut retries) = (0, 0);
         loop {
             let post = self.ports.connections.post(&link.connection, &text);
-            match within(clock, POST_LIMIT, post).await.unwrap_or(Err(PostError::Unavailable)) {
+            match within(clock, POST_LIMIT, post)
+                .await
+                .unwrap_or(Err(PostError::Unavailable))
+            {
                 Ok(()) => return Delivery::Sent,
                 Err(PostError::Gone) if self.now().since(link.connected_at) >= YOUNG => {
                     return Delivery::Gone(link.connection);
@@ -152,18 +160,23 @@ impl Run<'_> {
         rows: &[Row],
         gone: &BTreeSet<ConnectionId>,
     ) -> Result<(), Broken> {
-        let of_gone = |row: &&Row| {
-            row.link.as_ref().is_some_and(|link| gone.contains(&link.connection))
-        };
-        for row in rows.iter().filter(of_gone) {
-            self.still_mine()?;
-            // The row may have been written since, by this very round or by a newer link.
-            let Ok(Some(mut row)) = self.ports.store.row(&row.key).await else { continue };
-            if row.absent_since.is_some() || !of_gone(&&row) {
+        for row in rows {
+            let Some(link) = row
+                .link
+                .as_ref()
+                .filter(|link| gone.contains(&link.connection))
+            else {
                 continue;
-            }
-            row.absent_since = Some(self.now());
-            if let Err(error) = self.ports.store.put_row(&row, Some(row.version)).await {
+            };
+            self.still_mine()?;
+            // The row may have been written since, by this very round or for a newer link.
+            let Ok(Some(row)) = self.ports.store.row(&row.key).await else {
+                continue;
+            };
+            let Some(absent) = leases::disconnect(&row, &link.connection, self.now()) else {
+                continue;
+            };
+            if let Err(error) = self.ports.store.put_row(&absent, Some(row.version)).await {
                 report::row_left(self.fleet, &self.lock, &error);
             }
         }

@@ -1,5 +1,7 @@
 //! The table, as domain operations. Each is one atomic request.
 
+#[cfg(feature = "memory")]
+pub mod conformance;
 pub mod keys;
 #[cfg(feature = "memory")]
 pub mod memory;

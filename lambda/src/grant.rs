@@ -99,6 +99,15 @@ pub fn ready_boot(instances: &[Instance]) -> Option<BootOf> {
         .max_by_key(|(_, boot)| *boot)
 }
 
+/// Returns the boot that a row holds.
+#[must_use]
+pub fn held_boot(row: &Row) -> Option<BootOf> {
+    match &row.state {
+        RowState::Held { instance, boot, .. } => Some((instance.clone(), *boot)),
+        RowState::Waiting { .. } | RowState::Ended { .. } => None,
+    }
+}
+
 fn is_ready(instance: &Instance, boot: &BootOf) -> bool {
     instance.status == InstanceStatus::Ready
         && instance.id == boot.0

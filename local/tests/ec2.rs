@@ -11,7 +11,7 @@ use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use proptest::prelude::*;
 use wakecast_lambda::config::Offering;
-use wakecast_lambda::model::{FleetKey, InstanceId, Intent, IntentStatus, LaunchKind, Timestamp};
+use wakecast_lambda::model::{FleetKey, InstanceId, Intent, LaunchKind, Timestamp};
 use wakecast_lambda::ports::{Clock, Ec2Error, Ec2Instance, Ec2State, Fleet};
 use wakecast_local::ec2::{
     BootFault, CallFault, CallName, CapacityRule, Ec2Model, Ec2Settings, Halt, Happened, Happening,
@@ -715,10 +715,10 @@ fn intent() -> Intent {
         attempt: 0,
         created_at: T0,
         charged_to: None,
-        status: IntentStatus::Open {
-            not_before: T0,
-            unanswered: 0,
-        },
+        launch_charged: false,
+        not_before: T0,
+        tries: 0,
+        unanswered: 0,
     }
 }
 

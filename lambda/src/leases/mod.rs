@@ -15,7 +15,9 @@ use crate::config::Timing;
 use crate::model::{Boot, Row, RowState, Timestamp};
 
 pub use states::{disconnect, end, end_wait, hold, wait_again};
-pub use steps::{Named, Step, Then, Visit, acquire, endpoint, finish, greet, lose, missed};
+pub use steps::{
+    Named, Step, Then, Visit, acquire, endpoint, finish, greet, lose, missed, refresh,
+};
 pub use words::{draining_report, end_code, granted, lease_report, lost_reason, request_report};
 
 /// Tells whether the row keeps this boot from being stopped.

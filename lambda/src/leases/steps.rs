@@ -96,7 +96,13 @@ pub fn acquire(
             ..
         } => begin(&claimed, visit, wait, ready),
         RowState::Ended { .. } => Step::still(row, Then::Over),
-        RowState::Held { .. } => Step::of(row, touch(claimed, visit), verify(row, visit)),
+        RowState::Held { .. } => {
+            let mut next = touch(claimed, visit);
+            if dormant(row, visit.timing, visit.now) {
+                next = with_wait(next, wait);
+            }
+            Step::of(row, next, verify(row, visit))
+        }
         RowState::Waiting { .. } if dormant(row, visit.timing, visit.now) => {
             begin(&claimed, visit, wait, ready)
         }
@@ -109,7 +115,7 @@ pub fn acquire(
         },
         RowState::Waiting { .. } => resent(row, claimed),
     };
-    Step { taken_from, ..step }
+    step.taking(taken_from)
 }
 
 /// `endpoint`: a lease's endpoint is asked for; where its instance is not ready this acts like the
@@ -147,7 +153,7 @@ pub fn endpoint(row: Option<&Row>, visit: &Visit<'_>, request: &str) -> Step {
             resent(row, next)
         }
     };
-    Step { taken_from, ..step }
+    step.taking(taken_from)
 }
 
 /// `cancel` or `release`. An unknown id is remembered, so that an `acquire` which it has overtaken
@@ -180,7 +186,7 @@ pub fn finish(row: Option<&Row>, visit: &Visit<'_>, how: RowEnd) -> Step {
         }
         RowState::Ended { .. } => Step::still(row, Then::Over),
     };
-    Step { taken_from, ..step }
+    step.taking(taken_from)
 }
 
 /// A row that `hello` names. It is claimed and, if it slept, revived.
@@ -211,7 +217,20 @@ pub fn greet(row: Option<&Row>, visit: &Visit<'_>, named: Named) -> Step {
         }
         (RowState::Waiting { .. }, _) => resent(row, claimed),
     };
-    Step { taken_from, ..step }
+    step.taking(taken_from)
+}
+
+/// A renewed link looks at a row that it claimed once: as `hello` does, if it is still its own.
+#[must_use]
+pub fn refresh(row: Option<&Row>, visit: &Visit<'_>) -> Step {
+    let own = |row: &Row| {
+        let link = row.link.as_ref();
+        link.is_some_and(|link| link.connection == visit.link.connection)
+    };
+    match row {
+        Some(row) if !own(row) => Step::still(row, Then::TakenOver),
+        row => greet(row, visit, Named::Lease),
+    }
 }
 
 /// G2 did not confirm the boot the row holds: it moves to `ready`, another boot, or waits.
@@ -259,6 +278,12 @@ impl Step {
             then,
             taken_from: None,
         }
+    }
+
+    /// Notes whose row this was, if the step takes it over by writing it.
+    fn taking(self, from: Option<Link>) -> Self {
+        let taken_from = from.filter(|_| self.write);
+        Self { taken_from, ..self }
     }
 
     fn of(before: &Row, after: Row, then: Then) -> Self {
@@ -333,6 +358,15 @@ fn touch(row: Row, visit: &Visit<'_>) -> Row {
         }
         RowState::Waiting { .. } | RowState::Ended { .. } => row,
     }
+}
+
+/// A reviving `acquire` says anew how long the client waits, should its boot be over.
+fn with_wait(row: Row, wait: Duration) -> Row {
+    let mut row = row;
+    if let RowState::Held { wait_ms, .. } = &mut row.state {
+        *wait_ms = super::states::millis(wait);
+    }
+    row
 }
 
 fn verify(row: &Row, visit: &Visit<'_>) -> Then {

@@ -8,6 +8,7 @@ use wakecast::protocol::{
     RequestState, ServerMessage,
 };
 
+use super::states::millis;
 use crate::config::Timing;
 use crate::model::{Instance, InstanceStatus, Row, RowEnd, RowState, Timestamp, WaitKind};
 
@@ -149,8 +150,4 @@ pub fn request_report(row: &Row, endpoint: Option<Endpoint>) -> RequestReport {
         },
         (RowState::Held { .. }, None) => report(RequestState::Waiting),
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,6 @@
 //! Reads what a media server answered: status, body and signalling messages into results.
+//!
+//! Pure, and shared by every way to reach one: the adapter over sockets and a simulation.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -8,8 +10,11 @@ use crate::ports::{Load, MediaError};
 /// The most of a refusal's own words that an error repeats.
 const MAX_WORDS: usize = 80;
 
-/// The body of a 200, or what the answer means instead. `empty` says what a 204 means.
-pub(super) fn body(status: u16, body: &[u8]) -> Result<&[u8], MediaError> {
+/// Returns the body of a 200, or what the answer means instead.
+///
+/// # Errors
+/// `NotYet` for 204 and every 5xx, `Forbidden` for 403, `Malformed` for the rest.
+pub fn body(status: u16, body: &[u8]) -> Result<&[u8], MediaError> {
     match status {
         200 => Ok(body),
         // Jersey's answer for the settings of an app that does not run.
@@ -23,8 +28,11 @@ pub(super) fn body(status: u16, body: &[u8]) -> Result<&[u8], MediaError> {
     }
 }
 
-/// `{"host":…,"status":"ok"}`
-pub(super) fn liveness(body: &[u8]) -> Result<(), MediaError> {
+/// Reads `{"host":…,"status":"ok"}`.
+///
+/// # Errors
+/// `NotYet` for another status, `Malformed` for anything else.
+pub fn liveness(body: &[u8]) -> Result<(), MediaError> {
     #[derive(Deserialize)]
     struct Liveness {
         status: String,
@@ -37,8 +45,11 @@ pub(super) fn liveness(body: &[u8]) -> Result<(), MediaError> {
     }
 }
 
-/// `{"applications":[…]}`
-pub(super) fn applications(body: &[u8]) -> Result<Vec<String>, MediaError> {
+/// Reads `{"applications":[…]}`.
+///
+/// # Errors
+/// `Malformed` for anything else.
+pub fn applications(body: &[u8]) -> Result<Vec<String>, MediaError> {
     #[derive(Deserialize)]
     struct Applications {
         applications: Vec<String>,
@@ -46,13 +57,19 @@ pub(super) fn applications(body: &[u8]) -> Result<Vec<String>, MediaError> {
     Ok(parse::<Applications>(body, "applications")?.applications)
 }
 
-/// One field of an app's settings. The others, secrets among them, are dropped here.
-pub(super) fn setting(body: &[u8], name: &str) -> Result<Option<Value>, MediaError> {
+/// Reads one field of an app's settings. The others, secrets among them, are dropped here.
+///
+/// # Errors
+/// `Malformed` for anything but an object.
+pub fn setting(body: &[u8], name: &str) -> Result<Option<Value>, MediaError> {
     Ok(parse::<Map<String, Value>>(body, "settings")?.remove(name))
 }
 
-/// `system-resources`: −1 and an absent count mean "not measured", never zero.
-pub(super) fn load(body: &[u8]) -> Result<Load, MediaError> {
+/// Reads `system-resources`: −1 and an absent count mean "not measured", never zero.
+///
+/// # Errors
+/// `Malformed` for anything but an object, and for a count that is no whole number or −1.
+pub fn load(body: &[u8]) -> Result<Load, MediaError> {
     let fields: Map<String, Value> = parse(body, "system-resources")?;
     let start = fields
         .get("server-timing")
@@ -67,8 +84,10 @@ pub(super) fn load(body: &[u8]) -> Result<Load, MediaError> {
     })
 }
 
-/// What one signalling message says about a `ping`: answered, not yet, or (`None`) nothing.
-pub(super) fn pong(text: &str) -> Option<Result<(), MediaError>> {
+/// Reads what one signalling message says about a `ping`; `None` if it says nothing about it.
+///
+/// The inner error is `NotYet`, for `not_initialized_yet`.
+pub fn pong(text: &str) -> Option<Result<(), MediaError>> {
     #[derive(Deserialize)]
     struct Message {
         command: String,

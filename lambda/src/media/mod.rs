@@ -1,10 +1,9 @@
-//! What is said to an Ant Media Server: the tokens it takes and, behind the feature `media-http`,
-//! the adapter that probes one over HTTP and WebSocket.
+//! What is said to an Ant Media Server and what it answers: the tokens it takes, its answers read,
+//! and, behind the feature `media-http`, the adapter that probes one over HTTP and WebSocket.
 
+pub mod answer;
 mod token;
 
-#[cfg(feature = "media-http")]
-mod answer;
 #[cfg(feature = "media-http")]
 mod http;
 #[cfg(feature = "media-http")]

@@ -7,10 +7,14 @@
 //! - [`media`] is what is said to an Ant Media Server: tokens, and the adapter that probes one.
 //! - [`ports`] are the seams to EC2, the media server, the table, the sockets, time and chance.
 
+pub mod auth;
 pub mod config;
+pub mod gateway;
+pub mod grant;
 pub mod leases;
 pub mod lifecycle;
 pub mod media;
 pub mod model;
 pub mod ports;
+pub mod reconcile;
 pub mod store;

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use wakecast_local::ec2::{CallFault, CallName, CapacityRule, Ec2Settings, Noise};
-use wakecast_local::media::Faults;
-use wakecast_lambda::model::Timestamp;
+use wakecast_lambda::model::{InstanceId, Timestamp};
 use wakecast_lambda::ports::Ec2State;
+use wakecast_local::ec2::{
+    BootFault, CallFault, CallName, CapacityRule, Ec2Model, Ec2Settings, Noise, Placement,
+};
+use wakecast_local::media::Faults;
+use wakecast_local::random::Span;
 
 use super::chance::Chance;
 use super::client::{ClientSetup, ProviderFaults};
@@ -176,6 +179,12 @@ enum Trouble {
     SlowBoot { percent: u32 },
     LostSettings,
     Terminated,
+    StoppedOutside,
+    Held { lasts: Duration },
+    OddBoot(BootFault),
+    LaggingDescribe { lasts: Duration },
+    StuckStop,
+    SecondInstance { state: Ec2State },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -185,10 +194,10 @@ struct Timed {
 }
 
 fn troubles(chance: &mut Chance, kindness: Kindness) -> Vec<Timed> {
-    let many = if kindness.cloud == 0 { 0 } else { chance.within(0..5) };
+    let many = if kindness.cloud == 0 { 0 } else { chance.within(0..6) };
     (0..many)
         .map(|_| {
-            let trouble = match chance.within(0..8) {
+            let trouble = match chance.within(0..14) {
                 0 => Trouble::NoCapacity { one_zone: true, lasts: chance.millis(30_000..400_000) },
                 1 => Trouble::NoCapacity { one_zone: false, lasts: chance.millis(30_000..400_000) },
                 2 | 3 => Trouble::Ec2 {
@@ -205,8 +214,22 @@ fn troubles(chance: &mut Chance, kindness: Kindness) -> Vec<Timed> {
                 6 => Trouble::SlowBoot {
                     percent: u32::try_from(chance.within(200..9_000)).unwrap_or(200),
                 },
-                _ if chance.happens(500) => Trouble::LostSettings,
-                _ => Trouble::Terminated,
+                7 => Trouble::LostSettings,
+                8 => Trouble::Terminated,
+                9 => Trouble::StoppedOutside,
+                10 => Trouble::Held { lasts: chance.millis(60_000..900_000) },
+                11 => Trouble::OddBoot(
+                    *chance
+                        .pick(&[BootFault::StaysPending, BootFault::FallsBack])
+                        .unwrap_or(&BootFault::FallsBack),
+                ),
+                12 => Trouble::LaggingDescribe { lasts: chance.millis(30_000..300_000) },
+                _ if chance.happens(500) => Trouble::StuckStop,
+                _ => Trouble::SecondInstance {
+                    state: *chance
+                        .pick(&[Ec2State::Running, Ec2State::Stopped])
+                        .unwrap_or(&Ec2State::Stopped),
+                },
             };
             Timed { at: setting::START + chance.millis(0..BUSY), trouble }
         })
@@ -247,14 +270,67 @@ impl Timed {
             Trouble::Terminated => {
                 around.excuse_until(clock.true_now() + Duration::from_mins(2));
                 around.ec2.with(|model, now| {
-                    let running = model.instances().find(|truth| truth.state == Ec2State::Running);
-                    if let Some(id) = running.map(|truth| truth.id.clone()) {
+                    if let Some(id) = some_instance(model) {
                         model.terminate(now, &id);
                     }
                 });
             }
+            Trouble::StoppedOutside => {
+                around.excuse_until(clock.true_now() + Duration::from_mins(2));
+                around.ec2.with(|model, now| {
+                    // An instance that cannot be stopped now is left alone, as a console would.
+                    let _ = some_instance(model).map(|id| model.stop_outside(now, &id));
+                });
+            }
+            Trouble::Held { lasts } => {
+                let held = around.ec2.with(|model, now| {
+                    let id = some_instance(model)?;
+                    model.set_hold(now, &id, true);
+                    Some(id)
+                });
+                clock.sleep(lasts).await;
+                if let Some(id) = held {
+                    around.ec2.with(|model, now| model.set_hold(now, &id, false));
+                }
+            }
+            Trouble::OddBoot(fault) => {
+                around.ec2.with(|model, _| model.script().boots.push_back(fault));
+            }
+            Trouble::LaggingDescribe { lasts } => {
+                let lag = Span::millis(5_000, 20_000);
+                around.ec2.with(|model, _| model.script().describe_lag = Some(lag));
+                clock.sleep(lasts).await;
+                around.ec2.with(|model, _| model.script().describe_lag = None);
+            }
+            Trouble::StuckStop => {
+                around.ec2.with(|model, _| model.script().stuck_stops += 1);
+            }
+            Trouble::SecondInstance { state } => {
+                around.stranger();
+                let offering = around.config.offerings.first().cloned();
+                around.ec2.with(|model, now| {
+                    let Some(offering) = offering else { return };
+                    model.place(
+                        now,
+                        Placement {
+                            stack: setting::STACK.to_owned(),
+                            fleet: setting::fleet(),
+                            sequence: None,
+                            offering,
+                            state,
+                        },
+                    );
+                });
+            }
         }
     }
+}
+
+/// The instance that lives, or else any.
+fn some_instance(model: &Ec2Model) -> Option<InstanceId> {
+    let lives = |state| matches!(state, Ec2State::Pending | Ec2State::Running | Ec2State::Stopping);
+    let living = model.instances().find(|truth| lives(truth.state));
+    living.or_else(|| model.instances().next()).map(|truth| truth.id.clone())
 }
 
 /// Ends the random faults when the busy time is over, so that every world can come to rest.

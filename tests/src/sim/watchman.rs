@@ -85,7 +85,8 @@ impl Watchman {
             });
             live.map(|truth| truth.id.to_string()).collect::<Vec<_>>()
         });
-        if live.len() > self.around.config.max as usize && !self.told {
+        let ours = self.around.config.max as usize + usize::try_from(self.around.notes().strangers).unwrap_or(0);
+        if live.len() > ours && !self.told {
             self.told = true;
             let text = format!("{} instances live: {}", live.len(), live.join(", "));
             self.around.timeline.violation("law 1", text);

@@ -16,7 +16,7 @@ use wakecast_lambda::lifecycle::{Decision, Probe, Snapshot, Transition};
 use wakecast_lambda::media::server_token;
 use wakecast_lambda::model::{FleetKey, Timestamp};
 use wakecast_lambda::ports::{
-    Connections, Entropy, Fleet, MediaServer, Store, StreamTokens, Wake,
+    Connections, Ec2State, Entropy, Fleet, MediaServer, Store, StreamTokens, Wake,
 };
 use wakecast_lambda::reconcile::{self, End, Policy, Reconciler};
 use wakecast_lambda::store::memory::MemoryStore;
@@ -75,6 +75,8 @@ pub struct Notes {
     pub excused_until: Timestamp,
     /// Launches and starts of instances.
     pub boots: u64,
+    /// Somebody else has put an instance into the fleet: law 1 speaks of ours only.
+    pub strangers: u64,
 }
 
 /// A world that can be run.
@@ -290,6 +292,24 @@ impl Surroundings {
         self.notes.borrow().clone()
     }
 
+    /// Notes that somebody else has put an instance into the fleet.
+    pub fn stranger(&self) {
+        self.notes.borrow_mut().strangers += 1;
+    }
+
+    /// Tells whether every instance is stopped or gone.
+    fn nothing_moves(&self) -> bool {
+        self.ec2.with(|model, _| {
+            let mut all = model.instances();
+            all.all(|truth| matches!(truth.state, Ec2State::Stopped | Ec2State::Terminated))
+        })
+    }
+
+    fn broken_run(&self) {
+        let now = self.clock.true_now();
+        self.notes.borrow_mut().broken_runs.push(now);
+    }
+
     /// Counts a boot.
     pub fn booted(&self) {
         self.notes.borrow_mut().boots += 1;
@@ -342,17 +362,20 @@ impl Runner {
             let outcome = function
                 .invoke(faults, crash_at, |code| async move { code.run(&fleet, deadline).await })
                 .await;
-            let mut notes = around.notes.borrow_mut();
-            notes.runs += 1;
+            around.notes.borrow_mut().runs += 1;
             match outcome {
                 Invocation::Crashed(call) => {
                     around.timeline.say("reconciler", format!("dies at {call}"));
-                    notes.broken_runs.push(around.clock.true_now());
+                    around.broken_run();
                 }
                 Invocation::Returned(outcome) => {
+                    if outcome.end == End::TimeUp && around.nothing_moves() {
+                        let text = format!("{} rounds over nothing", outcome.rounds);
+                        around.timeline.violation("rest", text);
+                    }
                     if matches!(outcome.end, End::Failed(_) | End::LockLost | End::TimeUp) {
                         around.timeline.say("reconciler", format!("ends: {:?}", outcome.end));
-                        notes.broken_runs.push(around.clock.true_now());
+                        around.broken_run();
                     }
                 }
             }

@@ -14,7 +14,7 @@ use wakecast::machine::{
     Machine, Output, RequestKey, Seed, Timer,
 };
 use wakecast::protocol::Endpoint;
-use wakecast::{Error, Instant, Secret};
+use wakecast::{Error, Instant};
 use wakecast_lambda::model::Timestamp;
 
 use super::chance::Chance;

@@ -433,7 +433,7 @@ fn reconciler_function(
             stream_tokens: Arc::new(setting::stream_tokens()),
         };
         let configs = BTreeMap::from([(setting::fleet(), (*around.config).clone())]);
-        Arc::new(Reconciler::new(ports, configs, policy))
+        Arc::new(Reconciler::new(ports, configs).with_policy(policy))
     })
 }
 

@@ -23,6 +23,10 @@ const BUSY: u64 = 25 * 60_000;
 /// A world goes on until everybody is gone and the fleet had time to stop.
 const WHOLE: Duration = Duration::from_mins(75);
 
+/// By then the death of a server is noticed and told: two ticks, a lock that a crash left behind,
+/// and describes that fail on the way.
+const NOTICED: Duration = Duration::from_mins(4);
+
 /// A random world that has ended.
 #[derive(Debug)]
 pub struct Played {
@@ -260,7 +264,7 @@ impl Timed {
                 around.farm.set_faults(&Faults::default());
             }
             Trouble::MediaCrashes { back_after } => {
-                around.excuse_until(clock.true_now() + back_after + Duration::from_mins(2));
+                around.excuse_until(clock.true_now() + back_after + NOTICED);
                 around.farm.crash(back_after);
             }
             Trouble::SlowBoot { percent } => {
@@ -268,7 +272,7 @@ impl Timed {
             }
             Trouble::LostSettings => around.farm.next_boot(setting::lost_settings()),
             Trouble::Terminated => {
-                around.excuse_until(clock.true_now() + Duration::from_mins(2));
+                around.excuse_until(clock.true_now() + NOTICED);
                 around.ec2.with(|model, now| {
                     if let Some(id) = some_instance(model) {
                         model.terminate(now, &id);
@@ -276,7 +280,7 @@ impl Timed {
                 });
             }
             Trouble::StoppedOutside => {
-                around.excuse_until(clock.true_now() + Duration::from_mins(2));
+                around.excuse_until(clock.true_now() + NOTICED);
                 around.ec2.with(|model, now| {
                     // An instance that cannot be stopped now is left alone, as a console would.
                     let _ = some_instance(model).map(|id| model.stop_outside(now, &id));

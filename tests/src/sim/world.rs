@@ -200,7 +200,7 @@ impl World {
 
     /// Asks for a reconcile run, as an event of EC2 would.
     pub fn wake(&self) {
-        let _ = self.wakes.0.unbounded_send(());
+        let _ = self.wakes.0.unbounded_send(Call::Wake);
     }
 
     /// Lets time pass.
@@ -232,7 +232,7 @@ impl World {
         &mut self.chance
     }
 
-    fn start(&self, requests: UnboundedReceiver<()>) {
+    fn start(&self, requests: UnboundedReceiver<Call>) {
         let ec2 = Arc::clone(&self.around.ec2);
         self.tasks.spawn(async move { ec2.drive().await });
         self.tasks.spawn(self.around.farm.clone().drive());
@@ -319,7 +319,7 @@ impl Surroundings {
 async fn tick(around: Surroundings, wakes: Arc<Alarm>) {
     loop {
         around.clock.sleep(around.config.timing.tick).await;
-        let _ = wakes.0.unbounded_send(());
+        let _ = wakes.0.unbounded_send(Call::Tick);
     }
 }
 
@@ -333,10 +333,10 @@ struct Runner {
 }
 
 impl Runner {
-    async fn serve(mut self, mut requests: UnboundedReceiver<()>) {
-        while requests.next().await.is_some() {
+    async fn serve(mut self, mut requests: UnboundedReceiver<Call>) {
+        while let Some(call) = requests.next().await {
             let hands = *self.hands.borrow();
-            if self.chance.happens(hands.wake_lost) {
+            if call == Call::Wake && self.chance.happens(hands.wake_lost) {
                 continue;
             }
             self.run();
@@ -472,14 +472,23 @@ impl Policy for Witness {
     }
 }
 
+/// Why a run is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    /// A hint, which may be lost or come twice.
+    Wake,
+    /// The schedule: the guarantee.
+    Tick,
+}
+
 /// Wakes the reconciler.
 #[derive(Debug)]
-struct Alarm(UnboundedSender<()>);
+struct Alarm(UnboundedSender<Call>);
 
 #[async_trait]
 impl Wake for Alarm {
     async fn wake(&self, _fleet: &FleetKey) {
-        let _ = self.0.unbounded_send(());
+        let _ = self.0.unbounded_send(Call::Wake);
     }
 }
 

@@ -1,10 +1,6 @@
 //! One Ant Media Server on one box, as a pure state machine: time and requests come in, answers
 //! and messages come out. It reads no clock, draws no randomness of its own and does no I/O, so
 //! the same model stands behind a real port and inside the simulation.
-//!
-//! Every input takes `now`, in milliseconds on the driver's clock, which must not go back. After
-//! each input the driver drains [`MediaModel::poll`] and arms one timer for
-//! [`MediaModel::next_timeout`].
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -38,7 +34,11 @@ pub struct MediaStatus {
     pub starts: u64,
 }
 
-/// One Ant Media Server. See the [module](self).
+/// One Ant Media Server on one box.
+///
+/// Time comes in: every input takes `now`, in milliseconds on the driver's clock, which must not
+/// go back. After each input the driver drains [`MediaModel::poll`] and arms one timer for
+/// [`MediaModel::next_timeout`]. A late timer changes nothing but when it is seen.
 #[derive(Debug)]
 pub struct MediaModel {
     pub(super) config: MediaConfig,

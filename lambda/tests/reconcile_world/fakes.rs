@@ -284,6 +284,11 @@ impl FakeConnections {
         own.map(|(_, text, _)| kind(text)).collect()
     }
 
+    /// How many messages arrived at this client's socket.
+    pub fn arrived_count(&self, name: &str) -> usize {
+        self.arrived(name).len()
+    }
+
     /// Everything that arrived, as text.
     pub fn texts(&self) -> Vec<String> {
         self.state()

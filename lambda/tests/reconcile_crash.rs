@@ -17,7 +17,10 @@ fn granted(world: &World) -> bool {
 
 fn stopped(world: &World) -> bool {
     let records = at_once(world.table.fleet(&fleet())).expect("a read");
-    records.instances.values().all(|known| known.status == InstanceStatus::Stopped)
+    records
+        .instances
+        .values()
+        .all(|known| known.status == InstanceStatus::Stopped)
         && !world.ec2.stops().is_empty()
 }
 
@@ -59,7 +62,11 @@ fn a_launch_that_crashes_anywhere_is_one_launch() {
     for at in 0..gates {
         let world = cold();
         world.gates.crash_at(at);
-        assert!(world.live(LONG, granted), "crash at {at}: {:#?}", world.gates.log());
+        assert!(
+            world.live(LONG, granted),
+            "crash at {at}: {:#?}",
+            world.gates.log()
+        );
         launched_once(&world, &format!("crash at {at}"));
     }
 }
@@ -74,7 +81,11 @@ fn a_launch_that_crashes_twice_is_one_launch() {
             world.gates.crash_at(first);
             world.gates.then_crash_at(second);
             let case = format!("crashes at {first} and {second}");
-            assert!(world.live(LONG, granted), "{case}: {:#?}", world.gates.log());
+            assert!(
+                world.live(LONG, granted),
+                "{case}: {:#?}",
+                world.gates.log()
+            );
             launched_once(&world, &case);
         }
     }
@@ -87,9 +98,22 @@ fn a_stop_that_crashes_anywhere_ends_stopped() {
     for at in 0..gates {
         let world = idle();
         world.gates.crash_at(at);
-        assert!(world.live(LONG, stopped), "crash at {at}: {:#?}", world.gates.log());
-        assert_eq!(world.ec2.stops().len(), 1, "crash at {at}: {:#?}", world.gates.log());
-        assert_eq!((world.ec2.launches(), world.ec2.starts()), (1, 0), "crash at {at}");
+        assert!(
+            world.live(LONG, stopped),
+            "crash at {at}: {:#?}",
+            world.gates.log()
+        );
+        assert_eq!(
+            world.ec2.stops().len(),
+            1,
+            "crash at {at}: {:#?}",
+            world.gates.log()
+        );
+        assert_eq!(
+            (world.ec2.launches(), world.ec2.starts()),
+            (1, 0),
+            "crash at {at}"
+        );
     }
 }
 
@@ -122,7 +146,11 @@ fn a_grant_and_a_stop_never_miss_each_other() {
                 );
             } else {
                 refused.insert(put);
-                assert!(finished, "{case}: it waits for ever: {:#?}", world.gates.log());
+                assert!(
+                    finished,
+                    "{case}: it waits for ever: {:#?}",
+                    world.gates.log()
+                );
             }
         }
     }

@@ -44,7 +44,10 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        self.0.lock().expect("the lines").push((*event.metadata().level(), line.0));
+        self.0
+            .lock()
+            .expect("the lines")
+            .push((*event.metadata().level(), line.0));
     }
 
     fn enter(&self, _: &Id) {}
@@ -69,11 +72,18 @@ fn eventful() -> Arc<Script> {
             }),
             grants: snapshot.rows.to_vec(),
             calls: vec![Call {
-                action: Power::Stop { instance: InstanceId::new("i-2") },
+                action: Power::Stop {
+                    instance: InstanceId::new("i-2"),
+                },
                 not_after: START + Duration::from_secs(20),
             }],
-            alarms: vec![Alarm::Died { instance: InstanceId::new("i-2") }],
-            transitions: vec![Transition { from: Stand::Booting, to: Stand::Ready }],
+            alarms: vec![Alarm::Died {
+                instance: InstanceId::new("i-2"),
+            }],
+            transitions: vec![Transition {
+                from: Stand::Booting,
+                to: Stand::Ready,
+            }],
             why: vec!["i-1 is ready".to_owned()],
             ..decision(Next::Quiet)
         },
@@ -86,22 +96,46 @@ fn a_decision_is_one_line_with_its_reasons() {
     let world = World::new();
     world.waiter("a");
     let lines = logged(&world, eventful());
-    let decided: Vec<_> = lines.iter().filter(|(_, line)| line.contains("decided")).collect();
-    let [(level, line)] = decided.as_slice() else { panic!("{lines:#?}") };
+    let decided: Vec<_> = lines
+        .iter()
+        .filter(|(_, line)| line.contains("decided"))
+        .collect();
+    let [(level, line)] = decided.as_slice() else {
+        panic!("{lines:#?}")
+    };
     assert_eq!(*level, Level::INFO);
-    for part in ["fleet=acme/main", "fence=1", "version=0", "i-1 is ready", "Booting", "grants=1"] {
+    for part in [
+        "fleet=acme/main",
+        "fence=1",
+        "version=0",
+        "i-1 is ready",
+        "Booting",
+        "grants=1",
+    ] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
-    let alarms: Vec<_> = lines.iter().filter(|(level, _)| *level == Level::ERROR).collect();
-    let [(_, alarm)] = alarms.as_slice() else { panic!("{lines:#?}") };
+    let alarms: Vec<_> = lines
+        .iter()
+        .filter(|(level, _)| *level == Level::ERROR)
+        .collect();
+    let [(_, alarm)] = alarms.as_slice() else {
+        panic!("{lines:#?}")
+    };
     assert!(alarm.contains("Died") && alarm.contains("i-2"), "{alarm}");
-    assert!(lines.iter().any(|(_, line)| line.contains("Stop") && line.contains("called")));
+    assert!(
+        lines
+            .iter()
+            .any(|(_, line)| line.contains("Stop") && line.contains("called"))
+    );
 }
 
 #[test]
 fn a_quiet_tick_is_not_worth_a_line() {
     let lines = logged(&World::new(), Script::new(|_, _| decision(Next::Quiet)));
-    assert!(lines.iter().all(|(level, _)| *level >= Level::DEBUG), "{lines:?}");
+    assert!(
+        lines.iter().all(|(level, _)| *level >= Level::DEBUG),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -116,7 +150,10 @@ fn an_alarm_of_a_refused_commit_is_not_raised() {
         _ => decision(Next::Quiet),
     });
     let lines = logged(&world, script);
-    assert!(lines.iter().all(|(level, _)| *level != Level::ERROR), "{lines:?}");
+    assert!(
+        lines.iter().all(|(level, _)| *level != Level::ERROR),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -130,7 +167,13 @@ fn no_secret_is_logged_whatever_happens() {
     world.sockets.fails("c", &[PostError::Unavailable; 9]);
     let lines = logged(&world, eventful());
     let sent = world.sockets.texts();
-    assert!(sent.iter().any(|text| text.contains(CANARY)), "the canary is on the wire: {sent:?}");
+    assert!(
+        sent.iter().any(|text| text.contains(CANARY)),
+        "the canary is on the wire: {sent:?}"
+    );
     assert!(lines.len() > 3, "{lines:#?}");
-    assert!(lines.iter().all(|(_, line)| !line.contains(CANARY)), "{lines:#?}");
+    assert!(
+        lines.iter().all(|(_, line)| !line.contains(CANARY)),
+        "{lines:#?}"
+    );
 }

@@ -33,16 +33,26 @@ fn progress(row: &Row, phase: Phase) -> ServerMessage {
 }
 
 fn push(row: &Row, phase: Phase) -> Push {
-    Push { link: row.link.clone().expect("a link"), message: progress(row, phase) }
+    Push {
+        link: row.link.clone().expect("a link"),
+        message: progress(row, phase),
+    }
 }
 
 /// One round that tells every row its progress, and starts an instance.
 fn tell_all(world: &World) -> Outcome {
     world.run(Script::new(|number, snapshot| match number {
         0 => Decision {
-            pushes: snapshot.rows.iter().map(|row| push(row, Phase::Booting)).collect(),
+            pushes: snapshot
+                .rows
+                .iter()
+                .map(|row| push(row, Phase::Booting))
+                .collect(),
             calls: vec![Call {
-                action: Power::Start { sequence: 1, instance: InstanceId::new("i-1") },
+                action: Power::Start {
+                    sequence: 1,
+                    instance: InstanceId::new("i-1"),
+                },
                 not_after: after(20),
             }],
             ..decision(Next::Quiet)
@@ -55,7 +65,10 @@ fn tell_all(world: &World) -> Outcome {
 fn grant_all(world: &World) -> Outcome {
     world.given(vec![instance("i-1", InstanceStatus::Ready)]);
     world.run(Script::new(|number, snapshot| match number {
-        0 => Decision { grants: snapshot.rows.to_vec(), ..decision(Next::Quiet) },
+        0 => Decision {
+            grants: snapshot.rows.to_vec(),
+            ..decision(Next::Quiet)
+        },
         _ => decision(Next::Quiet),
     }))
 }
@@ -88,12 +101,28 @@ fn i32_an_old_socket_that_is_gone_makes_its_rows_absent() {
     world.waiter("b");
     world.sockets.fails("a", &[GONE]);
     assert_eq!(tell_all(&world).end, End::Quiet);
-    assert_eq!(world.gates.count("post c-a"), 1, "a closed socket is not tried again");
-    assert!(world.row("a").absent_since.is_some_and(|since| since < after(1)));
-    assert_eq!(world.sockets.arrived("b"), ["progress"], "the others are told");
+    assert_eq!(
+        world.gates.count("post c-a"),
+        1,
+        "a closed socket is not tried again"
+    );
+    assert!(
+        world
+            .row("a")
+            .absent_since
+            .is_some_and(|since| since < after(1))
+    );
+    assert_eq!(
+        world.sockets.arrived("b"),
+        ["progress"],
+        "the others are told"
+    );
     assert_eq!(world.row("b").absent_since, None);
     let kept = world.gateway(async |table| table.connection(&link("a", START).connection).await);
-    assert!(kept.is_ok_and(|kept| kept.is_some()), "its item is the gateway's to delete");
+    assert!(
+        kept.is_ok_and(|kept| kept.is_some()),
+        "its item is the gateway's to delete"
+    );
     assert_eq!(world.table.violations(), Vec::<String>::new());
 }
 
@@ -125,20 +154,32 @@ fn i33_a_storm_of_429_delays_no_start_and_ends() {
     world.sockets.always_fails(PostError::Throttled);
     let called = Arc::new(std::sync::Mutex::new(None));
     let (clock, noted) = (Arc::clone(&world.clock), Arc::clone(&called));
-    world.gates.before("start", move || *noted.lock().expect("a note") = Some(clock.time()));
+    world.gates.before("start", move || {
+        *noted.lock().expect("a note") = Some(clock.time())
+    });
     assert_eq!(tell_all(&world).end, End::Quiet);
-    assert_eq!(called.lock().expect("a note").expect("a call"), START, "it waited for no post");
+    assert_eq!(
+        called.lock().expect("a note").expect("a call"),
+        START,
+        "it waited for no post"
+    );
     let posts = world.gates.count("post");
     assert!(posts <= 200 * 4, "{posts} posts");
     assert!(world.clock.time() <= after(8), "{:?}", world.clock.time());
-    assert_eq!(world.row("w000").absent_since, None, "throttled is not gone");
+    assert_eq!(
+        world.row("w000").absent_since,
+        None,
+        "throttled is not gone"
+    );
 }
 
 #[test]
 fn a_throttled_post_is_tried_again_after_a_while() {
     let world = World::new();
     world.waiter("a");
-    world.sockets.fails("a", &[PostError::Throttled, PostError::Unavailable]);
+    world
+        .sockets
+        .fails("a", &[PostError::Throttled, PostError::Unavailable]);
     tell_all(&world);
     assert_eq!(world.sockets.arrived("a"), ["progress"]);
     assert_eq!(world.gates.count("post"), 3);
@@ -152,7 +193,10 @@ fn a_socket_that_hangs_holds_up_nobody() {
     world.sockets.answers_after("a", Duration::from_secs(3_600));
     assert_eq!(tell_all(&world).end, End::Quiet);
     assert_eq!(world.sockets.arrived("b"), ["progress"]);
-    assert!(world.clock.time() <= after(8), "the round ends before the lock does");
+    assert!(
+        world.clock.time() <= after(8),
+        "the round ends before the lock does"
+    );
     assert_eq!(world.row("a").absent_since, None);
 }
 
@@ -175,7 +219,10 @@ fn only_the_newest_state_is_sent() {
     world.run(script);
     let texts = world.sockets.texts();
     assert_eq!(texts.len(), 2, "{texts:?}");
-    assert!(texts.iter().all(|text| text.contains("booting")), "{texts:?}");
+    assert!(
+        texts.iter().all(|text| text.contains("booting")),
+        "{texts:?}"
+    );
 }
 
 #[test]
@@ -194,7 +241,10 @@ fn i35_three_thousand_waiters_all_get_ready() {
     let ready: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(ready["type"], "ready");
     let spread = ready["verify_spread_ms"].as_u64().expect("a number");
-    assert!((11_000..=12_000).contains(&spread), "250 proofs a second: {spread} ms");
+    assert!(
+        (11_000..=12_000).contains(&spread),
+        "250 proofs a second: {spread} ms"
+    );
     assert_eq!(world.table.violations(), Vec::<String>::new());
 }
 
@@ -205,7 +255,12 @@ fn an_endpoint_goes_to_no_link_whose_token_has_ended() {
     world.waiter("ended");
     world.gateway(async |table| {
         let id = link("ended", START).connection;
-        let mut grants = table.connection(&id).await.expect("a read").expect("it").grants;
+        let mut grants = table
+            .connection(&id)
+            .await
+            .expect("a read")
+            .expect("it")
+            .grants;
         grants.expires_at = START;
         table.renew_connection(&id, &grants).await.expect("a write");
     });
@@ -213,7 +268,10 @@ fn an_endpoint_goes_to_no_link_whose_token_has_ended() {
     assert_eq!(world.sockets.arrived("alive"), ["ready"]);
     assert_eq!(world.sockets.arrived("ended"), Vec::<String>::new());
     let held = world.row("ended");
-    assert!(matches!(held.state, RowState::Held { .. }), "it is told after its renewal: {held:?}");
+    assert!(
+        matches!(held.state, RowState::Held { .. }),
+        "it is told after its renewal: {held:?}"
+    );
     assert_eq!(held.absent_since, None);
 }
 
@@ -223,7 +281,12 @@ fn progress_goes_also_to_a_link_whose_token_has_ended() {
     world.waiter("a");
     world.gateway(async |table| {
         let id = link("a", START).connection;
-        let mut grants = table.connection(&id).await.expect("a read").expect("it").grants;
+        let mut grants = table
+            .connection(&id)
+            .await
+            .expect("a read")
+            .expect("it")
+            .grants;
         grants.expires_at = START;
         table.renew_connection(&id, &grants).await.expect("a write");
     });

@@ -188,16 +188,28 @@ impl World {
             let now = world.clock.time();
             let link = link(&name, now);
             let row = waiting(&name, link.clone(), now);
-            let held = leases::hold(&row, &(InstanceId::new("i-1"), BootId(1)), &brief().timing, now);
+            let held = leases::hold(
+                &row,
+                &(InstanceId::new("i-1"), BootId(1)),
+                &brief().timing,
+                now,
+            );
             let held = world.gateway(async |table| {
-                table.put_connection(&connection(&link, now)).await.expect("a connection");
+                table
+                    .put_connection(&connection(&link, now))
+                    .await
+                    .expect("a connection");
                 table.put_row(&held, None).await.expect("G1")
             });
             let confirm = {
                 let (world, held) = (world.clone(), held.clone());
                 move || world.confirm(&held, now, &answer)
             };
-            if read == put { confirm() } else { world.gates.at(read, confirm) }
+            if read == put {
+                confirm()
+            } else {
+                world.gates.at(read, confirm)
+            }
         });
         noted
     }
@@ -207,7 +219,9 @@ impl World {
         let now = self.clock.time();
         self.gateway(async |table| {
             let tokens = fakes::Tokens;
-            let found = verify(&table, &tokens, &brief(), held, put_at, now).await.expect("G2");
+            let found = verify(&table, &tokens, &brief(), held, put_at, now)
+                .await
+                .expect("G2");
             let ready = matches!(found, grant::Granted::Ready(_));
             if !ready {
                 let waiting = leases::wait_again(held, WaitKind::Acquire, &brief().timing, now);
@@ -419,5 +433,8 @@ pub fn config() -> FleetConfig {
 
 /// The same fleet with the short times of the demonstration, so that a whole life fits in a test.
 pub fn brief() -> FleetConfig {
-    FleetConfig { timing: Timing::demonstration(), ..config() }
+    FleetConfig {
+        timing: Timing::demonstration(),
+        ..config()
+    }
 }

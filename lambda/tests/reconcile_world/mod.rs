@@ -40,6 +40,7 @@ use wakecast_lambda::store::{Commit, Store};
 pub use clock::VirtualClock;
 pub use fakes::{FakeConnections, FakeEc2, FakeMedia};
 pub use gates::Gates;
+#[allow(unused_imports, reason = "each test file uses a part of the world")]
 pub use script::{Script, decision};
 
 /// When every test begins.

@@ -6,9 +6,13 @@
 //! - [`reconcile`] observes, decides and acts for one fleet under its lock.
 //! - [`ports`] are the seams to EC2, the media server, the table, the sockets, time and chance.
 
+pub mod auth;
 pub mod config;
+pub mod gateway;
+pub mod grant;
 pub mod leases;
 pub mod lifecycle;
 pub mod model;
 pub mod ports;
+pub mod reconcile;
 pub mod store;

@@ -51,8 +51,9 @@ pub async fn verify(
     })
 }
 
-/// Grants a waiting row on a boot that is believed to be ready: G1, G2, and the message for its
-/// owner. `None` if G2 found the boot over: the row waits again and the demand is raised.
+/// Grants a row on a boot that is believed to be ready: G1, G2, and the message for its owner. The
+/// row waits, or is a lease whose drain is undone. `None` if G2 found the boot over: the row is
+/// what it was, and a wait's demand is raised.
 ///
 /// # Errors
 /// A conflict if the row has changed since it was read, or the table did not answer: nothing may
@@ -66,23 +67,22 @@ pub async fn grant_waiter(
     verify_spread: Duration,
     now: Timestamp,
 ) -> Result<Option<(Row, ServerMessage)>, StoreError> {
-    let timing = &config.timing;
-    let held = store
-        .put_row(&leases::hold(row, boot, timing, now), Some(row.version))
-        .await?;
+    let held = match held_boot(row) {
+        Some(held) if held == *boot => leases::undrain(row, now),
+        _ => None,
+    };
+    let held = held.unwrap_or_else(|| leases::hold(row, boot, &config.timing, now));
+    let held = store.put_row(&held, Some(row.version)).await?;
     match verify(store, tokens, config, &held, now, now).await? {
         Granted::Ready(endpoint) => {
             let message = leases::granted(&held, *endpoint, verify_spread);
             Ok(Some((held, message)))
         }
         Granted::NotReady(_) => {
-            let RowState::Held { owed, .. } = &held.state else {
-                return Ok(None);
-            };
-            let waiting = leases::wait_again(&held, owed.clone(), timing, now);
-            store.put_row(&waiting, Some(held.version)).await?;
-            if leases::wakes(&waiting) {
-                store.raise_demand(&held.key.fleet).await?;
+            let before = leases::unhold(row, &held);
+            store.put_row(&before, Some(held.version)).await?;
+            if matches!(row.state, RowState::Waiting { .. }) && leases::wakes(row) {
+                store.raise_demand(&row.key.fleet).await?;
             }
             Ok(None)
         }
@@ -131,13 +131,10 @@ fn endpoint(
         .boot
         .as_ref()
         .and_then(|boot| boot.address.as_deref());
-    let fill = |template: &str| -> Option<String> {
-        let filled = template.replace("{app}", &ask.app);
-        match address {
-            Some(address) => Some(filled.replace("{address}", address)),
-            None => (!filled.contains("{address}")).then_some(filled),
-        }
-    };
+    let urls = &config.endpoint;
+    if address.is_none() && urls.websocket_url.contains("{address}") {
+        return None;
+    }
     let ends_at = put_at + config.timing.stream_token;
     let stream_token: Option<Secret> = ask
         .stream_id
@@ -145,8 +142,8 @@ fn endpoint(
         .and_then(|stream| tokens.mint(&ask.app, stream, ask.purpose == Purpose::Publish, ends_at));
     let left = u64::try_from(now.until(ends_at).as_millis()).unwrap_or(u64::MAX);
     Some(Endpoint {
-        websocket_url: fill(&config.endpoint.websocket_url)?,
-        http_url: fill(&config.endpoint.http_url)?,
+        websocket_url: urls.websocket_url(address, &ask.app),
+        http_url: urls.http_url(address, &ask.app),
         app: ask.app.clone(),
         stream_token_expires_in_ms: stream_token.is_some().then_some(left),
         stream_token,

@@ -1,7 +1,7 @@
 //! `renew`: another token for the same subject, on the same link.
 
 use wakecast::ErrorCode;
-use wakecast::protocol::{Draining, Lost, Renew, Renewed, ServerMessage};
+use wakecast::protocol::{Draining, LeaseState, Lost, Renew, Renewed, ServerMessage};
 
 use super::Gateway;
 use super::call::Caller;
@@ -76,7 +76,10 @@ impl Gateway {
             }
             Ok(Answer::NotReady(row, instance)) => {
                 let timing = &config.timing;
-                let report = leases::draining_report(&row, instance.as_deref(), timing, now);
+                let report = leases::lease_report(&row, None, instance.as_deref(), timing, now);
+                if report.state != LeaseState::Draining {
+                    return;
+                }
                 ServerMessage::Draining(Draining {
                     lease: row.key.id,
                     rev: row.rev,

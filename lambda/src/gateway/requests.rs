@@ -90,7 +90,7 @@ impl Gateway {
             believed_new: false,
             guarded: true,
             on_miss: OnMiss::Wait(WaitKind::Endpoint {
-                request: request.id.clone(),
+                request: Some(request.id.clone()),
             }),
         };
         let answer = call

@@ -9,7 +9,7 @@ use crate::auth::{NotAllowed, allows};
 use crate::config::FleetConfig;
 use crate::grant::{self, Granted};
 use crate::leases::{self, Step, Then, Visit};
-use crate::model::{FleetKey, Instance, Link, Row, RowKey, Timestamp, WaitKind};
+use crate::model::{FleetKey, Instance, Link, Row, RowKey, RowState, Timestamp, WaitKind};
 use crate::ports::{BootOf, Store};
 use crate::store::StoreError;
 
@@ -136,14 +136,10 @@ impl RowCall<'_> {
                 };
             let visit = self.visit(now);
             let step = match &self.on_miss {
-                OnMiss::Tell if revived => {
-                    let reason = match instance {
-                        Some(_) => LostReason::Stopped,
-                        None => LostReason::InstanceGone,
-                    };
-                    leases::lose(&row, &visit, reason)
+                OnMiss::Tell => {
+                    let step = leases::told(&row, &visit, revived, instance.as_deref());
+                    return self.tell(step, row, instance).await;
                 }
-                OnMiss::Tell => return Ok(Answer::NotReady(Box::new(row), instance)),
                 OnMiss::Wait(kind) => {
                     let ready = match boots_tried {
                         0 => self.gateway.find_ready(&self.key.fleet).await?,
@@ -163,6 +159,22 @@ impl RowCall<'_> {
                 _ => return Ok(Answer::Over(Box::new(row))),
             }
         }
+    }
+
+    async fn tell(
+        &self,
+        step: Step,
+        row: Row,
+        instance: Option<Box<Instance>>,
+    ) -> Result<Answer, StoreError> {
+        let row = match step.row {
+            Some(next) if step.write => self.put(&next, Some(row.version)).await?,
+            _ => row,
+        };
+        Ok(match row.state {
+            RowState::Held { .. } => Answer::NotReady(Box::new(row), instance),
+            RowState::Waiting { .. } | RowState::Ended { .. } => Answer::Over(Box::new(row)),
+        })
     }
 
     async fn wait(&self, row: Row, wake: bool) -> Result<Answer, StoreError> {

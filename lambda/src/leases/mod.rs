@@ -14,11 +14,11 @@ use wakecast::protocol::Purpose;
 use crate::config::Timing;
 use crate::model::{Boot, Row, RowState, Timestamp};
 
-pub use states::{disconnect, end, end_wait, hold, wait_again};
+pub use states::{disconnect, end, end_wait, hold, tell_draining, undrain, unhold, wait_again};
 pub use steps::{
-    Named, Step, Then, Visit, acquire, endpoint, finish, greet, lose, missed, refresh,
+    Named, Step, Then, Visit, acquire, endpoint, finish, greet, missed, refresh, told,
 };
-pub use words::{draining_report, end_code, granted, lease_report, lost_reason, request_report};
+pub use words::{drains, end_code, granted, lease_report, lost_boot, lost_reason, request_report};
 
 /// Tells whether the row keeps this boot from being stopped.
 ///

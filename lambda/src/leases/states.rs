@@ -50,6 +50,48 @@ pub fn hold(row: &Row, boot: &BootOf, timing: &Timing, now: Timestamp) -> Row {
     next
 }
 
+/// The drain of the row's boot was undone: its owner is told by an `endpoint` push with a higher
+/// `rev`. `None` if the owner was never told of a drain.
+#[must_use]
+pub fn undrain(row: &Row, now: Timestamp) -> Option<Row> {
+    let mut next = row.clone();
+    let RowState::Held { draining, owed, .. } = &mut next.state else {
+        return None;
+    };
+    if !std::mem::replace(draining, false) {
+        return None;
+    }
+    *owed = WaitKind::Endpoint { request: None };
+    next.rev = row.rev.saturating_add(1);
+    next.expires_at = now + HELD_MEMORY;
+    Some(next)
+}
+
+/// Notes that the row's owner was told of the drain, so that its end will be told too.
+#[must_use]
+pub fn tell_draining(row: &Row) -> Row {
+    let mut next = row.clone();
+    if let RowState::Held { draining, .. } = &mut next.state {
+        *draining = true;
+    }
+    next
+}
+
+/// Takes back a G1 that G2 did not confirm: the row is what it was, deadline included, under the
+/// `rev` it has reached. A wait is again one that no reconciler has seen.
+#[must_use]
+pub fn unhold(before: &Row, held: &Row) -> Row {
+    let mut next = Row {
+        rev: held.rev,
+        version: held.version,
+        ..before.clone()
+    };
+    if let RowState::Waiting { phase, .. } = &mut next.state {
+        *phase = Phase::Requested;
+    }
+    next
+}
+
 /// Moves the row to waiting for a new answer, with the wait it first asked for.
 #[must_use]
 pub fn wait_again(row: &Row, kind: WaitKind, timing: &Timing, now: Timestamp) -> Row {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use wakecast::protocol::{LostReason, Phase};
 
 use super::standing::{Standing, standing};
-use super::states::{end, end_wait, hold, wait_again, wait_for};
+use super::states::{end, end_wait, hold, tell_draining, wait_again, wait_for};
+use super::words::{drains, lost_boot};
 use super::{dormant, past_deadline, wakes};
 use crate::config::Timing;
-use crate::model::{Ask, Link, Row, RowEnd, RowKey, RowState, Timestamp, WaitKind};
+use crate::model::{Ask, Instance, Link, Row, RowEnd, RowKey, RowState, Timestamp, WaitKind};
 use crate::ports::BootOf;
 
 /// One message's view: which row, from which link, when, under which times.
@@ -130,7 +131,7 @@ pub fn endpoint(row: Option<&Row>, visit: &Visit<'_>, request: &str) -> Step {
         Err(step) => return *step,
     };
     let asked = || WaitKind::Endpoint {
-        request: request.to_owned(),
+        request: Some(request.to_owned()),
     };
     let step = match &row.state {
         RowState::Ended { .. } => Step::still(row, Then::Over),
@@ -251,9 +252,22 @@ pub fn missed(row: &Row, visit: &Visit<'_>, kind: WaitKind, ready: Option<&BootO
     }
 }
 
-/// A lease that slept and whose boot is over.
+/// G2 did not confirm the boot of a lease whose owner only greets: nothing moves, but a lease that
+/// slept is lost.
 #[must_use]
-pub fn lose(row: &Row, visit: &Visit<'_>, reason: LostReason) -> Step {
+pub fn told(row: &Row, visit: &Visit<'_>, revived: bool, instance: Option<&Instance>) -> Step {
+    if revived {
+        return lose(row, visit, lost_boot(row, instance));
+    }
+    let next = if drains(row, instance) {
+        tell_draining(row)
+    } else {
+        row.clone()
+    };
+    Step::of(row, next, Then::Over)
+}
+
+fn lose(row: &Row, visit: &Visit<'_>, reason: LostReason) -> Step {
     Step::of(
         row,
         end(row, RowEnd::Lost(reason), visit.timing, visit.now),

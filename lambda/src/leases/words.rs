@@ -10,7 +10,7 @@ use wakecast::protocol::{
 
 use super::states::millis;
 use crate::config::Timing;
-use crate::model::{Instance, InstanceStatus, Row, RowEnd, RowState, Timestamp, WaitKind};
+use crate::model::{BootEnd, Instance, InstanceStatus, Row, RowEnd, RowState, Timestamp, WaitKind};
 
 /// Words a grant as the row's owner expects it: `ready`, `endpoint` or `moved`.
 #[must_use]
@@ -20,15 +20,12 @@ pub fn granted(row: &Row, endpoint: Endpoint, verify_spread: Duration) -> Server
         RowState::Held {
             owed: WaitKind::Endpoint { request },
             ..
-        } => {
-            let request = Some(request.clone());
-            ServerMessage::Endpoint(EndpointPush {
-                id: request,
-                lease: id,
-                rev,
-                endpoint,
-            })
-        }
+        } => ServerMessage::Endpoint(EndpointPush {
+            id: request.clone(),
+            lease: id,
+            rev,
+            endpoint,
+        }),
         RowState::Held {
             owed: WaitKind::Moving,
             ..
@@ -97,31 +94,65 @@ pub fn lease_report(
             endpoint: Some(endpoint),
             ..report(LeaseState::Held)
         },
-        (RowState::Held { .. }, None) => draining_report(row, instance, timing, now),
+        (RowState::Held { .. }, None) => {
+            let (state, deadline_ms) = without_grant(row, instance, timing, now);
+            LeaseReport {
+                deadline_ms,
+                ..report(state)
+            }
+        }
     }
 }
 
-/// Reports a lease whose instance is not ready: it drains, or the reconciler is about to say what
-/// became of it; either way nothing is asked of the client.
-#[must_use]
-pub fn draining_report(
+/// Says where a lease stands whose instance grants nothing now. Nothing is asked of the client: a
+/// server that recovers still serves, one that drains says so, and of one that is over the
+/// reconciler is about to say what became of it.
+fn without_grant(
     row: &Row,
     instance: Option<&Instance>,
     timing: &Timing,
     now: Timestamp,
-) -> LeaseReport {
-    let left = match instance.map(|instance| &instance.status) {
-        Some(InstanceStatus::Draining { since, .. }) => now.until(*since + timing.settle()),
-        _ => Duration::ZERO,
-    };
-    LeaseReport {
-        id: row.key.id.clone(),
-        state: LeaseState::Draining,
-        rev: Some(row.rev),
-        endpoint: None,
-        deadline_ms: Some(millis(left)),
-        reason: None,
+) -> (LeaseState, Option<u64>) {
+    match live_status(row, instance) {
+        Some(InstanceStatus::Recovering { .. } | InstanceStatus::Ready) => (LeaseState::Held, None),
+        Some(InstanceStatus::Draining { since, .. }) => {
+            let left = now.until(*since + timing.settle());
+            (LeaseState::Draining, Some(millis(left)))
+        }
+        _ => (LeaseState::Draining, Some(0)),
     }
+}
+
+/// Tells whether the row's boot drains, so that its owner must be told should it be undone.
+#[must_use]
+pub fn drains(row: &Row, instance: Option<&Instance>) -> bool {
+    matches!(
+        live_status(row, instance),
+        Some(InstanceStatus::Draining { .. } | InstanceStatus::Stopping { .. })
+    )
+}
+
+/// Words how a boot that a sleeping lease had held has ended.
+#[must_use]
+pub fn lost_boot(row: &Row, instance: Option<&Instance>) -> LostReason {
+    let end = match (&row.state, instance.and_then(|found| found.boot.as_ref())) {
+        (RowState::Held { boot, .. }, Some(found)) if found.id == *boot => found.end,
+        _ => return LostReason::InstanceGone,
+    };
+    match end {
+        None | Some(BootEnd::Stopped) => LostReason::Stopped,
+        Some(BootEnd::Died | BootEnd::DiedAgain) => LostReason::InstanceGone,
+    }
+}
+
+/// The status of the row's instance, while it is in the row's boot.
+fn live_status<'a>(row: &Row, instance: Option<&'a Instance>) -> Option<&'a InstanceStatus> {
+    let RowState::Held { boot, .. } = &row.state else {
+        return None;
+    };
+    let found = instance?;
+    let same = found.boot.as_ref().is_some_and(|found| found.id == *boot);
+    same.then_some(&found.status)
 }
 
 /// Reports a row that `hello` named as a request.

@@ -104,8 +104,8 @@ fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
         InstanceStatus::Stopping { sent_at: None, fence, .. } if fence == lock.fence
     );
     if never_sent {
-        if protected || pass.held(&instance.id) {
-            return reopen(pass, instance, "S3 found a lease or a waiter");
+        if protected {
+            return reopen(pass, instance, "S3 found a lease, a waiter or a hold");
         }
         return announce(pass, instance);
     }
@@ -132,7 +132,7 @@ fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
             reopen(
                 pass,
                 instance,
-                "S3 after a lost stop found a lease or a waiter",
+                "S3 after a lost stop found a lease, a waiter or a hold",
             );
         }
         Some((began, Verdict::Zero)) => match *first_look {
@@ -152,7 +152,7 @@ fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
 
 /// Announces S4 under our own fence and calls, if the lock outlives the call.
 fn announce(pass: &mut Pass<'_>, mut instance: Instance) {
-    if pass.held(&instance.id) || !pass.lock_lasts() {
+    if !pass.lock_lasts() {
         return;
     }
     if let InstanceStatus::Stopping {
@@ -171,7 +171,7 @@ fn announce(pass: &mut Pass<'_>, mut instance: Instance) {
 
 fn send(pass: &mut Pass<'_>, instance: Instance) {
     let id = instance.id.clone();
-    pass.why(format!("{id} is stopped"));
+    pass.why(format!("the stop of {id} is sent"));
     pass.instances.insert(id.clone(), instance);
     pass.call(Power::Stop { instance: id });
 }

@@ -99,8 +99,8 @@ pub enum WaitKind {
     Acquire,
     /// An `endpoint` asked for a lease whose instance was not ready: ends in `endpoint` or `lost`.
     Endpoint {
-        /// The id of the `endpoint` message.
-        request: String,
+        /// The id of the `endpoint` message; none where a drain was undone unasked.
+        request: Option<String>,
     },
     /// A lease whose instance died: ends in `moved` or `lost`.
     Moving,

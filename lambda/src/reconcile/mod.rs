@@ -100,7 +100,11 @@ impl Reconciler {
     /// Builds a reconciler that decides by [`Lifecycle`].
     #[must_use]
     pub fn new(ports: Ports, configs: BTreeMap<FleetKey, FleetConfig>) -> Self {
-        Self { ports, configs: Arc::new(configs), policy: Arc::new(Lifecycle) }
+        Self {
+            ports,
+            configs: Arc::new(configs),
+            policy: Arc::new(Lifecycle),
+        }
     }
 
     /// Replaces what decides: for tests of everything around the decision.

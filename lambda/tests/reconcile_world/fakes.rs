@@ -37,7 +37,11 @@ struct Ec2 {
 
 impl FakeEc2 {
     pub fn new(gates: Arc<Gates>, clock: Arc<VirtualClock>) -> Self {
-        Self { gates, clock, state: Mutex::default() }
+        Self {
+            gates,
+            clock,
+            state: Mutex::default(),
+        }
     }
 
     /// Makes every describe fail; `None` heals it.
@@ -79,8 +83,7 @@ impl Fleet for FakeEc2 {
                     return Err(error.clone());
                 }
                 for instance in state.instances.values_mut() {
-                    if instance.state == Ec2State::Pending
-                        && now >= instance.launched_at + PENDING
+                    if instance.state == Ec2State::Pending && now >= instance.launched_at + PENDING
                     {
                         instance.state = Ec2State::Running;
                         instance.address = Some("203.0.113.7".to_owned());
@@ -106,39 +109,50 @@ impl Fleet for FakeEc2 {
                 let id = state.tokens.get(token).cloned();
                 let id = id.unwrap_or_else(|| InstanceId::new(format!("i-{number}")));
                 state.tokens.insert(token.to_owned(), id.clone());
-                let instance = state.instances.entry(id.clone()).or_insert_with(|| Ec2Instance {
-                    id,
-                    state: Ec2State::Pending,
-                    instance_type: "c7g.xlarge".to_owned(),
-                    zone: "a".to_owned(),
-                    address: None,
-                    elastic: false,
-                    sequence: Some(launch.sequence),
-                    launched_at: now,
-                    hold: false,
-                });
+                let instance = state
+                    .instances
+                    .entry(id.clone())
+                    .or_insert_with(|| Ec2Instance {
+                        id,
+                        state: Ec2State::Pending,
+                        instance_type: "c7g.xlarge".to_owned(),
+                        zone: "a".to_owned(),
+                        address: None,
+                        elastic: false,
+                        sequence: Some(launch.sequence),
+                        launched_at: now,
+                        hold: false,
+                    });
                 Ok(instance.clone())
             })
             .await
     }
 
     async fn start(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.gates.around(format!("start {instance}"), self.maybe_hang()).await;
+        self.gates
+            .around(format!("start {instance}"), self.maybe_hang())
+            .await;
         Ok(())
     }
 
     async fn stop(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.gates.around(format!("stop {instance}"), self.maybe_hang()).await;
+        self.gates
+            .around(format!("stop {instance}"), self.maybe_hang())
+            .await;
         Ok(())
     }
 
     async fn associate(&self, _fleet: &FleetKey, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.gates.around(format!("associate {instance}"), self.maybe_hang()).await;
+        self.gates
+            .around(format!("associate {instance}"), self.maybe_hang())
+            .await;
         Ok(())
     }
 
     async fn disassociate(&self, _fleet: &FleetKey) -> Result<(), Ec2Error> {
-        self.gates.around("disassociate".to_owned(), self.maybe_hang()).await;
+        self.gates
+            .around("disassociate".to_owned(), self.maybe_hang())
+            .await;
         Ok(())
     }
 }
@@ -153,7 +167,11 @@ pub struct FakeMedia {
 
 impl FakeMedia {
     pub fn new(gates: Arc<Gates>, clock: Arc<VirtualClock>) -> Self {
-        Self { gates, clock, delay: Mutex::default() }
+        Self {
+            gates,
+            clock,
+            delay: Mutex::default(),
+        }
     }
 
     /// Makes every answer take this long.
@@ -179,7 +197,8 @@ impl MediaServer for FakeMedia {
     }
 
     async fn applications(&self, address: &str) -> Result<Vec<String>, MediaError> {
-        self.answer("applications", address, vec!["live".to_owned()]).await
+        self.answer("applications", address, vec!["live".to_owned()])
+            .await
     }
 
     async fn setting(&self, address: &str, _: &str, _: &str) -> Result<Option<Value>, MediaError> {
@@ -227,13 +246,19 @@ struct Sockets {
 
 impl FakeConnections {
     pub fn new(gates: Arc<Gates>, clock: Arc<VirtualClock>) -> Self {
-        Self { gates, clock, state: Mutex::default() }
+        Self {
+            gates,
+            clock,
+            state: Mutex::default(),
+        }
     }
 
     /// Answers the next posts to this client's socket with these errors.
     pub fn fails(&self, name: &str, errors: &[PostError]) {
         let connection = ConnectionId::new(format!("c-{name}"));
-        self.state().scripts.insert(connection, errors.iter().copied().collect());
+        self.state()
+            .scripts
+            .insert(connection, errors.iter().copied().collect());
     }
 
     /// Answers every post with this error.
@@ -243,20 +268,29 @@ impl FakeConnections {
 
     /// Makes every post to this client's socket take this long.
     pub fn answers_after(&self, name: &str, delay: Duration) {
-        self.state().delay.insert(ConnectionId::new(format!("c-{name}")), delay);
+        self.state()
+            .delay
+            .insert(ConnectionId::new(format!("c-{name}")), delay);
     }
 
     /// What arrived at this client's socket, by the `type` of each message.
     pub fn arrived(&self, name: &str) -> Vec<String> {
         let connection = ConnectionId::new(format!("c-{name}"));
         let state = self.state();
-        let own = state.delivered.iter().filter(|(to, _, _)| *to == connection);
+        let own = state
+            .delivered
+            .iter()
+            .filter(|(to, _, _)| *to == connection);
         own.map(|(_, text, _)| kind(text)).collect()
     }
 
     /// Everything that arrived, as text.
     pub fn texts(&self) -> Vec<String> {
-        self.state().delivered.iter().map(|(_, text, _)| text.clone()).collect()
+        self.state()
+            .delivered
+            .iter()
+            .map(|(_, text, _)| text.clone())
+            .collect()
     }
 
     /// How many posts were under way at once at most.
@@ -271,7 +305,11 @@ impl FakeConnections {
 
 fn kind(text: &str) -> String {
     let message: Value = serde_json::from_str(text).expect("JSON");
-    message.get("type").and_then(Value::as_str).expect("a type").to_owned()
+    message
+        .get("type")
+        .and_then(Value::as_str)
+        .expect("a type")
+        .to_owned()
 }
 
 #[async_trait]
@@ -281,7 +319,11 @@ impl Connections for FakeConnections {
             let mut state = self.state();
             state.open += 1;
             state.most_open = state.most_open.max(state.open);
-            state.delay.get(connection).copied().unwrap_or(Duration::from_millis(20))
+            state
+                .delay
+                .get(connection)
+                .copied()
+                .unwrap_or(Duration::from_millis(20))
         };
         let _open = Open(self);
         self.gates
@@ -296,14 +338,18 @@ impl Connections for FakeConnections {
                 if let Some(error) = script.and_then(VecDeque::pop_front) {
                     return Err(error);
                 }
-                state.delivered.push((connection.clone(), text.to_owned(), now));
+                state
+                    .delivered
+                    .push((connection.clone(), text.to_owned(), now));
                 Ok(())
             })
             .await
     }
 
     async fn delete(&self, connection: &ConnectionId) -> Result<(), PostError> {
-        self.gates.around(format!("delete {connection}"), async {}).await;
+        self.gates
+            .around(format!("delete {connection}"), async {})
+            .await;
         Ok(())
     }
 }

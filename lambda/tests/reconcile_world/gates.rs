@@ -18,6 +18,7 @@ struct State {
     crashed: bool,
     events: Vec<(String, Event)>,
     at: Vec<(usize, Event)>,
+    refused: Option<(String, usize)>,
 }
 
 impl Gates {
@@ -28,12 +29,30 @@ impl Gates {
 
     /// Lets `event` happen just after the next call with this name took effect.
     pub fn after(&self, call: &str, event: impl FnOnce() + Send + 'static) {
-        self.state().events.push((format!("{call} done"), Box::new(event)));
+        self.state()
+            .events
+            .push((format!("{call} done"), Box::new(event)));
     }
 
     /// Lets `event` happen at the gate with this number, counted from zero.
     pub fn at(&self, number: usize, event: impl FnOnce() + Send + 'static) {
         self.state().at.push((number, Box::new(event)));
+    }
+
+    /// Makes the table not answer the next `times` calls with this name.
+    pub fn refuse(&self, call: &str, times: usize) {
+        self.state().refused = Some((call.to_owned(), times));
+    }
+
+    /// Tells whether this call is not answered.
+    pub fn refuses(&self, call: &str) -> bool {
+        match &mut self.state().refused {
+            Some((name, times)) if name == call && *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Makes the process crash at the gate with this number; `None` heals it.
@@ -60,7 +79,11 @@ impl Gates {
 
     /// How many calls were begun whose line starts so.
     pub fn count(&self, prefix: &str) -> usize {
-        self.state().log.iter().filter(|line| line.starts_with(prefix)).count()
+        self.state()
+            .log
+            .iter()
+            .filter(|line| line.starts_with(prefix))
+            .count()
     }
 
     /// The lines since this one began a run, without what came before.

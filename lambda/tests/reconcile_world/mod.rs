@@ -4,7 +4,11 @@
 //! lets something else happen, and where a crash is: the run is dropped there, with the call
 //! undone or done but unanswered.
 
-#![allow(dead_code, reason = "each test file uses a part of the world")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of the world"
+)]
 
 mod clock;
 mod fakes;
@@ -85,7 +89,8 @@ impl World {
 
     /// Runs the fleet with fifteen minutes of time, on the virtual clock.
     pub fn run(&self, policy: Arc<dyn Policy>) -> Outcome {
-        self.run_for(policy, Duration::from_secs(900)).expect("the run was made to crash")
+        self.run_for(policy, Duration::from_secs(900))
+            .expect("the run was made to crash")
     }
 
     /// Runs the fleet; `None` if the gates made it crash.
@@ -98,7 +103,10 @@ impl World {
     /// Drives the work on the virtual clock until it ends or crashes, and drops it.
     pub fn drive<T: 'static>(&self, work: impl Future<Output = T> + 'static) -> Option<T> {
         let mut pool = LocalPool::new();
-        let mut handle = pool.spawner().spawn_local_with_handle(work).expect("a live pool");
+        let mut handle = pool
+            .spawner()
+            .spawn_local_with_handle(work)
+            .expect("a live pool");
         loop {
             pool.run_until_stalled();
             if let Some(output) = (&mut handle).now_or_never() {
@@ -107,26 +115,39 @@ impl World {
             if self.gates.crashed() {
                 return None;
             }
-            assert!(self.clock.advance(), "nothing is left to wait for: {:#?}", self.gates.log());
+            assert!(
+                self.clock.advance(),
+                "nothing is left to wait for: {:#?}",
+                self.gates.log()
+            );
         }
     }
 
     /// Does something with the table at once, as the gateway.
     pub fn gateway<T>(&self, work: impl AsyncFnOnce(MemoryStore) -> T) -> T {
-        futures::executor::block_on(work(self.table.as_gateway()))
+        at_once(work(self.table.as_gateway()))
     }
 
     /// Lets a waiter come by a socket of its own: connection, row, demand.
     pub fn waiter(&self, name: &str) -> Row {
-        let link = link(name, self.clock.time().saturating_sub(Duration::from_secs(60)));
+        let link = link(
+            name,
+            self.clock.time().saturating_sub(Duration::from_secs(60)),
+        );
         self.waiter_by(name, link)
     }
 
     pub fn waiter_by(&self, name: &str, link: Link) -> Row {
         let now = self.clock.time();
         self.gateway(async |table| {
-            table.put_connection(&connection(&link, now)).await.expect("a connection");
-            let row = table.put_row(&waiting(name, link, now), None).await.expect("a row");
+            table
+                .put_connection(&connection(&link, now))
+                .await
+                .expect("a connection");
+            let row = table
+                .put_row(&waiting(name, link, now), None)
+                .await
+                .expect("a row");
             table.raise_demand(&fleet()).await.expect("a raise");
             row
         })
@@ -138,27 +159,69 @@ impl World {
             .expect("the row")
     }
 
+    /// Writes that the instance drains, as a run with a newer lock would have.
+    pub fn table_drains(&self) {
+        let now = self.clock.time() + Duration::from_secs(31);
+        let since = now;
+        let draining = instance(
+            "i-1",
+            InstanceStatus::Draining {
+                since,
+                first_look: None,
+            },
+        );
+        self.committed(vec![draining], now);
+    }
+
     /// Writes instances as an earlier run would have.
     pub fn given(&self, instances: Vec<Instance>) {
-        futures::executor::block_on(async {
-            let now = self.clock.time();
+        self.committed(instances, self.clock.time());
+    }
+
+    fn committed(&self, instances: Vec<Instance>, now: Timestamp) {
+        at_once(async {
             let until = now + Duration::from_millis(1);
-            let lock = self.table.take_lock(&fleet(), "given", now, until).await.expect("the lock");
+            let lock = self
+                .table
+                .take_lock(&fleet(), "given", now, until)
+                .await
+                .expect("the lock");
             let state = self.table.fleet(&fleet()).await.expect("a read").state;
-            let commit = Commit { put_instances: instances, ..commit(state.version) };
-            self.table.commit(&fleet(), &lock, now, &commit).await.expect("a commit");
+            let commit = Commit {
+                put_instances: instances,
+                ..commit(state.version)
+            };
+            self.table
+                .commit(&fleet(), &lock, now, &commit)
+                .await
+                .expect("a commit");
             let demand = self.table.demand(&fleet()).await.expect("a read");
-            self.table.release_lock(&fleet(), &lock, demand).await.expect("a release");
+            self.table
+                .release_lock(&fleet(), &lock, demand)
+                .await
+                .expect("a release");
         });
     }
 }
 
+/// Runs what never waits, such as an operation of the table in memory.
+pub fn at_once<T>(work: impl Future<Output = T>) -> T {
+    work.now_or_never().expect("nothing to wait for")
+}
+
 pub fn fleet() -> FleetKey {
-    FleetKey { tenant: "acme".to_owned(), fleet: "main".to_owned() }
+    FleetKey {
+        tenant: "acme".to_owned(),
+        fleet: "main".to_owned(),
+    }
 }
 
 pub fn row_key(name: &str) -> RowKey {
-    RowKey { fleet: fleet(), subject: name.to_owned(), id: name.to_owned() }
+    RowKey {
+        fleet: fleet(),
+        subject: name.to_owned(),
+        id: name.to_owned(),
+    }
 }
 
 pub fn link(name: &str, connected_at: Timestamp) -> Link {
@@ -281,7 +344,11 @@ pub fn config() -> FleetConfig {
             http_url: "https://{address}:5443/{app}".to_owned(),
             elastic: false,
         },
-        counts: Counts { webrtc: true, hls: true, dash: true },
+        counts: Counts {
+            webrtc: true,
+            hls: true,
+            dash: true,
+        },
         timing: Timing {
             grace: seconds(300),
             min_up: seconds(300),
@@ -303,7 +370,10 @@ pub fn config() -> FleetConfig {
             lock_reserve: seconds(10),
             stop_doubt: seconds(60),
         },
-        caps: Caps { launches_per_hour: 6, starts_per_hour: 20 },
+        caps: Caps {
+            launches_per_hour: 6,
+            starts_per_hour: 20,
+        },
         prior: Vec::new(),
         table_id: "table".to_owned(),
     }

@@ -150,6 +150,40 @@ async fn an_unexplained_refusal_is_asked_about_at_the_access_address() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_no_gateway_s_is_a_protocol_error() {
+    let huge = format!(
+        "HTTP/1.1 101 Hello\r\nX-Padding: {}\r\n\r\n",
+        "x".repeat(64 * 1024)
+    );
+    for answer in [
+        // A captive portal.
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n<sign in>",
+        // A server that upgrades whatever comes, or a proxy that answers from its cache.
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Protocol: wakecast.v1\r\nSec-WebSocket-Accept: AAAA\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.6\r\n",
+        &huge,
+    ] {
+        let gateway = Peer::start().await;
+        let (client, _clock) = client(&gateway);
+        let mut events = client.events();
+        client.connect();
+        gateway.next().await.answer(answer).await;
+        let code = event("Reconnecting", &mut events, |event| match event {
+            Event::State(ConnectionState::Reconnecting { reason, .. }) => Some(reason),
+            _ => None,
+        })
+        .await;
+        let head = answer.lines().next();
+        assert_eq!(
+            code,
+            ReconnectReason::Failure(ErrorCode::ProtocolError),
+            "{head:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_cut_link_comes_back_with_hello() {
     let gateway = Peer::start().await;
     let (client, clock) = client(&gateway);

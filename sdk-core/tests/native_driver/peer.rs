@@ -133,6 +133,12 @@ impl Incoming {
         let _ = self.stream.read(&mut [0; 1]).await;
     }
 
+    /// Answers with bytes of the test's choice and ends the connection.
+    pub(crate) async fn answer(mut self, bytes: &str) {
+        let _ = self.stream.write_all(bytes.as_bytes()).await;
+        let _ = self.stream.read(&mut [0; 1]).await;
+    }
+
     /// Ends the connection without an answer.
     pub(crate) fn hang_up(self) {
         drop(self);

@@ -19,6 +19,9 @@ use super::{Gates, VirtualClock};
 /// From acceptance to `running`.
 const PENDING: Duration = Duration::from_secs(5);
 
+/// From acceptance to `stopped`.
+const STOPPING: Duration = Duration::from_secs(8);
+
 /// EC2: a token stands for one instance; a start takes a while.
 #[derive(Debug)]
 pub struct FakeEc2 {
@@ -33,6 +36,26 @@ struct Ec2 {
     tokens: BTreeMap<String, InstanceId>,
     describe: Option<Ec2Error>,
     hanging: bool,
+    stopped_at: BTreeMap<InstanceId, Timestamp>,
+    stops: Vec<Timestamp>,
+    starts: usize,
+}
+
+impl Ec2 {
+    /// Lets every instance be as far as it is by now.
+    fn settle(&mut self, now: Timestamp) {
+        for instance in self.instances.values_mut() {
+            if instance.state == Ec2State::Pending && now >= instance.launched_at + PENDING {
+                instance.state = Ec2State::Running;
+                instance.address = Some("203.0.113.7".to_owned());
+            }
+            let stopped_at = self.stopped_at.get(&instance.id);
+            if instance.state == Ec2State::Stopping && stopped_at.is_some_and(|at| now >= *at) {
+                instance.state = Ec2State::Stopped;
+                instance.address = None;
+            }
+        }
+    }
 }
 
 impl FakeEc2 {
@@ -59,6 +82,35 @@ impl FakeEc2 {
         self.state().instances.len()
     }
 
+    /// How many stopped instances were started.
+    pub fn starts(&self) -> usize {
+        self.state().starts
+    }
+
+    /// When running instances were told to stop.
+    pub fn stops(&self) -> Vec<Timestamp> {
+        self.state().stops.clone()
+    }
+
+    /// Gives EC2 an instance that has run for a while.
+    pub fn running(&self, id: &str, since: Timestamp) {
+        let id = InstanceId::new(id);
+        self.state().instances.insert(
+            id.clone(),
+            Ec2Instance {
+                id,
+                state: Ec2State::Running,
+                instance_type: "c7g.xlarge".to_owned(),
+                zone: "a".to_owned(),
+                address: Some("203.0.113.7".to_owned()),
+                elastic: false,
+                sequence: Some(1),
+                launched_at: since,
+                hold: false,
+            },
+        );
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, Ec2> {
         self.state.lock().expect("EC2")
     }
@@ -82,13 +134,7 @@ impl Fleet for FakeEc2 {
                 if let Some(error) = &state.describe {
                     return Err(error.clone());
                 }
-                for instance in state.instances.values_mut() {
-                    if instance.state == Ec2State::Pending && now >= instance.launched_at + PENDING
-                    {
-                        instance.state = Ec2State::Running;
-                        instance.address = Some("203.0.113.7".to_owned());
-                    }
-                }
+                state.settle(now);
                 Ok(state.instances.values().cloned().collect())
             })
             .await
@@ -130,16 +176,46 @@ impl Fleet for FakeEc2 {
 
     async fn start(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
         self.gates
-            .around(format!("start {instance}"), self.maybe_hang())
-            .await;
-        Ok(())
+            .around(format!("start {instance}"), async {
+                self.maybe_hang().await;
+                let now = self.clock.now();
+                let mut state = self.state();
+                state.settle(now);
+                let Some(found) = state.instances.get_mut(instance) else {
+                    return Ok(());
+                };
+                match found.state {
+                    Ec2State::Stopped => {
+                        found.state = Ec2State::Pending;
+                        found.launched_at = now;
+                        state.starts += 1;
+                        Ok(())
+                    }
+                    Ec2State::Pending | Ec2State::Running => Ok(()),
+                    _ => Err(Ec2Error::State("IncorrectInstanceState".to_owned())),
+                }
+            })
+            .await
     }
 
     async fn stop(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
         self.gates
-            .around(format!("stop {instance}"), self.maybe_hang())
-            .await;
-        Ok(())
+            .around(format!("stop {instance}"), async {
+                self.maybe_hang().await;
+                let now = self.clock.now();
+                let mut state = self.state();
+                state.settle(now);
+                let Some(found) = state.instances.get_mut(instance) else {
+                    return Ok(());
+                };
+                if found.state == Ec2State::Running {
+                    found.state = Ec2State::Stopping;
+                    state.stopped_at.insert(instance.clone(), now + STOPPING);
+                    state.stops.push(now);
+                }
+                Ok(())
+            })
+            .await
     }
 
     async fn associate(&self, _fleet: &FleetKey, instance: &InstanceId) -> Result<(), Ec2Error> {
@@ -282,6 +358,11 @@ impl FakeConnections {
             .iter()
             .filter(|(to, _, _)| *to == connection);
         own.map(|(_, text, _)| kind(text)).collect()
+    }
+
+    /// How many messages arrived at this client's socket.
+    pub fn arrived_count(&self, name: &str) -> usize {
+        self.arrived(name).len()
     }
 
     /// Everything that arrived, as text.

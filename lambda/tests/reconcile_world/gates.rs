@@ -15,6 +15,7 @@ struct State {
     passed: usize,
     log: Vec<String>,
     crash_at: Option<usize>,
+    then_crash_at: Option<usize>,
     crashed: bool,
     events: Vec<(String, Event)>,
     at: Vec<(usize, Event)>,
@@ -55,19 +56,28 @@ impl Gates {
         }
     }
 
-    /// Makes the process crash at the gate with this number; `None` heals it.
-    pub fn crash_at(&self, number: Option<usize>) {
+    /// Makes the process crash at the gate with this number, counted from zero.
+    pub fn crash_at(&self, number: usize) {
+        self.state().crash_at = Some(number);
+    }
+
+    /// Makes the next process crash as well, at the gate with this number.
+    pub fn then_crash_at(&self, number: usize) {
+        self.state().then_crash_at = Some(number);
+    }
+
+    /// Lets a new process go on after a crash.
+    pub fn heal(&self) {
         let mut state = self.state();
-        state.crash_at = number;
+        state.crash_at = state.then_crash_at.take();
         state.crashed = false;
-        state.passed = 0;
     }
 
     pub fn crashed(&self) -> bool {
         self.state().crashed
     }
 
-    /// How many gates were passed since the last [`Gates::crash_at`].
+    /// How many gates were passed.
     pub fn passed(&self) -> usize {
         self.state().passed
     }

@@ -1,7 +1,6 @@
-//! The HTTP API on a real port, with the CORS that is configured on it.
+//! The HTTP API on a real port. It has no CORS of its own: preflights go to the function.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming as Body;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -22,6 +21,7 @@ use wakecast_lambda::ports::Clock;
 use super::events::{self, Origin};
 use super::function::response;
 use super::{Function, FunctionResponse};
+use crate::Listener;
 
 /// API Gateway's limit on a request's payload.
 const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -36,25 +36,22 @@ pub struct HttpApi {
 impl HttpApi {
     /// Serves every path on `listener` by `function`.
     ///
-    /// # Errors
-    /// The listener has no address.
-    ///
     /// # Panics
     /// Outside a tokio runtime.
+    #[must_use]
     pub fn serve(
-        listener: TcpListener,
+        listener: Listener,
         clock: Arc<dyn Clock>,
         function: Arc<dyn Function>,
-    ) -> io::Result<Self> {
-        let address = listener.local_addr()?;
+    ) -> Self {
+        let address = listener.address;
         let api = Api {
             domain: address.to_string(),
             clock,
             function,
             requests: AtomicU64::new(0),
         };
-        let task = tokio::spawn(accept(listener, Arc::new(api)));
-        Ok(Self { address, task })
+        Self { address, task: tokio::spawn(accept(listener.inner, Arc::new(api))) }
     }
 
     /// Returns the base of its URLs, without a slash at the end.
@@ -80,17 +77,6 @@ struct Api {
 
 impl Api {
     async fn answer(&self, peer: SocketAddr, request: Request<Body>) -> Response<Full<Bytes>> {
-        let cross_origin = request.headers().contains_key(ORIGIN);
-        let mut answer = if request.method() == Method::OPTIONS && cross_origin {
-            empty(StatusCode::NO_CONTENT)
-        } else {
-            self.invoke(peer, request).await
-        };
-        set_cors(&mut answer, cross_origin);
-        answer
-    }
-
-    async fn invoke(&self, peer: SocketAddr, request: Request<Body>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
@@ -167,31 +153,4 @@ fn message(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    response
-}
-
-/// With CORS configured on the API, the function's own CORS headers are dropped.
-fn set_cors(response: &mut Response<Full<Bytes>>, cross_origin: bool) {
-    const HEADERS: [(&str, &str); 5] = [
-        ("access-control-allow-origin", "*"),
-        ("access-control-allow-headers", "authorization,content-type"),
-        ("access-control-allow-methods", "GET,POST,OPTIONS"),
-        ("access-control-expose-headers", "retry-after"),
-        // One hour: the longest that all browsers take is two.
-        ("access-control-max-age", "3600"),
-    ];
-    for (name, value) in HEADERS {
-        let name = HeaderName::from_static(name);
-        response.headers_mut().remove(&name);
-        if cross_origin {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
-        }
-    }
 }

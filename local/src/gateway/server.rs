@@ -1,7 +1,6 @@
 //! The WebSocket API on a real port: no decisions here, only sockets and invocations.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use wakecast_lambda::model::{ConnectionId, Timestamp};
@@ -26,46 +26,47 @@ use super::sockets::{Admitted, Command};
 use super::{
     Action, Crash, Function, FunctionFault, Handshake, Integration, Invocation, Sockets, link,
 };
+use crate::Listener;
 
 /// A WebSocket API of the API Gateway on a loopback port. Dropping it ends it at once.
 #[derive(Debug)]
 pub struct WebSocketApi {
     address: SocketAddr,
     stage: String,
-    tasks: [JoinHandle<()>; 2],
+    ending: Arc<Notify>,
+    accepting: JoinHandle<()>,
+    timer: JoinHandle<()>,
 }
 
 impl WebSocketApi {
     /// Serves a stage on `listener`; messages go to `function`.
     ///
-    /// # Errors
-    /// The listener has no address.
-    ///
     /// # Panics
     /// Outside a tokio runtime.
+    #[must_use]
     pub fn serve(
-        listener: TcpListener,
+        listener: Listener,
         stage: &str,
         sockets: Sockets,
         function: Arc<dyn Function>,
-    ) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let api = Api {
-            stage: stage.to_owned(),
-            domain: address.to_string(),
-            sockets,
-            function,
-        };
+    ) -> Self {
+        let address = listener.address;
+        let api = Api { stage: stage.to_owned(), domain: address.to_string(), sockets, function };
         let timer = api.sockets.clone();
-        let tasks = [
-            tokio::spawn(accept(listener, Arc::new(api))),
-            tokio::spawn(async move { timer.keep_time().await }),
-        ];
-        Ok(Self {
+        let ending = Arc::new(Notify::new());
+        Self {
             address,
             stage: stage.to_owned(),
-            tasks,
-        })
+            accepting: tokio::spawn(accept(listener.inner, Arc::new(api), ending.clone())),
+            timer: tokio::spawn(async move { timer.keep_time().await }),
+            ending,
+        }
+    }
+
+    /// Lets nobody in any more and waits for the connections there are; close them first.
+    pub async fn shutdown(mut self) {
+        self.ending.notify_one();
+        let _ = (&mut self.accepting).await;
     }
 
     /// Returns the URL that clients connect to.
@@ -77,9 +78,8 @@ impl WebSocketApi {
 
 impl Drop for WebSocketApi {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.accepting.abort();
+        self.timer.abort();
     }
 }
 
@@ -163,7 +163,7 @@ impl Api {
     }
 }
 
-async fn accept(listener: TcpListener, api: Arc<Api>) {
+async fn accept(listener: TcpListener, api: Arc<Api>, ending: Arc<Notify>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -175,8 +175,11 @@ async fn accept(listener: TcpListener, api: Arc<Api>) {
                 Err(error) => tracing::debug!(%error, "accept"),
             },
             Some(_) = connections.join_next() => {}
+            () = ending.notified() => break,
         }
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 /// One TCP connection: the handshake, and then the WebSocket until its end.

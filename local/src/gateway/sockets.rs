@@ -93,6 +93,14 @@ impl Sockets {
         }
     }
 
+    /// Closes every connection with 1001.
+    pub fn close_all(&self) {
+        let mut state = self.state();
+        for (id, action) in state.model.close_all() {
+            state.act(&id, action);
+        }
+    }
+
     /// Changes the faults in force.
     pub fn set_faults(&self, change: impl FnOnce(&mut GatewayFaults)) {
         change(&mut self.state().faults);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use wakecast::machine::TRANSITIONS;
 use wakecast_lambda::lifecycle;
 use wakecast_tests::sim::plan;
 
@@ -61,10 +62,20 @@ fn replay(seed: u64) -> ExitCode {
     }
 }
 
+/// Prints how many transitions were taken and names the others.
+fn coverage(what: &str, all: &[(String, bool)]) {
+    let taken = all.iter().filter(|(_, taken)| *taken).count();
+    println!("{what:<12} {taken} of {} transitions taken", all.len());
+    for (name, _) in all.iter().filter(|(_, taken)| !taken) {
+        println!("             not taken: {name}");
+    }
+}
+
 fn explore(worlds: u64, start: u64) -> ExitCode {
     let began = Instant::now();
     let mut taken = BTreeSet::new();
     let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut states = BTreeSet::new();
     let (mut served, mut boots, mut broken) = (0, 0, Vec::new());
     let end = start.saturating_add(worlds);
     for seed in start..end {
@@ -73,6 +84,7 @@ fn explore(worlds: u64, start: u64) -> ExitCode {
         let notes = around.notes();
         served += notes.served.len();
         boots += notes.boots;
+        states.extend(notes.states);
         for (code, count) in notes.outcomes {
             *outcomes.entry(code).or_default() += count;
         }
@@ -93,11 +105,14 @@ fn explore(worlds: u64, start: u64) -> ExitCode {
     for (code, count) in &outcomes {
         println!("             {count:>5} ended with {code}");
     }
-    let all = lifecycle::transitions();
-    println!("transitions  {} of {} taken", all.iter().filter(|t| taken.contains(t)).count(), all.len());
-    for missing in all.iter().filter(|transition| !taken.contains(transition)) {
-        println!("             not taken: {:?} to {:?}", missing.from, missing.to);
-    }
+    let all = lifecycle::transitions().iter();
+    let all: Vec<_> = all.map(|step| (format!("{:?} to {:?}", step.from, step.to), taken.contains(step))).collect();
+    coverage("lifecycle", &all);
+    let all = TRANSITIONS.iter().map(|(from, to, _)| (from, to));
+    let all: Vec<_> = all
+        .map(|(from, to)| (format!("{from:?} to {to:?}"), states.contains(&(*from, *to))))
+        .collect();
+    coverage("client", &all);
     if broken.is_empty() {
         println!("laws         held in every world");
         ExitCode::SUCCESS

@@ -21,6 +21,7 @@ use super::chance::Chance;
 use super::executor::Tasks;
 use super::farm::FromServer;
 use super::laws::ClientLaws;
+use super::setting;
 use super::world::Surroundings;
 
 /// How unkind a token provider is, in per mille.
@@ -30,6 +31,8 @@ pub struct ProviderFaults {
     pub fails: u64,
     /// It never answers.
     pub hangs: u64,
+    /// It answers with a token that the gateway refuses.
+    pub forges: u64,
 }
 
 /// A running client. Cloning shares it; killing it drops the process in mid-air.
@@ -214,6 +217,7 @@ impl Driver {
                 }
             }
             self.laws.after(now, &self.machine);
+            self.around.states(&mut self.laws.taken);
         }
     }
 
@@ -246,6 +250,7 @@ impl Driver {
                 let life = self.setup.token_life;
                 let fails = self.chance.happens(self.setup.provider.fails);
                 let hangs = self.chance.happens(self.setup.provider.hangs);
+                let forges = self.chance.happens(self.setup.provider.forges);
                 let delay = self.chance.millis(20..400);
                 self.tasks.spawn(async move {
                     around.clock.sleep(delay).await;
@@ -255,7 +260,11 @@ impl Driver {
                     let input = if fails {
                         Input::TokenFailed { generation, message: "scripted".to_owned() }
                     } else {
-                        let token = around.token(&subject, life);
+                        let token = if forges {
+                            setting::forged_token(&subject, around.clock.true_now() + life)
+                        } else {
+                            around.token(&subject, life)
+                        };
                         Input::TokenReady { generation, token, expires_in: Some(life) }
                     };
                     let _ = inbox.unbounded_send(input);

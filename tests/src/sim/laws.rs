@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wakecast::Instant;
 use wakecast::machine::{
-    ConnectionState, Effect, Epoch, Event, Input, Machine, Output, RequestKey,
+    ConnectionState, Effect, Epoch, Event, Input, Machine, Output, RequestKey, StateKind,
 };
 
 use super::timeline::Timeline;
@@ -22,6 +22,8 @@ pub struct ClientLaws {
     told: Option<ConnectionState>,
     state_events: u32,
     closed: bool,
+    /// Every change of state so far.
+    pub taken: BTreeSet<(StateKind, StateKind)>,
 }
 
 impl ClientLaws {
@@ -36,6 +38,7 @@ impl ClientLaws {
             told: None,
             state_events: 0,
             closed: false,
+            taken: BTreeSet::new(),
         }
     }
 
@@ -84,6 +87,10 @@ impl ClientLaws {
                 }
                 if self.told.as_ref() == Some(state) {
                     self.broken("client law 3", "the same state is told twice");
+                }
+                let before = self.told.as_ref().map_or(StateKind::Idle, ConnectionState::kind);
+                if before != state.kind() {
+                    self.taken.insert((before, state.kind()));
                 }
                 self.closed |= *state == ConnectionState::Closed;
                 self.told = Some(state.clone());

@@ -15,7 +15,7 @@ use super::client::{ClientSetup, ProviderFaults};
 use super::network::NetworkFaults;
 use super::process::CallFaults;
 use super::setting;
-use super::users::{Leave, Part, Wish};
+use super::users::{self, Leave, Part, Wish};
 use super::world::{Hands, Surroundings, World};
 
 /// People come within this time, and trouble is over by then.
@@ -49,6 +49,10 @@ pub fn play(seed: u64) -> Played {
     for number in 0..people {
         let (setup, part) = person(&mut chance, number, people, kindness);
         let client = world.person(setup, part);
+        if chance.happens(kindness.cuts / 2) {
+            let (around, moods) = (world.around().clone(), chance.fork());
+            world.spawn(users::moods(around, client.clone(), moods, chance.within(1..6)));
+        }
         if chance.happens(kindness.cuts) {
             let after = chance.millis(1_000..BUSY);
             let around = world.around().clone();
@@ -144,7 +148,7 @@ fn person(
         setup.token_life = chance.millis(60_000..600_000);
     }
     if kindness.network > 0 && chance.happens(150) {
-        setup.provider = ProviderFaults { fails: 200, hangs: 50 };
+        setup.provider = ProviderFaults { fails: 200, hangs: 50, forges: 200 };
     }
     let wish = match chance.within(0..10) {
         0..4 => Wish::Publish,

@@ -122,6 +122,16 @@ pub fn stream_tokens() -> JwtStreamTokens {
 /// Mints a client token, as the app's backend does.
 #[must_use]
 pub fn client_token(subject: &str, expires_at: Timestamp) -> Secret {
+    signed_token(subject, expires_at, SECRET)
+}
+
+/// A client token signed by somebody else.
+#[must_use]
+pub fn forged_token(subject: &str, expires_at: Timestamp) -> Secret {
+    signed_token(subject, expires_at, "a-secret-that-the-gateway-does-not-know")
+}
+
+fn signed_token(subject: &str, expires_at: Timestamp, secret: &str) -> Secret {
     let claims = json!({
         "iss": ISSUER,
         "aud": "wakecast",
@@ -133,7 +143,7 @@ pub fn client_token(subject: &str, expires_at: Timestamp) -> Secret {
         "streams": ["*"],
         "scopes": ["play", "publish"],
     });
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let key = EncodingKey::from_secret(secret.as_bytes());
     let token = encode(&Header::new(Algorithm::HS256), &claims, &key);
     Secret::from(token.unwrap_or_default())
 }

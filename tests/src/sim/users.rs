@@ -9,6 +9,7 @@ use wakecast::protocol::Endpoint;
 use wakecast::{Error, ErrorCode};
 use wakecast_lambda::model::Timestamp;
 
+use super::chance::Chance;
 use super::client::Client;
 use super::farm::{FromServer, MediaSocket};
 use super::world::Surroundings;
@@ -63,6 +64,23 @@ pub enum Leave {
     Kill(u64),
     /// Goes away with `detach`.
     Detach,
+}
+
+/// Lets a device have its moods: background, tunnels, sleep; and a person try again.
+pub async fn moods(around: Surroundings, client: Client, mut chance: Chance, count: u64) {
+    for _ in 0..count {
+        around.clock.sleep(chance.millis(1_000..300_000)).await;
+        let (first, then) = match chance.within(0..5) {
+            0 => (Input::Background, Input::Foreground),
+            1 => (Input::NetworkDown, Input::NetworkUp),
+            2 => (Input::NetworkChanged, Input::NetworkChanged),
+            3 => (Input::ClockJumped, Input::ClockJumped),
+            _ => (Input::Connect, Input::Retry),
+        };
+        client.give(first);
+        around.clock.sleep(chance.millis(500..120_000)).await;
+        client.give(then);
+    }
 }
 
 /// Lets a person live. Returns when they have left, or stay for good.
@@ -130,7 +148,6 @@ fn judge(
             error.code(),
             ErrorCode::ProtocolError
                 | ErrorCode::Forbidden
-                | ErrorCode::TokenRejected
                 | ErrorCode::InvalidArgument
                 | ErrorCode::ClientTooOld
                 | ErrorCode::MessageTooLarge

@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::future::AbortHandle;
 use futures::stream::StreamExt;
+use wakecast::machine::StateKind;
 use wakecast::{ErrorCode, Secret};
 use wakecast_lambda::config::FleetConfig;
 use wakecast_lambda::gateway::{Gateway, GatewayPorts};
 use wakecast_lambda::lifecycle::{Decision, Probe, Snapshot, Transition};
 use wakecast_lambda::media::server_token;
-use wakecast_lambda::model::{FleetKey, Timestamp};
+use wakecast_lambda::model::{FleetKey, Instance, RowState, Timestamp};
 use wakecast_lambda::ports::{
     Connections, Ec2State, Entropy, Fleet, MediaServer, Store, StreamTokens, Wake,
 };
@@ -37,6 +40,9 @@ use super::watchman;
 
 /// A reconciler's invocation may run this long: the function's timeout.
 const RECONCILER_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How finely [`World::run_until`] looks: shorter than any call, so that no step is missed.
+const STEP: Duration = Duration::from_millis(1);
 
 /// What everybody in a world can reach.
 #[derive(Clone, Debug)]
@@ -77,6 +83,8 @@ pub struct Notes {
     pub boots: u64,
     /// Somebody else has put an instance into the fleet: law 1 speaks of ours only.
     pub strangers: u64,
+    /// Changes of connection state that clients took.
+    pub states: BTreeSet<(StateKind, StateKind)>,
 }
 
 /// A world that can be run.
@@ -89,6 +97,7 @@ pub struct World {
     steps: Arc<Steps>,
     hands: Rc<RefCell<Hands>>,
     reconciler: Rc<Function<Reconciler>>,
+    runs: Rc<RefCell<Vec<AbortHandle>>>,
     wakes: Arc<Alarm>,
 }
 
@@ -151,6 +160,7 @@ impl World {
             steps,
             hands: Rc::default(),
             reconciler,
+            runs: Rc::default(),
             wakes,
             around,
         };
@@ -203,6 +213,15 @@ impl World {
         let _ = self.wakes.0.unbounded_send(Call::Wake);
     }
 
+    /// Kills every reconcile run where it stands.
+    pub fn crash_reconcilers(&self) {
+        self.around.timeline.say("reconciler", "is killed");
+        self.around.broken_run();
+        for run in self.runs.borrow_mut().drain(..) {
+            run.abort();
+        }
+    }
+
     /// Lets time pass.
     pub fn run_for(&mut self, duration: Duration) {
         let end = self.around.clock.true_now() + duration;
@@ -216,7 +235,7 @@ impl World {
             if self.around.clock.true_now() >= end {
                 return false;
             }
-            self.run_for(Duration::from_millis(100));
+            self.run_for(STEP);
         }
         true
     }
@@ -244,6 +263,7 @@ impl World {
             hands: Rc::clone(&self.hands),
             function: Rc::clone(&self.reconciler),
             chance: self.chance.clone().fork(),
+            runs: Rc::clone(&self.runs),
         };
         self.tasks.spawn(runner.serve(requests));
     }
@@ -262,6 +282,43 @@ impl Surroundings {
         let ends = self.clock.true_now() + self.config.timing.stream_token;
         let token = setting::stream_tokens().mint(users::APP, stream, publish, ends)?;
         Some(token.expose().to_owned())
+    }
+
+    /// Returns the record of the one instance that the reconciler knows best: the newest boot.
+    #[must_use]
+    pub fn instance(&self) -> Option<Instance> {
+        let instances = self.store.instances(&setting::fleet()).now_or_never()?.ok()?;
+        instances.into_iter().max_by_key(|instance| instance.boot.as_ref().map(|boot| boot.id))
+    }
+
+    /// Returns how often EC2 truly started or launched an instance.
+    #[must_use]
+    pub fn boots(&self) -> u64 {
+        self.ec2.with(|model, _| model.instances().map(|truth| u64::from(truth.starts)).sum())
+    }
+
+    /// Returns how many rows wait.
+    #[must_use]
+    pub fn waiters(&self) -> usize {
+        let rows = self.store.rows(&setting::fleet(), self.clock.true_now()).now_or_never();
+        let rows = rows.and_then(Result::ok).unwrap_or_default();
+        rows.iter().filter(|row| matches!(row.state, RowState::Waiting { .. })).count()
+    }
+
+    /// Tells whether the newest boot has come to the server's own start.
+    #[must_use]
+    pub fn warming(&self) -> bool {
+        let boot = self.instance().and_then(|instance| instance.boot);
+        boot.is_some_and(|boot| boot.live_at.is_some())
+    }
+
+    /// Tells whether EC2 has accepted a stop that has not ended yet.
+    #[must_use]
+    pub fn stop_accepted(&self) -> bool {
+        self.ec2.with(|model, _| {
+            let mut all = model.instances();
+            all.any(|truth| truth.state == Ec2State::Stopping)
+        })
     }
 
     /// Notes that somebody was given an endpoint.
@@ -290,6 +347,11 @@ impl Surroundings {
     #[must_use]
     pub fn notes(&self) -> Notes {
         self.notes.borrow().clone()
+    }
+
+    /// Notes changes of connection state.
+    pub fn states(&self, taken: &mut BTreeSet<(StateKind, StateKind)>) {
+        self.notes.borrow_mut().states.append(taken);
     }
 
     /// Notes that somebody else has put an instance into the fleet.
@@ -330,6 +392,7 @@ struct Runner {
     hands: Rc<RefCell<Hands>>,
     function: Rc<Function<Reconciler>>,
     chance: Chance,
+    runs: Rc<RefCell<Vec<AbortHandle>>>,
 }
 
 impl Runner {
@@ -351,7 +414,7 @@ impl Runner {
         let function = Rc::clone(&self.function);
         let hands = Rc::clone(&self.hands);
         let delay = self.chance.millis(5..120);
-        self.tasks.spawn(async move {
+        let run = self.tasks.spawn(async move {
             around.clock.sleep(delay).await;
             let (faults, crash_at) = {
                 let mut hands = hands.borrow_mut();
@@ -380,6 +443,9 @@ impl Runner {
                 }
             }
         });
+        let mut runs = self.runs.borrow_mut();
+        runs.retain(|run| !run.is_aborted());
+        runs.push(run);
     }
 }
 

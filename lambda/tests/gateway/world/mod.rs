@@ -1,7 +1,5 @@
 //! A small world around one gateway: the table in memory, and ports that remember.
 
-#![allow(dead_code, reason = "each test file uses a part of the world")]
-
 pub mod events;
 mod fakes;
 mod store;
@@ -15,15 +13,17 @@ use futures::executor::block_on;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use wakecast::Secret;
-use wakecast::protocol::{ServerMessage, Welcome};
+use wakecast::protocol::{Phase, Ready, ServerMessage, Welcome};
 use wakecast_lambda::auth::{Issuer, Key};
 use wakecast_lambda::config::{
     Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Timing,
 };
-use wakecast_lambda::gateway::{Gateway, GatewayConfig, GatewayPorts, Hint, LinkConfig, Waits};
+use wakecast_lambda::gateway::{
+    Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint, LinkConfig, Waits,
+};
 use wakecast_lambda::model::{
     Boot, BootId, BootPath, Fence, FleetKey, FleetState, Instance, InstanceId, InstanceStatus,
-    Lock, Row, RowKey, Timestamp, WarmStep,
+    Lock, Row, RowKey, RowState, Timestamp, WarmStep,
 };
 use wakecast_lambda::ports::Clock as _;
 use wakecast_lambda::store::memory::MemoryStore;
@@ -57,27 +57,33 @@ impl World {
     }
 
     pub fn with(config: GatewayConfig) -> Self {
+        Self::try_with(config).expect("a good configuration")
+    }
+
+    pub fn try_with(config: GatewayConfig) -> Result<Self, GatewayConfigError> {
         let table = MemoryStore::new();
         let clock = Arc::new(TestClock::at(START));
         let store = Arc::new(Troubled::new(table.as_gateway()));
         let (sockets, wakes) = (Arc::new(Sockets::default()), Arc::new(Wakes::default()));
-        let ports = ports(&clock, &store, &sockets, &wakes);
-        let gateway = Gateway::new(ports, config).expect("a good configuration");
-        Self {
+        let ports = GatewayPorts {
+            store: store.clone(),
+            connections: sockets.clone(),
+            wake: wakes.clone(),
+            clock: clock.clone(),
+            entropy: Arc::new(Counting::default()),
+            stream_tokens: Arc::new(Tokens),
+        };
+        let gateway = Gateway::new(ports, config)?;
+        let open = Mutex::default();
+        Ok(Self {
             clock,
             table,
             store,
             sockets,
             wakes,
             gateway,
-            open: Mutex::default(),
-        }
-    }
-
-    /// Another process over the same table, without memories.
-    pub fn fresh_gateway(&self) -> Gateway {
-        let ports = ports(&self.clock, &self.store, &self.sockets, &self.wakes);
-        Gateway::new(ports, config()).expect("a good configuration")
+            open,
+        })
     }
 
     pub fn now(&self) -> u64 {
@@ -213,22 +219,6 @@ impl World {
         let now = self.clock.now();
         let until = now + Duration::from_secs(seconds);
         block_on(self.table.take_lock(&fleet(), "reconciler", now, until)).expect("the lock")
-    }
-}
-
-fn ports(
-    clock: &Arc<TestClock>,
-    store: &Arc<Troubled>,
-    sockets: &Arc<Sockets>,
-    wakes: &Arc<Wakes>,
-) -> GatewayPorts {
-    GatewayPorts {
-        store: store.clone(),
-        connections: sockets.clone(),
-        wake: wakes.clone(),
-        clock: clock.clone(),
-        entropy: Arc::new(Counting::default()),
-        stream_tokens: Arc::new(Tokens),
     }
 }
 
@@ -438,4 +428,23 @@ pub fn assert_ack(reply: &ServerMessage, id: &str) {
         ServerMessage::Ack(ack) => assert_eq!(ack.id, id),
         other => panic!("no ack but {other:?}"),
     }
+}
+
+#[track_caller]
+pub fn ready(reply: &ServerMessage) -> &Ready {
+    match reply {
+        ServerMessage::Ready(ready) => ready,
+        other => panic!("not ready but {other:?}"),
+    }
+}
+
+/// Tells whether the row waits and no reconciler has seen it.
+pub fn is_waiting(world: &World, id: &str) -> bool {
+    matches!(
+        world.row(id).state,
+        RowState::Waiting {
+            phase: Phase::Requested,
+            ..
+        }
+    )
 }

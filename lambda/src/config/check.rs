@@ -35,20 +35,24 @@ pub(super) fn fleet(config: &FleetConfig) -> Result<(), ConfigError> {
         "table_id",
         || "empty".to_owned(),
         "a random text",
-        { "store one when the table is made" },
+        "store one when the table is made",
     )
 }
 
 fn size(config: &FleetConfig) -> Result<(), ConfigError> {
-    require(config.max == 1, "max", || config.max.to_string(), "1", {
-        "this version runs one instance a fleet: use more fleets"
-    })?;
+    require(
+        config.max == 1,
+        "max",
+        || config.max.to_string(),
+        "1",
+        "this version runs one instance a fleet: use more fleets",
+    )?;
     require(
         config.min <= config.max,
         "min",
         || config.min.to_string(),
         "0 or 1",
-        { "1 keeps the instance running without demand" },
+        "1 keeps the instance running without demand",
     )
 }
 
@@ -74,7 +78,7 @@ fn apps(config: &FleetConfig) -> Result<(), ConfigError> {
         "known_setting.name",
         || "empty".to_owned(),
         "a setting",
-        { "name one whose configured value differs from the server's default" },
+        "name one whose configured value differs from the server's default",
     )
 }
 
@@ -167,7 +171,7 @@ fn timing(timing: &Timing) -> Result<(), ConfigError> {
             field,
             || "zero".to_owned(),
             "more than zero",
-            { "the default suits most fleets" },
+            "the default suits most fleets",
         )?;
     }
     require(
@@ -201,7 +205,7 @@ fn caps(config: &FleetConfig) -> Result<(), ConfigError> {
         "caps.starts_per_hour",
         || "0".to_owned(),
         "at least 1",
-        { "no start is possible otherwise" },
+        "no start is possible otherwise",
     )?;
     require(
         caps.launches_per_hour > 0,

@@ -100,7 +100,8 @@ fn going_down(pass: &mut Pass<'_>, known: &mut Instance, state: Ec2State) {
         | InstanceStatus::Stopped
         | InstanceStatus::Gone => {}
     }
-    known.status = match (state, &known.status) {
+    let before = known.status.clone();
+    known.status = match (state, &before) {
         (Ec2State::Terminated, _) => InstanceStatus::Gone,
         (Ec2State::Stopped, _) => InstanceStatus::Stopped,
         // Stays what it is until EC2 says more; the start waits for `stopped` anyway.
@@ -115,7 +116,7 @@ fn going_down(pass: &mut Pass<'_>, known: &mut Instance, state: Ec2State) {
             first_look: None,
         },
     };
-    if known.status == InstanceStatus::Stopped {
+    if known.status == InstanceStatus::Stopped && before != InstanceStatus::Stopped {
         pass.why(format!("{} is stopped", known.id));
         pass.again();
     }

@@ -94,18 +94,14 @@ fn failed_boot(pass: &mut Pass<'_>, mut instance: Instance) {
 /// S3, and S4 if nothing protects; after a doubtful stop the last looks come first.
 fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
     let lock = pass.snapshot.lock;
-    let protected = pass.awaited()
-        || instance
-            .boot
-            .as_ref()
-            .is_none_or(|boot| pass.protected(boot));
+    let protected = kept(pass, &instance);
     let never_sent = matches!(
         instance.status,
         InstanceStatus::Stopping { sent_at: None, fence, .. } if fence == lock.fence
     );
     if never_sent {
-        if protected || pass.held(&instance.id) {
-            return reopen(pass, instance, "S3 found a lease or a waiter");
+        if protected {
+            return reopen(pass, instance, "S3 found a lease, a waiter or a hold");
         }
         return announce(pass, instance);
     }
@@ -132,7 +128,7 @@ fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
             reopen(
                 pass,
                 instance,
-                "S3 after a lost stop found a lease or a waiter",
+                "S3 after a lost stop found a lease, a waiter or a hold",
             );
         }
         Some((began, Verdict::Zero)) => match *first_look {
@@ -150,9 +146,19 @@ fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
     }
 }
 
+/// S3: a lease, a waiter or a hold. Only its own leases keep a condemned boot; waiters wait for its
+/// successor.
+fn kept(pass: &Pass<'_>, instance: &Instance) -> bool {
+    let Some(boot) = &instance.boot else {
+        return true;
+    };
+    let awaited = pass.awaited() && !boot.condemned;
+    awaited || pass.held(&instance.id) || pass.protected(boot)
+}
+
 /// Announces S4 under our own fence and calls, if the lock outlives the call.
 fn announce(pass: &mut Pass<'_>, mut instance: Instance) {
-    if pass.held(&instance.id) || !pass.lock_lasts() {
+    if !pass.lock_lasts() {
         return;
     }
     if let InstanceStatus::Stopping {
@@ -171,7 +177,7 @@ fn announce(pass: &mut Pass<'_>, mut instance: Instance) {
 
 fn send(pass: &mut Pass<'_>, instance: Instance) {
     let id = instance.id.clone();
-    pass.why(format!("{id} is stopped"));
+    pass.why(format!("the stop of {id} is sent"));
     pass.instances.insert(id.clone(), instance);
     pass.call(Power::Stop { instance: id });
 }

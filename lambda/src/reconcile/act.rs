@@ -36,10 +36,12 @@ impl Run<'_> {
             pushes,
             calls,
             next,
+            alarms,
             ..
         } = decision;
         self.commit(commit.as_ref()).await?;
         self.answers.clear();
+        report::alarms(self.fleet, &self.lock, &alarms);
 
         let mut outbox = Outbox::default();
         for parcel in self.change_rows(rows).await? {

@@ -23,7 +23,7 @@ use crate::model::{FleetKey, Lock, Timestamp};
 use crate::ports::{Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens};
 use crate::store::{Released, StoreError};
 
-pub use policy::Policy;
+pub use policy::{Lifecycle, Policy};
 
 /// A run leaves its loop with this much of its deadline left: time for the round under way.
 pub const LEAVE_BEFORE: Duration = Duration::from_secs(30);
@@ -97,18 +97,21 @@ pub enum End {
 }
 
 impl Reconciler {
-    /// Builds a reconciler that decides by `policy`.
+    /// Builds a reconciler that decides by [`Lifecycle`].
     #[must_use]
-    pub fn new(
-        ports: Ports,
-        configs: BTreeMap<FleetKey, FleetConfig>,
-        policy: Arc<dyn Policy>,
-    ) -> Self {
+    pub fn new(ports: Ports, configs: BTreeMap<FleetKey, FleetConfig>) -> Self {
         Self {
             ports,
             configs: Arc::new(configs),
-            policy,
+            policy: Arc::new(Lifecycle),
         }
+    }
+
+    /// Replaces what decides: for tests of everything around the decision.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Arc<dyn Policy>) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Runs one fleet until nothing moves or [`LEAVE_BEFORE`] is left of `deadline`.

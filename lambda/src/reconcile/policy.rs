@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::lifecycle::{Decision, Probe, Snapshot};
+use crate::lifecycle::{self, Decision, Probe, Snapshot};
 
 /// Decides for a fleet: pure functions of what is seen.
 pub trait Policy: Send + Sync + fmt::Debug {
@@ -11,4 +11,18 @@ pub trait Policy: Send + Sync + fmt::Debug {
 
     /// Decides.
     fn decide(&self, snapshot: &Snapshot<'_>) -> Decision;
+}
+
+/// The fleet's lifecycle: [`lifecycle::probes`] and [`lifecycle::decide`].
+#[derive(Clone, Copy, Debug)]
+pub struct Lifecycle;
+
+impl Policy for Lifecycle {
+    fn probes(&self, snapshot: &Snapshot<'_>) -> Vec<Probe> {
+        lifecycle::probes(snapshot)
+    }
+
+    fn decide(&self, snapshot: &Snapshot<'_>) -> Decision {
+        lifecycle::decide(snapshot)
+    }
 }

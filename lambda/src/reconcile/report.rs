@@ -1,16 +1,15 @@
 //! What a run says to the operator: one structured line per decision, and what went wrong.
 //! Messages and tokens are never logged.
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Outcome;
-use crate::lifecycle::{Answer, Decision};
-use crate::model::{FleetKey, FleetRecords, InstanceStatus, Lock};
+use crate::lifecycle::{Alarm, Answer, Decision};
+use crate::model::{FleetKey, FleetRecords, Lock};
 use crate::store::StoreError;
 
-/// One line per decision; a decision that found nothing to do is for debugging only.
+/// One line per decision; one that found nothing to do is for debugging only.
 pub(super) fn decided(fleet: &FleetKey, lock: &Lock, records: &FleetRecords, decision: &Decision) {
-    let transitions = transitions(records, decision);
     let (rows, grants) = (decision.rows.len(), decision.grants.len());
     let (pushes, calls) = (decision.pushes.len(), decision.calls.len());
     macro_rules! line {
@@ -18,7 +17,8 @@ pub(super) fn decided(fleet: &FleetKey, lock: &Lock, records: &FleetRecords, dec
             $level!(
                 %fleet, fence = lock.fence.0, version = records.state.version,
                 commit = decision.commit.is_some(), rows, grants, pushes, calls,
-                next = ?decision.next, why = ?decision.why, ?transitions, "decided"
+                next = ?decision.next, why = ?decision.why,
+                transitions = ?decision.transitions, "decided"
             )
         };
     }
@@ -26,6 +26,13 @@ pub(super) fn decided(fleet: &FleetKey, lock: &Lock, records: &FleetRecords, dec
         line!(debug);
     } else {
         line!(info);
+    }
+}
+
+/// What a person must hear: said once the commit that remembers it is through.
+pub(super) fn alarms(fleet: &FleetKey, lock: &Lock, alarms: &[Alarm]) {
+    for alarm in alarms {
+        error!(%fleet, fence = lock.fence.0, ?alarm, "alarm");
     }
 }
 
@@ -74,35 +81,4 @@ pub(super) fn spinning(fleet: &FleetKey, lock: &Lock) {
 pub(super) fn ended(fleet: &FleetKey, lock: &Lock, outcome: &Outcome) {
     let (end, rounds) = (&outcome.end, outcome.rounds);
     debug!(%fleet, fence = lock.fence.0, ?end, rounds, "the run ended");
-}
-
-/// What changes, for example `i-1: Draining → Stopping`.
-fn transitions(records: &FleetRecords, decision: &Decision) -> Vec<String> {
-    let Some(commit) = &decision.commit else {
-        return Vec::new();
-    };
-    let mut transitions = Vec::new();
-    for instance in &commit.put_instances {
-        let before = records
-            .instances
-            .get(&instance.id)
-            .map(|before| name(&before.status));
-        let before = before.unwrap_or_else(|| "Absent".to_owned());
-        let after = name(&instance.status);
-        if before != after {
-            transitions.push(format!("{}: {before} → {after}", instance.id));
-        }
-    }
-    transitions.extend(
-        commit
-            .forget_instances
-            .iter()
-            .map(|id| format!("{id}: → Absent")),
-    );
-    transitions
-}
-
-fn name(status: &InstanceStatus) -> String {
-    let text = format!("{status:?}");
-    text.split([' ', '{']).next().unwrap_or_default().to_owned()
 }

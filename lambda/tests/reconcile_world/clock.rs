@@ -22,7 +22,11 @@ struct Times {
 
 impl VirtualClock {
     pub fn at(now: Timestamp) -> Self {
-        Self(Mutex::new(Times { now, sleepers: BTreeMap::new(), next: 0 }))
+        Self(Mutex::new(Times {
+            now,
+            sleepers: BTreeMap::new(),
+            next: 0,
+        }))
     }
 
     pub fn time(&self) -> Timestamp {
@@ -37,7 +41,9 @@ impl VirtualClock {
     /// Moves on to the next sleeper's time; false if nobody sleeps.
     pub fn advance(&self) -> bool {
         let mut times = self.0.lock().expect("the clock");
-        let Some(((at, _), waker)) = times.sleepers.pop_first() else { return false };
+        let Some(((at, _), waker)) = times.sleepers.pop_first() else {
+            return false;
+        };
         times.now = times.now.max(at);
         drop(times);
         waker.wake();

@@ -19,6 +19,9 @@ use super::{Gates, VirtualClock};
 /// From acceptance to `running`.
 const PENDING: Duration = Duration::from_secs(5);
 
+/// From acceptance to `stopped`.
+const STOPPING: Duration = Duration::from_secs(8);
+
 /// EC2: a token stands for one instance; a start takes a while.
 #[derive(Debug)]
 pub struct FakeEc2 {
@@ -33,11 +36,35 @@ struct Ec2 {
     tokens: BTreeMap<String, InstanceId>,
     describe: Option<Ec2Error>,
     hanging: bool,
+    stopped_at: BTreeMap<InstanceId, Timestamp>,
+    stops: Vec<Timestamp>,
+    starts: usize,
+}
+
+impl Ec2 {
+    /// Lets every instance be as far as it is by now.
+    fn settle(&mut self, now: Timestamp) {
+        for instance in self.instances.values_mut() {
+            if instance.state == Ec2State::Pending && now >= instance.launched_at + PENDING {
+                instance.state = Ec2State::Running;
+                instance.address = Some("203.0.113.7".to_owned());
+            }
+            let stopped_at = self.stopped_at.get(&instance.id);
+            if instance.state == Ec2State::Stopping && stopped_at.is_some_and(|at| now >= *at) {
+                instance.state = Ec2State::Stopped;
+                instance.address = None;
+            }
+        }
+    }
 }
 
 impl FakeEc2 {
     pub fn new(gates: Arc<Gates>, clock: Arc<VirtualClock>) -> Self {
-        Self { gates, clock, state: Mutex::default() }
+        Self {
+            gates,
+            clock,
+            state: Mutex::default(),
+        }
     }
 
     /// Makes every describe fail; `None` heals it.
@@ -53,6 +80,35 @@ impl FakeEc2 {
     /// How many instances were ever launched.
     pub fn launches(&self) -> usize {
         self.state().instances.len()
+    }
+
+    /// How many stopped instances were started.
+    pub fn starts(&self) -> usize {
+        self.state().starts
+    }
+
+    /// When running instances were told to stop.
+    pub fn stops(&self) -> Vec<Timestamp> {
+        self.state().stops.clone()
+    }
+
+    /// Gives EC2 an instance that has run for a while.
+    pub fn running(&self, id: &str, since: Timestamp) {
+        let id = InstanceId::new(id);
+        self.state().instances.insert(
+            id.clone(),
+            Ec2Instance {
+                id,
+                state: Ec2State::Running,
+                instance_type: "c7g.xlarge".to_owned(),
+                zone: "a".to_owned(),
+                address: Some("203.0.113.7".to_owned()),
+                elastic: false,
+                sequence: Some(1),
+                launched_at: since,
+                hold: false,
+            },
+        );
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, Ec2> {
@@ -78,14 +134,7 @@ impl Fleet for FakeEc2 {
                 if let Some(error) = &state.describe {
                     return Err(error.clone());
                 }
-                for instance in state.instances.values_mut() {
-                    if instance.state == Ec2State::Pending
-                        && now >= instance.launched_at + PENDING
-                    {
-                        instance.state = Ec2State::Running;
-                        instance.address = Some("203.0.113.7".to_owned());
-                    }
-                }
+                state.settle(now);
                 Ok(state.instances.values().cloned().collect())
             })
             .await
@@ -106,39 +155,80 @@ impl Fleet for FakeEc2 {
                 let id = state.tokens.get(token).cloned();
                 let id = id.unwrap_or_else(|| InstanceId::new(format!("i-{number}")));
                 state.tokens.insert(token.to_owned(), id.clone());
-                let instance = state.instances.entry(id.clone()).or_insert_with(|| Ec2Instance {
-                    id,
-                    state: Ec2State::Pending,
-                    instance_type: "c7g.xlarge".to_owned(),
-                    zone: "a".to_owned(),
-                    address: None,
-                    elastic: false,
-                    sequence: Some(launch.sequence),
-                    launched_at: now,
-                    hold: false,
-                });
+                let instance = state
+                    .instances
+                    .entry(id.clone())
+                    .or_insert_with(|| Ec2Instance {
+                        id,
+                        state: Ec2State::Pending,
+                        instance_type: "c7g.xlarge".to_owned(),
+                        zone: "a".to_owned(),
+                        address: None,
+                        elastic: false,
+                        sequence: Some(launch.sequence),
+                        launched_at: now,
+                        hold: false,
+                    });
                 Ok(instance.clone())
             })
             .await
     }
 
     async fn start(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.gates.around(format!("start {instance}"), self.maybe_hang()).await;
-        Ok(())
+        self.gates
+            .around(format!("start {instance}"), async {
+                self.maybe_hang().await;
+                let now = self.clock.now();
+                let mut state = self.state();
+                state.settle(now);
+                let Some(found) = state.instances.get_mut(instance) else {
+                    return Ok(());
+                };
+                match found.state {
+                    Ec2State::Stopped => {
+                        found.state = Ec2State::Pending;
+                        found.launched_at = now;
+                        state.starts += 1;
+                        Ok(())
+                    }
+                    Ec2State::Pending | Ec2State::Running => Ok(()),
+                    _ => Err(Ec2Error::State("IncorrectInstanceState".to_owned())),
+                }
+            })
+            .await
     }
 
     async fn stop(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.gates.around(format!("stop {instance}"), self.maybe_hang()).await;
-        Ok(())
+        self.gates
+            .around(format!("stop {instance}"), async {
+                self.maybe_hang().await;
+                let now = self.clock.now();
+                let mut state = self.state();
+                state.settle(now);
+                let Some(found) = state.instances.get_mut(instance) else {
+                    return Ok(());
+                };
+                if found.state == Ec2State::Running {
+                    found.state = Ec2State::Stopping;
+                    state.stopped_at.insert(instance.clone(), now + STOPPING);
+                    state.stops.push(now);
+                }
+                Ok(())
+            })
+            .await
     }
 
     async fn associate(&self, _fleet: &FleetKey, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.gates.around(format!("associate {instance}"), self.maybe_hang()).await;
+        self.gates
+            .around(format!("associate {instance}"), self.maybe_hang())
+            .await;
         Ok(())
     }
 
     async fn disassociate(&self, _fleet: &FleetKey) -> Result<(), Ec2Error> {
-        self.gates.around("disassociate".to_owned(), self.maybe_hang()).await;
+        self.gates
+            .around("disassociate".to_owned(), self.maybe_hang())
+            .await;
         Ok(())
     }
 }
@@ -153,7 +243,11 @@ pub struct FakeMedia {
 
 impl FakeMedia {
     pub fn new(gates: Arc<Gates>, clock: Arc<VirtualClock>) -> Self {
-        Self { gates, clock, delay: Mutex::default() }
+        Self {
+            gates,
+            clock,
+            delay: Mutex::default(),
+        }
     }
 
     /// Makes every answer take this long.
@@ -179,7 +273,8 @@ impl MediaServer for FakeMedia {
     }
 
     async fn applications(&self, address: &str) -> Result<Vec<String>, MediaError> {
-        self.answer("applications", address, vec!["live".to_owned()]).await
+        self.answer("applications", address, vec!["live".to_owned()])
+            .await
     }
 
     async fn setting(&self, address: &str, _: &str, _: &str) -> Result<Option<Value>, MediaError> {
@@ -227,13 +322,19 @@ struct Sockets {
 
 impl FakeConnections {
     pub fn new(gates: Arc<Gates>, clock: Arc<VirtualClock>) -> Self {
-        Self { gates, clock, state: Mutex::default() }
+        Self {
+            gates,
+            clock,
+            state: Mutex::default(),
+        }
     }
 
     /// Answers the next posts to this client's socket with these errors.
     pub fn fails(&self, name: &str, errors: &[PostError]) {
         let connection = ConnectionId::new(format!("c-{name}"));
-        self.state().scripts.insert(connection, errors.iter().copied().collect());
+        self.state()
+            .scripts
+            .insert(connection, errors.iter().copied().collect());
     }
 
     /// Answers every post with this error.
@@ -243,20 +344,34 @@ impl FakeConnections {
 
     /// Makes every post to this client's socket take this long.
     pub fn answers_after(&self, name: &str, delay: Duration) {
-        self.state().delay.insert(ConnectionId::new(format!("c-{name}")), delay);
+        self.state()
+            .delay
+            .insert(ConnectionId::new(format!("c-{name}")), delay);
     }
 
     /// What arrived at this client's socket, by the `type` of each message.
     pub fn arrived(&self, name: &str) -> Vec<String> {
         let connection = ConnectionId::new(format!("c-{name}"));
         let state = self.state();
-        let own = state.delivered.iter().filter(|(to, _, _)| *to == connection);
+        let own = state
+            .delivered
+            .iter()
+            .filter(|(to, _, _)| *to == connection);
         own.map(|(_, text, _)| kind(text)).collect()
+    }
+
+    /// How many messages arrived at this client's socket.
+    pub fn arrived_count(&self, name: &str) -> usize {
+        self.arrived(name).len()
     }
 
     /// Everything that arrived, as text.
     pub fn texts(&self) -> Vec<String> {
-        self.state().delivered.iter().map(|(_, text, _)| text.clone()).collect()
+        self.state()
+            .delivered
+            .iter()
+            .map(|(_, text, _)| text.clone())
+            .collect()
     }
 
     /// How many posts were under way at once at most.
@@ -271,7 +386,11 @@ impl FakeConnections {
 
 fn kind(text: &str) -> String {
     let message: Value = serde_json::from_str(text).expect("JSON");
-    message.get("type").and_then(Value::as_str).expect("a type").to_owned()
+    message
+        .get("type")
+        .and_then(Value::as_str)
+        .expect("a type")
+        .to_owned()
 }
 
 #[async_trait]
@@ -281,7 +400,11 @@ impl Connections for FakeConnections {
             let mut state = self.state();
             state.open += 1;
             state.most_open = state.most_open.max(state.open);
-            state.delay.get(connection).copied().unwrap_or(Duration::from_millis(20))
+            state
+                .delay
+                .get(connection)
+                .copied()
+                .unwrap_or(Duration::from_millis(20))
         };
         let _open = Open(self);
         self.gates
@@ -296,14 +419,18 @@ impl Connections for FakeConnections {
                 if let Some(error) = script.and_then(VecDeque::pop_front) {
                     return Err(error);
                 }
-                state.delivered.push((connection.clone(), text.to_owned(), now));
+                state
+                    .delivered
+                    .push((connection.clone(), text.to_owned(), now));
                 Ok(())
             })
             .await
     }
 
     async fn delete(&self, connection: &ConnectionId) -> Result<(), PostError> {
-        self.gates.around(format!("delete {connection}"), async {}).await;
+        self.gates
+            .around(format!("delete {connection}"), async {})
+            .await;
         Ok(())
     }
 }

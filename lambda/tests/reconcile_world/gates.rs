@@ -15,9 +15,11 @@ struct State {
     passed: usize,
     log: Vec<String>,
     crash_at: Option<usize>,
+    then_crash_at: Option<usize>,
     crashed: bool,
     events: Vec<(String, Event)>,
     at: Vec<(usize, Event)>,
+    refused: Option<(String, usize)>,
 }
 
 impl Gates {
@@ -28,7 +30,9 @@ impl Gates {
 
     /// Lets `event` happen just after the next call with this name took effect.
     pub fn after(&self, call: &str, event: impl FnOnce() + Send + 'static) {
-        self.state().events.push((format!("{call} done"), Box::new(event)));
+        self.state()
+            .events
+            .push((format!("{call} done"), Box::new(event)));
     }
 
     /// Lets `event` happen at the gate with this number, counted from zero.
@@ -36,19 +40,44 @@ impl Gates {
         self.state().at.push((number, Box::new(event)));
     }
 
-    /// Makes the process crash at the gate with this number; `None` heals it.
-    pub fn crash_at(&self, number: Option<usize>) {
+    /// Makes the table not answer the next `times` calls with this name.
+    pub fn refuse(&self, call: &str, times: usize) {
+        self.state().refused = Some((call.to_owned(), times));
+    }
+
+    /// Tells whether this call is not answered.
+    pub fn refuses(&self, call: &str) -> bool {
+        match &mut self.state().refused {
+            Some((name, times)) if name == call && *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes the process crash at the gate with this number, counted from zero.
+    pub fn crash_at(&self, number: usize) {
+        self.state().crash_at = Some(number);
+    }
+
+    /// Makes the next process crash as well, at the gate with this number.
+    pub fn then_crash_at(&self, number: usize) {
+        self.state().then_crash_at = Some(number);
+    }
+
+    /// Lets a new process go on after a crash.
+    pub fn heal(&self) {
         let mut state = self.state();
-        state.crash_at = number;
+        state.crash_at = state.then_crash_at.take();
         state.crashed = false;
-        state.passed = 0;
     }
 
     pub fn crashed(&self) -> bool {
         self.state().crashed
     }
 
-    /// How many gates were passed since the last [`Gates::crash_at`].
+    /// How many gates were passed.
     pub fn passed(&self) -> usize {
         self.state().passed
     }
@@ -60,7 +89,11 @@ impl Gates {
 
     /// How many calls were begun whose line starts so.
     pub fn count(&self, prefix: &str) -> usize {
-        self.state().log.iter().filter(|line| line.starts_with(prefix)).count()
+        self.state()
+            .log
+            .iter()
+            .filter(|line| line.starts_with(prefix))
+            .count()
     }
 
     /// The lines since this one began a run, without what came before.

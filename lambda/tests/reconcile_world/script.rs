@@ -87,6 +87,8 @@ pub fn decision(next: Next) -> Decision {
         pushes: Vec::new(),
         calls: Vec::new(),
         next,
+        alarms: Vec::new(),
+        transitions: Vec::new(),
         why: Vec::new(),
     }
 }

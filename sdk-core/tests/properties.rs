@@ -508,6 +508,10 @@ fn nth_last(list: &[String], number: u8) -> Option<String> {
 }
 
 /// Runs cases from a seed that is printed when one fails.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test's replay seed comes from its command line"
+)]
 fn check(
     name: &str,
     cases: u32,

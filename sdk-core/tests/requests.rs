@@ -426,7 +426,8 @@ fn n32_two_links_never_live_at_once_without_a_rotation() {
 
 #[test]
 fn n33_close_is_final_in_every_state() {
-    let scenes: [(&str, fn(u8) -> World); 10] = [
+    type Scene = fn(u8) -> World;
+    let scenes: [(&str, Scene); 10] = [
         ("idle", World::new),
         ("token", |seed| {
             scene(seed, |world| world.script.provider = Provider::Hang, 100)

@@ -12,7 +12,7 @@ use wakecast_lambda::model::{InstanceId, Timestamp};
 use wakecast_lambda::ports::{Load, MediaError, MediaServer};
 use wakecast_local::ec2::{Halt, Happened, Happening, Machines};
 use wakecast_local::media::{
-    Faults, MediaConfig, MediaModel, MediaStatus, Opening, Output, Reply, Request, Response,
+    BootPhase, Faults, MediaConfig, MediaModel, MediaStatus, Opening, Output, Reply, Request, Response,
     SocketId,
 };
 
@@ -139,6 +139,15 @@ impl Farm {
         media.model.tick(now);
         media.deliver();
         Some(media.model.status(now))
+    }
+
+    /// Tells whether a server that crashed by itself is on its way back.
+    #[must_use]
+    pub fn comes_back(&self) -> bool {
+        let now = self.now();
+        let inner = self.inner();
+        let mut all = inner.boxes.values().map(|media| media.model.status(now));
+        all.any(|status| status.starts > 1 && status.phase != BootPhase::Ready)
     }
 
     /// Returns what truly happened to instances since the last call.

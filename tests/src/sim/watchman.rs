@@ -53,6 +53,7 @@ impl Watchman {
     /// Laws 2 and 5, at each thing that truly happened.
     fn happenings(&mut self) {
         for happening in self.around.farm.take_happenings() {
+            self.around.moved(happening.at);
             match happening.what {
                 Happened::Launched | Happened::Started => {
                     self.around.booted();

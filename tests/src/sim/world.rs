@@ -83,6 +83,8 @@ pub struct Notes {
     pub boots: u64,
     /// Somebody else has put an instance into the fleet: law 1 speaks of ours only.
     pub strangers: u64,
+    /// When something last happened to an instance.
+    pub moved_at: Timestamp,
     /// Changes of connection state that clients took.
     pub states: BTreeSet<(StateKind, StateKind)>,
 }
@@ -337,10 +339,11 @@ impl Surroundings {
         notes.excused_until = notes.excused_until.max(until);
     }
 
-    /// Tells whether a cut media socket proves nothing now.
+    /// Tells whether a cut media socket proves nothing now: the world itself cut it, or a media
+    /// server that crashed by itself is not back yet.
     #[must_use]
     pub fn excused(&self) -> bool {
-        self.clock.true_now() < self.notes.borrow().excused_until
+        self.clock.true_now() < self.notes.borrow().excused_until || self.farm.comes_back()
     }
 
     /// Returns what was counted so far.
@@ -359,12 +362,19 @@ impl Surroundings {
         self.notes.borrow_mut().strangers += 1;
     }
 
-    /// Tells whether every instance is stopped or gone.
+    /// Tells whether nothing has happened to any instance for longer than a run may last.
     fn nothing_moves(&self) -> bool {
-        self.ec2.with(|model, _| {
+        let rests = self.ec2.with(|model, _| {
             let mut all = model.instances();
             all.all(|truth| matches!(truth.state, Ec2State::Stopped | Ec2State::Terminated))
-        })
+        });
+        let moved_at = self.notes.borrow().moved_at;
+        rests && self.clock.true_now().since(moved_at) > RECONCILER_TIMEOUT
+    }
+
+    /// Notes that something happened to an instance.
+    pub fn moved(&self, at: Timestamp) {
+        self.notes.borrow_mut().moved_at = at;
     }
 
     fn broken_run(&self) {

@@ -230,7 +230,7 @@ impl Machine {
 
     /// `lost`. Without a revision it is believed.
     pub(super) fn lease_lost(&mut self, id: &str, rev: Option<u64>, reason: LostReason) {
-        let older = |lease: &Lease| rev.is_some_and(|rev| rev < lease.rev);
+        let older = |lease: &Box<Lease>| rev.is_some_and(|rev| rev < lease.rev);
         if self.leases.get(id).is_none_or(older) {
             return;
         }

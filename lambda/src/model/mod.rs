@@ -1,0 +1,14 @@
+//! What the table holds: the words that gateway, reconciler and store share.
+
+mod connection;
+mod fleet;
+mod ids;
+mod row;
+
+pub use connection::{Connection, Grants, Scope};
+pub use fleet::{
+    Boot, BootEnd, BootPath, Counters, FleetRecords, FleetState, Instance, InstanceStatus, Intent,
+    LaunchKind, Lock, Missing, Pause, Sample, Unavailable, WarmStep,
+};
+pub use ids::{BootId, ConnectionId, Fence, FleetKey, InstanceId, RowKey, Timestamp};
+pub use row::{Ask, Link, Row, RowEnd, RowState, WaitKind};

@@ -138,10 +138,9 @@ impl Machine {
 
     /// Text of the `acquire` that waits under this id, in bytes.
     pub(super) fn acquire_size(&self, id: &str) -> usize {
-        let texts = |acquisition: &Box<Acquisition>| {
-            acquisition.spec.app.len() + acquisition.spec.stream_id.len()
-        };
-        self.acquisitions.get(id).map_or(0, texts)
+        self.acquisitions
+            .get(id)
+            .map_or(0, |open| open.spec.app.len() + open.spec.stream_id.len())
     }
 
     /// The app no longer wants it.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
 use wakecast::ErrorCode;
 use wakecast::protocol::{LostReason, Phase, Purpose};
 use wakecast_lambda::config::Timing;
@@ -299,78 +300,124 @@ fn step(event: &Event, row: Option<&Row>, visit: &Visit<'_>, ask: &Ask) -> Step 
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+/// Whatever happens to a row, in any order, from any of three links of two clients.
+#[test]
+fn any_history_keeps_the_rules() {
+    check(
+        "any_history_keeps_the_rules",
+        (purpose(), history()),
+        |(purpose, history)| {
+            let (key, timing, ask) = (key(), Timing::default(), ask(purpose));
+            let links = [
+                link("tab", START),
+                link("tab", after(1)),
+                link("phone", after(2)),
+            ];
+            let mut row: Option<Row> = None;
+            let mut now = after(10);
+            for (event, sender, pause) in history {
+                now = now + Duration::from_secs(pause);
+                let visit = Visit {
+                    key: &key,
+                    link: &links[sender],
+                    timing: &timing,
+                    now,
+                };
+                let known = row.clone().filter(|row| row.expires_at > now);
+                let step = step(&event, known.as_ref(), &visit, &ask);
+                let next = step.row.clone().or_else(|| known.clone());
 
-    /// Whatever happens to a row, in any order, from any of three links of two clients.
-    #[test]
-    fn any_history_keeps_the_rules(purpose in purpose(), history in history()) {
-        let (key, timing, ask) = (key(), Timing::default(), ask(purpose));
-        let links = [
-            link("tab", START),
-            link("tab", after(1)),
-            link("phone", after(2)),
-        ];
-        let mut row: Option<Row> = None;
-        let mut now = after(10);
-        for (event, sender, pause) in history {
-            now = now + Duration::from_secs(pause);
-            let visit = Visit { key: &key, link: &links[sender], timing: &timing, now };
-            let known = row.clone().filter(|row| row.expires_at > now);
-            let step = step(&event, known.as_ref(), &visit, &ask);
-            let next = step.row.clone().or_else(|| known.clone());
-
-            if purpose == Purpose::Watch {
-                prop_assert!(!matches!(step.then, Then::Wait { wake: true }), "watch woke: {event:?}");
-            }
-            if let (Some(before), Some(after)) = (&known, &next) {
-                prop_assert!(after.rev >= before.rev, "rev fell: {event:?}");
-                let changed = kind(&before.state) != kind(&after.state);
-                prop_assert!(!changed || after.rev > before.rev, "no rev for {event:?}");
-                prop_assert!(step.write || before == after || step.row.is_none());
-
-                // Final is final, and another client's older link changes nothing at all.
-                let is_final = matches!(
-                    before.state,
-                    RowState::Ended { end: RowEnd::Cancelled | RowEnd::Released | RowEnd::Failed(_), .. }
-                );
-                prop_assert!(!is_final || before.state == after.state, "not final: {event:?}");
-                let owner = before.link.as_ref().map(|link| link.connected_at);
-                let loses = before.link.as_ref().is_some_and(|link| {
-                    link.client_id != visit.link.client_id && owner > Some(visit.link.connected_at)
-                });
-                let by_message = matches!(
-                    event,
-                    Event::Acquire { .. } | Event::Endpoint | Event::Finish(_) | Event::Greet(_)
-                );
-                if loses && by_message {
-                    prop_assert_eq!(before, after);
-                    prop_assert!(matches!(step.then, Then::TakenOver));
+                if purpose == Purpose::Watch {
+                    prop_assert!(
+                        !matches!(step.then, Then::Wait { wake: true }),
+                        "watch woke: {event:?}"
+                    );
                 }
-                // The row never goes back to an older link.
-                if let (Some(was), Some(is)) = (&before.link, &after.link) {
-                    prop_assert!(is.connected_at >= was.connected_at, "taken back: {event:?}");
+                if let (Some(before), Some(after)) = (&known, &next) {
+                    prop_assert!(after.rev >= before.rev, "rev fell: {event:?}");
+                    let changed = kind(&before.state) != kind(&after.state);
+                    prop_assert!(!changed || after.rev > before.rev, "no rev for {event:?}");
+                    prop_assert!(step.write || before == after || step.row.is_none());
+
+                    // Final is final, and another client's older link changes nothing at all.
+                    let is_final = matches!(
+                        before.state,
+                        RowState::Ended {
+                            end: RowEnd::Cancelled | RowEnd::Released | RowEnd::Failed(_),
+                            ..
+                        }
+                    );
+                    prop_assert!(
+                        !is_final || before.state == after.state,
+                        "not final: {event:?}"
+                    );
+                    let owner = before.link.as_ref().map(|link| link.connected_at);
+                    let loses = before.link.as_ref().is_some_and(|link| {
+                        link.client_id != visit.link.client_id
+                            && owner > Some(visit.link.connected_at)
+                    });
+                    let by_message = matches!(
+                        event,
+                        Event::Acquire { .. }
+                            | Event::Endpoint
+                            | Event::Finish(_)
+                            | Event::Greet(_)
+                    );
+                    if loses && by_message {
+                        prop_assert_eq!(before, after);
+                        prop_assert!(matches!(step.then, Then::TakenOver));
+                    }
+                    // The row never goes back to an older link.
+                    if let (Some(was), Some(is)) = (&before.link, &after.link) {
+                        prop_assert!(is.connected_at >= was.connected_at, "taken back: {event:?}");
+                    }
+                    // A protection is never extended on the same grant.
+                    if let (
+                        RowState::Held {
+                            protected_until: was,
+                            granted_at: then,
+                            ..
+                        },
+                        RowState::Held {
+                            protected_until: is,
+                            granted_at,
+                            ..
+                        },
+                    ) = (&before.state, &after.state)
+                        && then == granted_at
+                    {
+                        prop_assert!(is <= was, "extended: {event:?}");
+                    }
+                    if let Some(old) = &step.taken_from {
+                        prop_assert_ne!(&old.client_id, &visit.link.client_id);
+                    }
                 }
-                // A protection is never extended on the same grant.
-                if let (
-                    RowState::Held { protected_until: was, granted_at: then, .. },
-                    RowState::Held { protected_until: is, granted_at, .. },
-                ) = (&before.state, &after.state)
-                    && then == granted_at
+                if let Some(row) = &next
+                    && step.write
                 {
-                    prop_assert!(is <= was, "extended: {event:?}");
+                    prop_assert!(row.expires_at > now, "forgotten at once: {event:?}");
                 }
-                if let Some(old) = &step.taken_from {
-                    prop_assert_ne!(&old.client_id, &visit.link.client_id);
-                }
+                row = next.or(row);
             }
-            if let Some(row) = &next
-                && step.write
-            {
-                prop_assert!(row.expires_at > now, "forgotten at once: {event:?}");
-            }
-            row = next.or(row);
-        }
+            Ok(())
+        },
+    );
+}
+
+/// Runs cases from a seed that is printed when one fails.
+fn check<S: Strategy>(name: &str, cases: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let given = std::env::var("WAKECAST_SEED").ok();
+    let seed = given.and_then(|text| text.parse().ok()).unwrap_or(7_u64);
+    let config = ProptestConfig {
+        cases: 1_000,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    if let Err(failure) = TestRunner::new(config).run(&cases, test) {
+        panic!(
+            "{failure}\nreplay: WAKECAST_SEED={seed} cargo test -p wakecast-lambda --test leases_rules {name}"
+        );
     }
 }
 

@@ -87,6 +87,11 @@ impl Gates {
         self.state().log.clone()
     }
 
+    /// Adds a line of the test's own.
+    pub fn note(&self, line: &str) {
+        self.state().log.push(line.to_owned());
+    }
+
     /// How many calls were begun whose line starts so.
     pub fn count(&self, prefix: &str) -> usize {
         self.state()

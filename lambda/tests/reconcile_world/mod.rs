@@ -202,6 +202,7 @@ impl World {
                     .expect("a connection");
                 table.put_row(&held, None).await.expect("G1")
             });
+            world.gates.note("gateway put its row");
             let confirm = {
                 let (world, held) = (world.clone(), held.clone());
                 move || world.confirm(&held, now, &answer)

@@ -209,10 +209,11 @@ fn i13_at_a_second_death_within_an_hour_every_lease_is_lost() {
             .expect("an instance")
             .clone();
         world.ec2.terminate(world.now, &id);
-        world.run(180);
+        world.run(61);
         let lost = world.end("a") == Some(RowEnd::Lost(LostReason::InstanceGone));
         assert_eq!(lost, death == 1, "death {death}\n{}", world.story());
     }
+    world.run(600);
     assert_eq!(world.launches(), 2, "nothing is started for a lost lease");
 }
 

@@ -1,14 +1,15 @@
 //! The rules of the simulated EC2, each held by a test.
 
-mod support;
+#[path = "support/clock.rs"]
+mod clock;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use clock::VirtualClock;
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use proptest::prelude::*;
-use support::VirtualClock;
 use wakecast_lambda::config::Offering;
 use wakecast_lambda::model::{FleetKey, InstanceId, Intent, LaunchKind, Timestamp};
 use wakecast_lambda::ports::{Clock, Ec2Error, Ec2Instance, Ec2State, Fleet};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use wakecast::ErrorCode;
 use wakecast::protocol::{
     Hello, LeaseReport, LeaseState, LostReason, RequestReport, RequestState, RowRef, ServerMessage,
@@ -92,16 +92,19 @@ impl Gateway {
         rows: &[RowRef],
         places: Vec<Place<'_>>,
     ) -> Result<Vec<LeaseReport>, Refusal> {
-        let reports = rows.iter().zip(places).map(|(row, place)| async move {
-            let Ok((key, config)) = place else {
-                return Ok(unknown_lease(&row.id));
+        let reports = rows.iter().zip(places).map(|(row, place)| {
+            let report = async move {
+                let Ok((key, config)) = place else {
+                    return Ok(unknown_lease(&row.id));
+                };
+                let answer = self
+                    .greet(caller, key, config, Named::Lease, OnMiss::Tell)
+                    .await?;
+                Ok(self.lease_report(&row.id, answer, config))
             };
-            let answer = self
-                .greet(caller, key, config, Named::Lease, OnMiss::Tell)
-                .await?;
-            Ok(self.lease_report(&row.id, answer, config))
+            report.boxed()
         });
-        collect(reports).await
+        together(reports.collect()).await
     }
 
     async fn request_reports(
@@ -110,18 +113,21 @@ impl Gateway {
         rows: &[RowRef],
         places: Vec<Place<'_>>,
     ) -> Result<Vec<RequestReport>, Refusal> {
-        let reports = rows.iter().zip(places).map(|(row, place)| async move {
-            let (key, config) = match place {
-                Ok(place) => place,
-                Err(refusal) => return Ok(ended_request(&row.id, None, refusal.into_code())),
+        let reports = rows.iter().zip(places).map(|(row, place)| {
+            let report = async move {
+                let (key, config) = match place {
+                    Ok(place) => place,
+                    Err(refusal) => return Ok(ended_request(&row.id, None, refusal.into_code())),
+                };
+                let on_miss = OnMiss::Wait(WaitKind::Acquire);
+                let answer = self
+                    .greet(caller, key, config, Named::Request, on_miss)
+                    .await?;
+                Ok(request_report(&row.id, answer))
             };
-            let on_miss = OnMiss::Wait(WaitKind::Acquire);
-            let answer = self
-                .greet(caller, key, config, Named::Request, on_miss)
-                .await?;
-            Ok(request_report(&row.id, answer))
+            report.boxed()
         });
-        collect(reports).await
+        together(reports.collect()).await
     }
 
     /// Claims a row, revives it if it slept, and grants again what it holds.
@@ -208,10 +214,9 @@ fn ended_request(id: &str, rev: Option<u64>, code: ErrorCode) -> RequestReport {
 }
 
 /// Looks at several rows at a time and keeps their order.
-async fn collect<T, F>(reports: impl Iterator<Item = F>) -> Result<Vec<T>, Refusal>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
+async fn together<T>(
+    reports: Vec<BoxFuture<'_, Result<T, StoreError>>>,
+) -> Result<Vec<T>, Refusal> {
     let reports: Vec<Result<T, StoreError>> =
         stream::iter(reports).buffered(TOGETHER).collect().await;
     Ok(reports.into_iter().collect::<Result<_, _>>()?)

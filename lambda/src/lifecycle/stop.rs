@@ -94,11 +94,7 @@ fn failed_boot(pass: &mut Pass<'_>, mut instance: Instance) {
 /// S3, and S4 if nothing protects; after a doubtful stop the last looks come first.
 fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
     let lock = pass.snapshot.lock;
-    let protected = pass.awaited()
-        || instance
-            .boot
-            .as_ref()
-            .is_none_or(|boot| pass.protected(boot));
+    let protected = kept(pass, &instance);
     let never_sent = matches!(
         instance.status,
         InstanceStatus::Stopping { sent_at: None, fence, .. } if fence == lock.fence
@@ -148,6 +144,16 @@ fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
             pass.instances.insert(instance.id.clone(), instance);
         }
     }
+}
+
+/// S3: a lease, a waiter or a hold. Only its own leases keep a condemned boot; waiters wait for its
+/// successor.
+fn kept(pass: &Pass<'_>, instance: &Instance) -> bool {
+    let Some(boot) = &instance.boot else {
+        return true;
+    };
+    let awaited = pass.awaited() && !boot.condemned;
+    awaited || pass.held(&instance.id) || pass.protected(boot)
 }
 
 /// Announces S4 under our own fence and calls, if the lock outlives the call.

@@ -142,6 +142,7 @@ impl World {
             protected_until,
             wait_ms,
             draining: false,
+            owed: WaitKind::Acquire,
         };
         granted.version += 1;
         granted.rev += 1;

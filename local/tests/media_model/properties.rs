@@ -98,6 +98,7 @@ struct World {
     /// Whether the clock stops at each timeout, as a driver's does, or runs over them.
     punctual: bool,
     accepted: Vec<SocketId>,
+    open: BTreeSet<SocketId>,
     outputs: Vec<Output>,
 }
 
@@ -114,6 +115,7 @@ impl World {
             token: sign(SERVER_SECRET, &json!({})),
             punctual,
             accepted: Vec::new(),
+            open: BTreeSet::new(),
             outputs: Vec::new(),
         }
     }
@@ -134,6 +136,7 @@ impl World {
             Input::Open(target) => {
                 if let Opening::Accepted(socket) = model.ws_open(now, &Request::get(target)) {
                     self.accepted.push(socket);
+                    self.open.insert(socket);
                 }
             }
             Input::Say(index, text) => {
@@ -143,6 +146,7 @@ impl World {
             }
             Input::Hangup(index) => {
                 if let Some(socket) = self.socket(*index) {
+                    self.open.remove(&socket);
                     self.model.ws_closed(now, socket);
                 }
             }
@@ -195,9 +199,18 @@ impl World {
         self.model.tick(until);
     }
 
+    /// Nothing is sent to a socket that is not open, and each ends at most once.
     fn collect(&mut self) {
-        self.outputs
-            .extend(std::iter::from_fn(|| self.model.poll()));
+        while let Some(output) = self.model.poll() {
+            match &output {
+                Output::Send { socket, .. } => assert!(self.open.contains(socket), "{output:?}"),
+                Output::Close { socket, .. } | Output::Drop { socket } => {
+                    assert!(self.open.remove(socket), "{output:?}");
+                }
+                Output::Gone => assert!(self.open.is_empty()),
+            }
+            self.outputs.push(output);
+        }
     }
 }
 
@@ -222,20 +235,6 @@ fn check_status(before: &MediaStatus, after: &MediaStatus) {
     }
 }
 
-/// Nothing is sent to a socket that is not open, and each ends at most once.
-fn check_outputs(outputs: &[Output], accepted: &[SocketId]) {
-    let mut open: BTreeSet<SocketId> = accepted.iter().copied().collect();
-    for output in outputs {
-        match output {
-            Output::Send { socket, .. } => assert!(open.contains(socket), "{output:?}"),
-            Output::Close { socket, .. } | Output::Drop { socket } => {
-                assert!(open.remove(socket), "{output:?}");
-            }
-            Output::Gone => {}
-        }
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -247,7 +246,7 @@ proptest! {
             world.apply(input);
             check_status(&before, &world.model.status(world.now));
         }
-        check_outputs(&world.outputs, &world.accepted);
+        prop_assert_eq!(world.model.status(world.now).sockets, world.open.len());
     }
 
     #[test]

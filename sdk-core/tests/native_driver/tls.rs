@@ -79,8 +79,7 @@ async fn a_server_that_nobody_vouches_for_sees_no_token() {
         let (tcp, _) = within("a connection", listener.accept()).await.unwrap();
         within("the end of the session", acceptor.accept(tcp))
             .await
-            .err()
-            .expect("a refusal");
+            .expect_err("a refusal");
         let reason = event("Reconnecting", &mut events, |event| match event {
             Event::State(ConnectionState::Reconnecting { reason, .. }) => Some(reason),
             _ => None,

@@ -32,6 +32,10 @@ pub const LEAVE_BEFORE: Duration = Duration::from_secs(30);
 /// thirty seconds never runs out meanwhile.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
+/// The least time between two rounds that are not meant to follow at once, so that a wait that
+/// rounds to nothing does not spin.
+const SHORTEST_REST: Duration = Duration::from_millis(50);
+
 /// Rounds that may follow each other at once. No chain of answered steps is nearly as long: a
 /// longer one is a fault of the policy, and is slowed down instead of spinning.
 const ROUNDS_AT_ONCE: u32 = 32;
@@ -129,7 +133,14 @@ impl Reconciler {
         }
         let owner = self.random_name();
         let until = now + config.timing.lock;
-        let lock = match self.ports.store.take_lock(fleet, &owner, now, until).await {
+        let store = &self.ports.store;
+        let mut taken = store.take_lock(fleet, &owner, now, until).await;
+        if let Err(StoreError::Unavailable(_)) = taken {
+            // Perhaps it was taken and only the reply was lost: the owner takes it again, so that
+            // nobody waits for a lock that no run holds.
+            taken = store.take_lock(fleet, &owner, now, until).await;
+        }
+        let lock = match taken {
             Ok(lock) => lock,
             Err(StoreError::LockHeld { until }) => return ended(End::Held { until }),
             Err(error) => return ended(End::Failed(error)),
@@ -229,7 +240,8 @@ impl Run<'_> {
                     Ok(Released::Free) => return End::Quiet,
                     Ok(Released::DemandRose) => {}
                     Err(Broken::LockLost) => return End::LockLost,
-                    Err(Broken::Store(error)) => return End::Failed(error),
+                    // The reply may be lost with the lock released, or not: tried once more.
+                    Err(Broken::Store(error)) => return self.leave(End::Failed(error)).await,
                 },
             }
         }
@@ -292,7 +304,7 @@ impl Run<'_> {
     }
 
     async fn rest(&self, pause: Duration) {
-        let until = self.now() + pause.min(LONGEST_REST);
+        let until = self.now() + pause.clamp(SHORTEST_REST, LONGEST_REST);
         self.ports.clock.sleep_until(until.min(self.leave_at)).await;
     }
 

@@ -40,7 +40,8 @@ impl Gates {
         self.state().at.push((number, Box::new(event)));
     }
 
-    /// Makes the table not answer the next `times` calls with this name.
+    /// Makes the table not answer the next `times` calls with this name; with ` done` after the
+    /// name they take effect all the same.
     pub fn refuse(&self, call: &str, times: usize) {
         self.state().refused = Some((call.to_owned(), times));
     }

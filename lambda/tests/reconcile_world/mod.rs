@@ -204,7 +204,7 @@ impl World {
             });
             world.gates.note("gateway put its row");
             let confirm = {
-                let (world, held) = (world.clone(), held.clone());
+                let world = world.clone();
                 move || world.confirm(&held, now, &answer)
             };
             if read == put {

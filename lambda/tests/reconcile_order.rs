@@ -471,6 +471,38 @@ fn looks_are_taken_at_once_and_each_is_given_up_in_time() {
     }
 }
 
+#[test]
+fn i20_a_look_that_hangs_does_not_slow_the_next_one() {
+    let world = World::new();
+    world.media.answer_after(Duration::from_secs(60));
+    let liveness = |_: &Snapshot<'_>| {
+        vec![Probe {
+            instance: InstanceId::new("i-1"),
+            address: "203.0.113.7".to_owned(),
+            question: Question::Liveness,
+        }]
+    };
+    let script = Script::probing(liveness, |number, _| {
+        decision(if number < 5 {
+            Next::After(Duration::from_secs(1))
+        } else {
+            Next::Quiet
+        })
+    });
+    world.run(script.clone());
+    let begun: Vec<_> = script
+        .seen()
+        .iter()
+        .flat_map(|seen| seen.observations.clone())
+        .collect();
+    let last = begun.last().expect("looks").sent_at;
+    assert!(
+        last <= after(11),
+        "five looks of 2 s each, not of 3 s: {:?}",
+        last.since(START)
+    );
+}
+
 /// The reconciler cannot start itself: of all it may call, nothing does. A port that is added must
 /// be added here.
 #[test]

@@ -210,6 +210,7 @@ impl Run<'_> {
                 return self.leave(End::TimeUp).await;
             }
             self.rounds = self.rounds.saturating_add(1);
+            let begun = self.now();
             let next = match self.round().await {
                 Ok(next) => {
                     failed = 0;
@@ -230,11 +231,11 @@ impl Run<'_> {
                 Next::Now => {
                     report::spinning(self.fleet, &self.lock);
                     at_once = 0;
-                    self.rest(self.config.timing.round).await;
+                    self.rest(begun, self.config.timing.round).await;
                 }
                 Next::After(pause) => {
                     at_once = 0;
-                    self.rest(pause).await;
+                    self.rest(begun, pause).await;
                 }
                 Next::Quiet => match self.release().await {
                     Ok(Released::Free) => return End::Quiet,
@@ -303,8 +304,9 @@ impl Run<'_> {
         end
     }
 
-    async fn rest(&self, pause: Duration) {
-        let until = self.now() + pause.clamp(SHORTEST_REST, LONGEST_REST);
+    /// Rests until `pause` after the round began: a look that hangs must not slow the next one.
+    async fn rest(&self, begun: Timestamp, pause: Duration) {
+        let until = (begun + pause.min(LONGEST_REST)).max(self.now() + SHORTEST_REST);
         self.ports.clock.sleep_until(until.min(self.leave_at)).await;
     }
 

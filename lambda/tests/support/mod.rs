@@ -6,6 +6,7 @@
     reason = "each test binary uses its own part of the world"
 )]
 
+pub mod chaos;
 pub mod clients;
 pub mod ec2;
 pub mod media;
@@ -17,6 +18,7 @@ use wakecast::protocol::ServerMessage;
 use wakecast_lambda::config::{
     Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
 };
+use wakecast_lambda::leases;
 use wakecast_lambda::lifecycle::{
     Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, probes,
     transitions,
@@ -65,6 +67,8 @@ pub struct World {
     pub breaches: Vec<String>,
     /// Instances that an operator started: they may exceed the maximum for a while.
     pub foreign: u32,
+    /// When everything was mended and everybody had gone.
+    pub end_of_heal: Option<Timestamp>,
     lock: Option<Lock>,
     fence: u64,
     answers: Vec<Answer>,
@@ -103,6 +107,7 @@ impl World {
             charges: Vec::new(),
             breaches: Vec::new(),
             foreign: 0,
+            end_of_heal: None,
             lock: None,
             fence: 0,
             answers: Vec::new(),
@@ -137,6 +142,13 @@ impl World {
     }
 
     pub fn note(&mut self, text: impl AsRef<str>) {
+        if self
+            .timeline
+            .last()
+            .is_some_and(|line| line.ends_with(text.as_ref()))
+        {
+            return;
+        }
         let seconds = self.now.as_millis() % 1_000_000_000;
         let line = format!(
             "{:>9}.{:03} {}",
@@ -457,6 +469,10 @@ impl World {
                 dropped: true,
             };
         }
+        if self.ec2.unreadable {
+            self.breaches
+                .push(format!("{power:?} while EC2 cannot be read"));
+        }
         self.note(format!("call {power:?}"));
         self.calls.push((self.now, power.clone()));
         let now = self.now;
@@ -488,25 +504,11 @@ impl World {
 
     /// Law 2, on the truth that the reconciler cannot see.
     fn check_stop(&mut self, id: &InstanceId) {
-        if self.ec2.unreadable {
-            self.breaches
-                .push(format!("{id} is stopped while EC2 cannot be read"));
-        }
-        let Some(known) = self.records.instances.get(id) else {
+        let Some(known) = self.records.instances.get(id).cloned() else {
             return self
                 .breaches
                 .push(format!("{id} is stopped without a record"));
         };
-        let failed = matches!(known.status, InstanceStatus::Stopping { failed: true, .. });
-        if failed {
-            return;
-        }
-        if let Some(media) = self.media.get(id)
-            && (media.streams > 0 || media.viewers > 0 || media.hls_viewers > 0)
-        {
-            self.breaches
-                .push(format!("{id} is stopped while it serves"));
-        }
         if self
             .ec2
             .machines
@@ -515,6 +517,40 @@ impl World {
         {
             self.breaches
                 .push(format!("{id} is stopped though it is held"));
+        }
+        if matches!(known.status, InstanceStatus::Stopping { failed: true, .. }) {
+            return;
+        }
+        let timing = self.config.timing;
+        if let Some(media) = self.media.get(id) {
+            if media.streams > 0 || media.viewers > 0 || media.hls_viewers > 0 {
+                self.breaches
+                    .push(format!("{id} is stopped while it serves"));
+            }
+            let looked = Duration::from_secs(7);
+            if media
+                .hung_at
+                .is_some_and(|at| media.hangs && self.now.since(at) > looked)
+            {
+                self.breaches
+                    .push(format!("{id} is stopped though nobody knows what it does"));
+            }
+        }
+        let boot = known.boot.expect("a boot that was ready");
+        let up = boot
+            .ready_at
+            .map_or(Duration::ZERO, |at| self.now.since(at));
+        if up < timing.min_up + timing.settle() && !boot.condemned {
+            self.breaches
+                .push(format!("{id} is stopped {up:?} after it was ready"));
+        }
+        let keeps = |row: &&Row| {
+            leases::protects(row, &boot, &timing, self.now)
+                || (leases::waits(row, &timing, self.now) && !boot.condemned)
+        };
+        if let Some(row) = self.rows.values().find(keeps) {
+            self.breaches
+                .push(format!("{id} is stopped under {}", row.key.id));
         }
     }
 

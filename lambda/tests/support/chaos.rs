@@ -178,13 +178,13 @@ impl World {
         self.ec2.stop_faults.push_back(fault);
     }
 
-    /// Shorter than the minute after which an instance counts as gone.
+    /// With the longest lag, shorter than the minute after which an instance counts as gone.
     fn omit_for_a_while(&mut self, dice: &mut Dice) {
         let ids = self.ec2.machines.keys().cloned().collect::<Vec<_>>();
         if let Some(id) = dice.pick(&ids) {
             self.note(format!("EC2 does not list {id}"));
             self.ec2.omitted.insert(id);
-            let seconds = dice.below(55);
+            let seconds = dice.below(35);
             self.run(seconds);
             self.ec2.omitted.clear();
             self.run(10);

@@ -358,7 +358,7 @@ impl World {
         }
         let next = decision.next;
         if next == Next::Now && decision.commit.is_none() {
-            self.breaches.push(format!(
+            self.breach(format!(
                 "at once again, though nothing changed: {:?}",
                 decision.why
             ));
@@ -470,8 +470,7 @@ impl World {
             };
         }
         if self.ec2.unreadable {
-            self.breaches
-                .push(format!("{power:?} while EC2 cannot be read"));
+            self.breach(format!("{power:?} while EC2 cannot be read"));
         }
         self.note(format!("call {power:?}"));
         self.calls.push((self.now, power.clone()));
@@ -505,9 +504,7 @@ impl World {
     /// Law 2, on the truth that the reconciler cannot see.
     fn check_stop(&mut self, id: &InstanceId) {
         let Some(known) = self.records.instances.get(id).cloned() else {
-            return self
-                .breaches
-                .push(format!("{id} is stopped without a record"));
+            return self.breach(format!("{id} is stopped without a record"));
         };
         if self
             .ec2
@@ -515,25 +512,22 @@ impl World {
             .get(id)
             .is_some_and(|machine| machine.hold)
         {
-            self.breaches
-                .push(format!("{id} is stopped though it is held"));
+            self.breach(format!("{id} is stopped though it is held"));
         }
         if matches!(known.status, InstanceStatus::Stopping { failed: true, .. }) {
             return;
         }
         let timing = self.config.timing;
-        if let Some(media) = self.media.get(id) {
+        if let Some(media) = self.media.get(id).cloned() {
             if media.streams > 0 || media.viewers > 0 || media.hls_viewers > 0 {
-                self.breaches
-                    .push(format!("{id} is stopped while it serves"));
+                self.breach(format!("{id} is stopped while it serves"));
             }
             let looked = Duration::from_secs(7);
             if media
                 .hung_at
                 .is_some_and(|at| media.hangs && self.now.since(at) > looked)
             {
-                self.breaches
-                    .push(format!("{id} is stopped though nobody knows what it does"));
+                self.breach(format!("{id} is stopped though nobody knows what it does"));
             }
         }
         let boot = known.boot.expect("a boot that was ready");
@@ -541,23 +535,29 @@ impl World {
             .ready_at
             .map_or(Duration::ZERO, |at| self.now.since(at));
         if up < timing.min_up + timing.settle() && !boot.condemned {
-            self.breaches
-                .push(format!("{id} is stopped {up:?} after it was ready"));
+            self.breach(format!("{id} is stopped {up:?} after it was ready"));
         }
         let keeps = |row: &&Row| {
             leases::protects(row, &boot, &timing, self.now)
                 || (leases::waits(row, &timing, self.now) && !boot.condemned)
         };
         if let Some(row) = self.rows.values().find(keeps) {
-            self.breaches
-                .push(format!("{id} is stopped under {}", row.key.id));
+            self.breach(format!("{id} is stopped under {}", row.key.id));
+        }
+    }
+
+    /// Notes a breach where it happens, each once.
+    fn breach(&mut self, text: String) {
+        if !self.breaches.contains(&text) {
+            self.note(format!("BREACH {text}"));
+            self.breaches.push(text);
         }
     }
 
     fn check_laws(&mut self) {
         let live = self.ec2.live(self.now).len();
         if live > (self.config.max + self.foreign) as usize {
-            self.breaches.push(format!("{live} instances live"));
+            self.breach(format!("{live} instances live"));
         }
         let table = transitions();
         let unknown = self
@@ -566,8 +566,7 @@ impl World {
             .find(|step| !table.contains(step))
             .copied();
         if let Some(unknown) = unknown {
-            self.breaches
-                .push(format!("{unknown:?} is not in the table"));
+            self.breach(format!("{unknown:?} is not in the table"));
         }
         let late = self
             .rows
@@ -581,8 +580,7 @@ impl World {
             })
             .map(|row| row.key.id.clone());
         if let Some(late) = late {
-            self.breaches
-                .push(format!("{late} waits past its deadline"));
+            self.breach(format!("{late} waits past its deadline"));
         }
     }
 

@@ -93,7 +93,10 @@ fn refused(result: Result<Client, Error>) -> u16 {
 
 #[tokio::test]
 async fn a_whole_life_from_acquire_to_stop() {
-    let cloud = cloud().await;
+    let mut config = quick();
+    // Long enough for `launching` to be seen between two rounds.
+    config.ec2.pending = Span::millis(300, 400);
+    let cloud = LocalCloud::start(config).await.unwrap();
     let mut client = Client::hello(&cloud, "alice").await;
     client.acquire("a1", "publish", "match-1").await;
     let (before, ready) = client.until("ready").await;
@@ -210,7 +213,8 @@ async fn a_stop_closes_clients_with_1001_and_frees_every_port() {
 #[tokio::test]
 async fn bad_tokens_are_refused_with_their_status() {
     let cloud = cloud().await;
-    assert_eq!(refused(Client::plain(&cloud.websocket_url).await), 401);
+    let no_protocol = Client::plain(&cloud.websocket_url).await;
+    assert_eq!(refused(no_protocol), 426);
     assert_eq!(refused(Client::with_token(&cloud, "canary").await), 401);
     let empty = TokenRequest {
         scopes: Vec::new(),

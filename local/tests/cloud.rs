@@ -229,8 +229,15 @@ async fn bad_tokens_are_refused_with_their_status() {
     assert_eq!(http::send("GET", &access, &[], "").await.status, 401);
     let token = cloud.token(&TokenRequest::new("alice")).unwrap();
     let bearer = format!("Bearer {}", token.secret.expose());
-    let answer = http::send("GET", &access, &[("Authorization", &bearer)], "").await;
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("Origin", "https://app.example"),
+    ];
+    let answer = http::send("GET", &access, &headers, "").await;
     assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let exposed = answer.header("access-control-expose-headers").unwrap();
+    assert!(exposed.eq_ignore_ascii_case("retry-after"));
 }
 
 #[tokio::test]
@@ -454,6 +461,40 @@ async fn refused_connects_and_dropped_pushes_are_counted() {
         before.iter().all(|message| message["type"] != "ready"),
         "{before:?}"
     );
+}
+
+#[tokio::test]
+async fn the_admin_mints_tokens_for_an_apps_provider() {
+    let cloud = cloud().await;
+    let url = format!("{}/token", cloud.admin_url);
+    let headers = [("Content-Type", "application/json")];
+    let body = json!({ "subject": "alice", "scopes": ["play"], "life_s": 60 }).to_string();
+    let answer = http::send("POST", &url, &headers, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let life = answer.json()["expires_in_ms"].as_u64().unwrap();
+    assert!((59_000..=61_000).contains(&life), "{life}");
+    let token = answer.json()["token"].as_str().unwrap().to_owned();
+    let mut client = Client::with_token(&cloud, &token).await.unwrap();
+    client
+        .send(json!({ "action": "hello", "id": "h", "v": 1, "client_id": "c", "sdk": "t" }))
+        .await;
+    client.until("welcome").await;
+    client.acquire("a1", "publish", "match-1").await;
+    let (_, error) = client.until("error").await;
+    assert_eq!(error["code"], "forbidden", "it may only play");
+    for (body, code) in [
+        ("{}", "malformed"),
+        (r#"{"subject":""}"#, "invalid_field"),
+        (r#"{"subject":"a","scopes":["fly"]}"#, "malformed"),
+        (r#"{"subject":"a","life_s":0}"#, "invalid_field"),
+        (r#"{"subject":"a","life_s":3601}"#, "invalid_field"),
+    ] {
+        let answer = http::send("POST", &url, &headers, body).await;
+        assert_eq!(
+            (answer.status, answer.json()["error"]["code"].as_str()),
+            (400, Some(code))
+        );
+    }
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ impl Fault {
     /// What is wrong with the body or one of its fields.
     pub fn parse(body: &[u8]) -> Result<Self, AdminError> {
         let fault: Self = serde_json::from_slice(body)
-            .map_err(|error| AdminError::Malformed(error.to_string()))?;
+            .map_err(|error| AdminError::Malformed("fault", error.to_string()))?;
         fault.check()?;
         Ok(fault)
     }

@@ -11,6 +11,7 @@ use client::Client;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Error;
 use wakecast_lambda::lifecycle::Stand;
+use wakecast_local::admin::Fault;
 use wakecast_local::cloud::{LONGEST_TOKEN_LIFE, What};
 use wakecast_local::ec2::{Ec2Settings, Happened};
 use wakecast_local::gateway::Limits;
@@ -544,7 +545,8 @@ async fn the_admin_says_what_is_wrong_with_a_request() {
     let plain = http::send("POST", &url, &[("Content-Type", "text/plain")], "{}").await;
     assert_eq!(plain.status, 415);
     let rebound = http::send("POST", &url, &[as_json, ("Host", "evil.example")], "{}").await;
-    assert_eq!(rebound.status, 400, "two Host headers are no request");
+    assert_eq!(rebound.status, 403);
+    assert_eq!(rebound.json()["error"]["code"], "wrong_host");
     let large = "x".repeat(70_000);
     assert_eq!(
         http::send("POST", &url, &[as_json], &large).await.status,
@@ -553,6 +555,58 @@ async fn the_admin_says_what_is_wrong_with_a_request() {
     assert_eq!(http::send("PUT", &url, &[as_json], "{}").await.status, 405);
     let elsewhere = format!("{}/nowhere", cloud.admin_url);
     assert_eq!(http::send("GET", &elsewhere, &[], "").await.status, 404);
+}
+
+#[test]
+fn every_fault_is_documented_and_every_documented_fault_is_taken() {
+    let readme = include_str!("../README.md");
+    let examples = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `{")?.split('`').next());
+    let examples: Vec<String> = examples.map(|rest| format!("{{{rest}")).collect();
+    for example in &examples {
+        if let Err(error) = Fault::parse(example.as_bytes()) {
+            panic!("{example}: {error}");
+        }
+    }
+    let unknown = Fault::parse(br#"{"fault":"?"}"#).unwrap_err().to_string();
+    let known = unknown.split_once("expected one of ").unwrap().1;
+    let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+    assert!(known.len() > 15, "{known:?}");
+    for name in known {
+        let named = format!(r#"{{"fault":"{name}""#);
+        assert!(
+            examples.iter().any(|example| example.starts_with(&named)),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_lasting_fault_is_ended_by_one_delete() {
+    let cloud = cloud().await;
+    let before = status(&cloud).await["faults"].clone();
+    for fault in [
+        json!({ "fault": "refuse_connects", "status": 503 }),
+        json!({ "fault": "drop_pushes" }),
+        json!({ "fault": "throttle_pushes" }),
+        json!({ "fault": "function", "how": "hang" }),
+        json!({ "fault": "no_capacity" }),
+        json!({ "fault": "ec2", "how": "throttle" }),
+        json!({ "fault": "describe_lag", "ms": 5000 }),
+        json!({ "fault": "fail_boot" }),
+        json!({ "fault": "hang_stop" }),
+        json!({ "fault": "media_hangs" }),
+        json!({ "fault": "media_forbids" }),
+        json!({ "fault": "media_boots_slowly", "percent": 300 }),
+        json!({ "fault": "media_loses_setting", "name": "x", "value": 1 }),
+    ] {
+        broken(&cloud, fault.clone()).await;
+        assert_ne!(status(&cloud).await["faults"], before, "{fault}");
+        let url = format!("{}/faults", cloud.admin_url);
+        assert_eq!(http::send("DELETE", &url, &[], "").await.status, 200);
+        assert_eq!(status(&cloud).await["faults"], before, "{fault}");
+    }
 }
 
 #[tokio::test]

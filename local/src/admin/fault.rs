@@ -32,6 +32,11 @@ pub enum Fault {
         /// How often.
         times: Option<u32>,
     },
+    /// Refuses pushes as too many.
+    ThrottlePushes {
+        /// How often.
+        times: Option<u32>,
+    },
     /// Lets invocations of the gateway function go wrong.
     Function {
         /// In which way.
@@ -162,6 +167,7 @@ impl Fault {
         let times = match self {
             Self::RefuseConnects { times, .. }
             | Self::DropPushes { times }
+            | Self::ThrottlePushes { times }
             | Self::Function { times, .. }
             | Self::NoCapacity { times, .. }
             | Self::Ec2 { times, .. } => *times,

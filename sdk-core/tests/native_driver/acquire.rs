@@ -133,6 +133,7 @@ async fn an_endpoint_that_only_talks_is_not_proved() {
     server
         .send_raw(tokio_tungstenite::tungstenite::Message::text("not json"))
         .await;
+    server.settle().await;
     assert!(
         (&mut acquisition).now_or_never().is_none(),
         "proved without a pong"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::acquire::Acquire;
 use super::constants::{
-    ACQUIRE_DEADLINE, DEADLINE_MAX, DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS,
+    DEADLINE_MAX, DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS,
     WATCH_RESEND_INTERVAL,
 };
 use super::input::RequestKey;
@@ -71,12 +71,7 @@ impl Machine {
             return self.settle(key, Err(error));
         }
         let id = spec.id.take().unwrap_or_else(|| self.random.id());
-        let default = if spec.purpose == Purpose::Watch {
-            DEADLINE_MAX
-        } else {
-            ACQUIRE_DEADLINE
-        };
-        let deadline = self.now + spec.deadline.unwrap_or(default);
+        let deadline = self.now + spec.waits_at_most();
         let mut meter = Meter::new(self.now);
         let progress = meter.show(self.now);
         let acquisition = Acquisition {

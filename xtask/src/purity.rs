@@ -46,12 +46,10 @@ const REFUSED_NAMES: [&str; 22] = [
 pub(crate) fn check(workspace: &Workspace, step: &str) -> Result<String, String> {
     let mut faults = tree(workspace, step);
     faults.push_str(&wasm(workspace, step));
-    for (folder, exceptions) in PURE {
-        let files = sources::rust_files(&workspace.root, folder)?;
+    for (place, exceptions) in PURE {
+        let files = sources::rust_files(&workspace.root, place)?;
         if files.is_empty() {
-            faults.push_str(&format!(
-                "{folder}: no source found; was the folder moved?\n"
-            ));
+            faults.push_str(&format!("{place}: no source found; was it moved?\n"));
         }
         for file in files {
             if !exceptions

@@ -52,9 +52,10 @@ impl Counts {
     }
 }
 
-/// Leaves out of a test run's output what says nothing about a failure.
+/// Leaves out of a test run's output what says nothing about a failure, passing test programs
+/// included.
 pub(crate) fn without_noise(output: &str) -> String {
-    const NOISE: [&str; 9] = [
+    const NOISE: [&str; 10] = [
         "Compiling ",
         "Downloaded ",
         "Downloading ",
@@ -63,23 +64,41 @@ pub(crate) fn without_noise(output: &str) -> String {
         "Blocking ",
         "Finished ",
         "Adding ",
-        "running 0 tests",
+        "running ",
+        "test result: ok.",
     ];
     let mut kept = String::new();
+    // The test program that is running, named only if it has something to say.
+    let mut program = None;
     for line in output.lines() {
         let text = line.trim_start();
-        let passed = text.starts_with("test ") && text.ends_with(" ... ok");
-        let empty_result = text.starts_with("test result: ok. 0 passed");
-        if passed || empty_result || NOISE.iter().any(|noise| text.starts_with(noise)) {
+        if text.starts_with("Running ") || text.starts_with("Doc-tests ") {
+            program = Some(line);
             continue;
         }
-        if text.is_empty() && (kept.is_empty() || kept.ends_with("\n\n")) {
+        let passed = text.starts_with("test ") && text.ends_with(" ... ok");
+        let repeated_gap = text.is_empty() && (kept.is_empty() || kept.ends_with("\n\n"));
+        if passed || repeated_gap || NOISE.iter().any(|noise| text.starts_with(noise)) {
             continue;
+        }
+        if !text.is_empty()
+            && let Some(program) = program.take()
+        {
+            kept.push_str(program);
+            kept.push('\n');
         }
         kept.push_str(line);
         kept.push('\n');
     }
     kept
+}
+
+/// Leaves out of cargo-deny's output the warnings, so that the error is not the last of many blocks.
+pub(crate) fn without_warnings(output: &str) -> String {
+    let blocks = output
+        .split("\n\n")
+        .filter(|block| !block.trim_start().starts_with("warning"));
+    blocks.collect::<Vec<_>>().join("\n\n")
 }
 
 /// `0.4 s`, `12.3 s` or `4 min 05 s`.
@@ -176,6 +195,16 @@ test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; 
     fn noise_goes_and_failures_stay() {
         let output = "\
    Compiling wakecast v0.1.0
+     Running tests/fine.rs (target/debug/deps/fine-1)
+
+running 1 test
+test a ... ok
+
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+
+     Running tests/x.rs (target/debug/deps/x-1)
+
+running 2 tests
 test a ... ok
 test b ... FAILED
 
@@ -187,18 +216,28 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
 error: test failed, to rerun pass `-p wakecast --test x`
 ";
         let kept = without_noise(output);
-        assert!(
-            !kept.contains("Compiling") && !kept.contains("test a"),
-            "{kept}"
-        );
+        for noise in ["Compiling", "test a", "fine.rs", "running", "result: ok"] {
+            assert!(!kept.contains(noise), "{noise} is left in:\n{kept}");
+        }
         for needed in [
+            "tests/x.rs (",
             "test b ... FAILED",
-            "---- b stdout ----",
+            "b stdout",
             "panicked at",
-            "to rerun pass",
+            "rerun pass",
         ] {
             assert!(kept.contains(needed), "{needed} is missing in:\n{kept}");
         }
+    }
+
+    #[test]
+    fn errors_stay_and_warnings_go() {
+        let output =
+            "warning[duplicate]: twice\n  a 1\n\nerror[banned]: crate\n  b 2\n\nbans FAILED\n";
+        assert_eq!(
+            without_warnings(output),
+            "error[banned]: crate\n  b 2\n\nbans FAILED\n"
+        );
     }
 
     #[test]

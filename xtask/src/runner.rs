@@ -82,7 +82,7 @@ pub(crate) fn test(workspace: &Workspace, names: &[String]) -> Result<ExitCode, 
     screen.line("");
     screen.line(&format!("{} in all", report::seconds(started.elapsed())));
     if total.ignored > 0 {
-        screen.line(&format!("{} tests are ignored", total.ignored));
+        screen.line(&format!("{} ignored", total.ignored));
     }
     for name in &failed {
         let log = workspace.log(name);

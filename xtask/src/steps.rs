@@ -103,12 +103,9 @@ impl From<Run> for Outcome {
 }
 
 fn fmt(workspace: &Workspace) -> Outcome {
-    tools::run(
-        workspace,
-        "fmt",
-        workspace.cargo(&["fmt", "--all", "--check"]),
-    )
-    .into()
+    // It colours its output in a pipe, too, unless told.
+    let check = workspace.cargo(&["fmt", "--all", "--check", "--", "--color=never"]);
+    tools::run(workspace, "fmt", check).into()
 }
 
 fn sentences(workspace: &Workspace) -> Outcome {
@@ -141,7 +138,7 @@ fn licences(workspace: &Workspace) -> Outcome {
     ]);
     let run = tools::run(workspace, "licences", check);
     if !run.ok {
-        return Outcome::failed(run.output);
+        return Outcome::failed(report::without_warnings(&run.output));
     }
     let twice = run
         .output

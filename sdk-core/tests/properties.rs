@@ -507,25 +507,29 @@ fn nth_last(list: &[String], number: u8) -> Option<String> {
     list.iter().rev().nth(usize::from(number)).cloned()
 }
 
-/// Runs cases from a seed that is printed when one fails.
+/// Reads a number from the test's command line.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test's replay seed comes from its command line"
 )]
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Runs cases from a seed that is printed when one fails. `WAKECAST_CASES=20` runs twenty times as
+/// many, `WAKECAST_SEED` others.
 fn check(
     name: &str,
     cases: u32,
     strategy: impl Strategy<Value = Vec<Step>>,
     test: impl Fn(Vec<Step>),
 ) {
-    let seed = std::env::var("WAKECAST_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(7u64);
+    let seed = variable("WAKECAST_SEED").unwrap_or(7);
     let mut bytes = [0u8; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let more = variable("WAKECAST_CASES").unwrap_or(1);
     let config = Runs {
-        cases,
+        cases: cases.saturating_mul(u32::try_from(more).unwrap_or(1)),
         failure_persistence: None,
         ..Runs::default()
     };
@@ -536,7 +540,7 @@ fn check(
     });
     if let Err(failure) = outcome {
         panic!(
-            "{failure}\nreplay: WAKECAST_SEED={seed} cargo test -p wakecast --no-default-features --test properties {name}"
+            "{failure}\nreplay: WAKECAST_SEED={seed} WAKECAST_CASES={more} cargo test -p wakecast --no-default-features --test properties {name}"
         );
     }
 }
@@ -545,7 +549,7 @@ fn check(
 fn any_sequence_of_inputs_keeps_the_laws() {
     check(
         "any_sequence_of_inputs_keeps_the_laws",
-        1_500,
+        300,
         prop::collection::vec(step(), 1..160),
         |steps| {
             let mut rig = Rig::new();
@@ -577,7 +581,7 @@ fn n32_n36_n37_hold_for_connected_clients_too() {
     let steps = prop::collection::vec(step(), 1..120);
     check(
         "n32_n36_n37_hold_for_connected_clients_too",
-        1_500,
+        300,
         steps,
         move |steps| {
             let mut rig = Rig::new();
@@ -603,7 +607,7 @@ fn the_same_inputs_make_the_same_outputs() {
     let steps = prop::collection::vec(step(), 1..80);
     check(
         "the_same_inputs_make_the_same_outputs",
-        200,
+        60,
         steps,
         |steps| {
             let run = || {
@@ -621,7 +625,7 @@ fn callbacks_of_unknown_transports_and_questions_change_nothing() {
     let steps = prop::collection::vec(step(), 1..80);
     check(
         "callbacks_of_unknown_transports_and_questions_change_nothing",
-        300,
+        80,
         steps,
         |steps| {
             let run = |stale: bool| {

@@ -84,7 +84,7 @@ impl Machine {
             proof: None,
             resend_at: None,
         };
-        self.acquisitions.insert(id.clone(), acquisition);
+        self.acquisitions.insert(id.clone(), Box::new(acquisition));
         self.emit(Event::Progress {
             id: id.clone(),
             progress,
@@ -138,10 +138,9 @@ impl Machine {
 
     /// Text of the `acquire` that waits under this id, in bytes.
     pub(super) fn acquire_size(&self, id: &str) -> usize {
-        let texts = |acquisition: &Acquisition| {
-            acquisition.spec.app.len() + acquisition.spec.stream_id.len()
-        };
-        self.acquisitions.get(id).map_or(0, texts)
+        self.acquisitions
+            .get(id)
+            .map_or(0, |open| open.spec.app.len() + open.spec.stream_id.len())
     }
 
     /// The app no longer wants it.
@@ -371,7 +370,7 @@ impl Machine {
             endpoint.clone(),
             received_at,
         );
-        self.leases.insert(id.to_owned(), lease);
+        self.leases.insert(id.to_owned(), Box::new(lease));
         self.settle(
             acquisition.key,
             Ok(Answer::Acquired {

@@ -32,6 +32,11 @@ pub enum Fault {
         /// How often.
         times: Option<u32>,
     },
+    /// Refuses pushes as too many.
+    ThrottlePushes {
+        /// How often.
+        times: Option<u32>,
+    },
     /// Lets invocations of the gateway function go wrong.
     Function {
         /// In which way.
@@ -153,7 +158,7 @@ impl Fault {
     /// What is wrong with the body or one of its fields.
     pub fn parse(body: &[u8]) -> Result<Self, AdminError> {
         let fault: Self = serde_json::from_slice(body)
-            .map_err(|error| AdminError::Malformed(error.to_string()))?;
+            .map_err(|error| AdminError::Malformed("fault", error.to_string()))?;
         fault.check()?;
         Ok(fault)
     }
@@ -162,21 +167,29 @@ impl Fault {
         let times = match self {
             Self::RefuseConnects { times, .. }
             | Self::DropPushes { times }
+            | Self::ThrottlePushes { times }
             | Self::Function { times, .. }
             | Self::NoCapacity { times, .. }
             | Self::Ec2 { times, .. } => *times,
             _ => None,
         };
         if times == Some(0) {
-            return Err(AdminError::Field { field: "times", expected: "at least 1, or nothing" });
+            return Err(AdminError::Field {
+                field: "times",
+                expected: "at least 1, or nothing",
+            });
         }
         match self {
             Self::RefuseConnects { status, .. } if !(400..600).contains(status) => {
-                Err(AdminError::Field { field: "status", expected: "400 to 599" })
+                Err(AdminError::Field {
+                    field: "status",
+                    expected: "400 to 599",
+                })
             }
-            Self::MediaBootsSlowly { percent: 0 } => {
-                Err(AdminError::Field { field: "percent", expected: "at least 1" })
-            }
+            Self::MediaBootsSlowly { percent: 0 } => Err(AdminError::Field {
+                field: "percent",
+                expected: "at least 1",
+            }),
             _ => Ok(()),
         }
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use wakecast::Secret;
 use wakecast_lambda::model::{Connection, FleetKey};
 use wakecast_lambda::ports::{Clock, Entropy, Store};
-use wakecast_lambda::store::MemoryStore;
+use wakecast_lambda::store::memory::MemoryStore;
 
 use super::config::{APP, LocalConfig};
 use super::machines::MediaMachines;
 use super::reconciling::{Last, Reconciling, Waker};
 use super::timeline::Timeline;
-use super::tokens::{Mint, random_secret};
+use super::tokens::{Mint, Token, TokenError, TokenRequest, random_secret};
 use crate::ec2::SimulatedEc2;
 use crate::gateway::Sockets;
 use crate::media::{AppConfig, MediaConfig};
@@ -56,15 +56,22 @@ impl Parts {
         let mut cut = 0;
         for connection in self.connections().await {
             let subject = &connection.grants.subject;
-            let is_subject = whose.subject.as_ref().is_none_or(|wanted| wanted == subject);
-            let is_client =
-                whose.client_id.is_none() || whose.client_id == connection.client_id;
+            let is_subject = whose
+                .subject
+                .as_ref()
+                .is_none_or(|wanted| wanted == subject);
+            let is_client = whose.client_id.is_none() || whose.client_id == connection.client_id;
             if is_subject && is_client {
                 self.sockets.cut(&connection.id, silent);
                 cut += 1;
             }
         }
         cut
+    }
+
+    /// Mints a token.
+    pub(crate) fn token(&self, request: &TokenRequest) -> Result<Token, TokenError> {
+        self.mint.mint(self.clock.as_ref(), request)
     }
 
     /// Ends the reconciler's runs under way, wherever they are.

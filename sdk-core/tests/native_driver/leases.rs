@@ -113,7 +113,7 @@ async fn a_dropped_lease_is_still_held_by_its_client() {
 async fn a_release_is_the_last_change() {
     let mut world = granted().await;
     let mut changes = world.lease.changes();
-    let released = tokio::spawn(world.lease.release());
+    let released = tokio::spawn(async move { world.lease.release().await });
     let release = world.socket.receive("release").await;
     world.socket.ack(&release).await;
     within("the release", released)

@@ -20,8 +20,9 @@ use crate::leases::{self, Named};
 use crate::model::{Connection, RowKey, WaitKind};
 use crate::store::StoreError;
 
-/// Most rows one `hello` may name: four times a client's queue of 64 requests.
-const MAX_ROWS: usize = 256;
+/// Most rows one `hello` may name: twice a client's queue of 64 requests. With an endpoint for each,
+/// `welcome` stays well under the 128 KB of a message.
+const MAX_ROWS: usize = 128;
 
 /// Rows that are looked at together: enough to hide the table's latency, few enough to spare it.
 const TOGETHER: usize = 16;

@@ -10,7 +10,7 @@ use wakecast_local::{LocalCloud, TokenRequest};
 
 use crate::client::Client;
 use crate::http;
-use crate::world::{admin, broken, cloud, happened, quick, refused, status, stood, wake};
+use crate::world::{admin, broken, cloud, happened, quick, refused, seen, status, stood, wake};
 
 #[tokio::test]
 async fn a_cut_socket_says_hello_again_and_its_request_is_waiting() {
@@ -171,10 +171,7 @@ async fn refused_connects_and_dropped_pushes_are_counted() {
     client.acquire("a2", "play", "match-1").await;
     stood(&cloud, Stand::Ready).await;
     let dropped = |what: &What| matches!(what, What::Pushed { kind, .. } if kind == "ready");
-    cloud
-        .timeline()
-        .wait_for(|event| dropped(&event.what))
-        .await;
+    seen(&cloud, dropped).await;
     client.send(json!({ "action": "ping" })).await;
     let (before, _) = client.until("pong").await;
     assert!(

@@ -12,7 +12,7 @@ use wakecast_local::{LocalCloud, LocalConfig};
 
 use crate::client::Client;
 use crate::http;
-use crate::world::{broken, cloud, happened, quick, stood, wake};
+use crate::world::{broken, cloud, happened, quick, seen, stood, wake};
 
 #[tokio::test]
 async fn a_whole_life_from_acquire_to_stop() {
@@ -63,10 +63,7 @@ async fn a_whole_life_from_acquire_to_stop() {
             "command": "takeConfiguration", "streamId": "match-1", "type": "answer", "sdp": "v=0",
         }))
         .await;
-    cloud
-        .timeline()
-        .wait_for(|event| published(&event.what))
-        .await;
+    seen(&cloud, published).await;
 
     drop(media);
     client
@@ -98,13 +95,8 @@ async fn an_elastic_ip_keeps_the_endpoint_over_two_boots() {
     assert_eq!(media.next().await["command"], "pong");
     broken(&cloud, json!({ "fault": "terminate" })).await;
     assert_eq!(media.close_code().await, 1006);
-    happened(&cloud, Happened::Disassociated).await;
-    // Until the reconciler has seen it, the instance still counts as ready.
-    stood(&cloud, Stand::Gone).await;
-
-    let mut other = Client::hello(&cloud, "bob").await;
-    let second = wake(&mut other, "b1", "play").await;
-    assert_eq!(second["websocket_url"], url.as_str());
+    let (_, moved) = client.until("moved").await;
+    assert_eq!(moved["endpoint"]["websocket_url"], url.as_str());
     let mut media = Client::plain(&url).await.unwrap();
     media.send(json!({ "command": "ping" })).await;
     assert_eq!(media.next().await["command"], "pong");

@@ -38,20 +38,31 @@ pub(crate) async fn cloud() -> LocalCloud {
     LocalCloud::start(quick()).await.unwrap()
 }
 
+/// Longer than any story takes: a story that waits for what never comes ends with its timeline.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub(crate) async fn stood(cloud: &LocalCloud, wanted: Stand) {
-    let is_wanted = |what: &What| matches!(what, What::Stand { stand, .. } if *stand == wanted);
-    cloud
-        .timeline()
-        .wait_for(|event| is_wanted(&event.what))
-        .await;
+    seen(
+        cloud,
+        |what| matches!(what, What::Stand { stand, .. } if *stand == wanted),
+    )
+    .await;
 }
 
 pub(crate) async fn happened(cloud: &LocalCloud, wanted: Happened) {
-    let is_wanted = |what: &What| matches!(what, What::Ec2 { happened, .. } if *happened == wanted);
-    cloud
-        .timeline()
-        .wait_for(|event| is_wanted(&event.what))
-        .await;
+    seen(
+        cloud,
+        |what| matches!(what, What::Ec2 { happened, .. } if *happened == wanted),
+    )
+    .await;
+}
+
+/// Waits until the timeline holds a wanted event.
+pub(crate) async fn seen(cloud: &LocalCloud, wanted: impl Fn(&What) -> bool) {
+    let waiting = cloud.timeline().wait_for(|event| wanted(&event.what));
+    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        panic!("it never happened: {:#?}", cloud.timeline().events());
+    }
 }
 
 pub(crate) async fn admin(cloud: &LocalCloud, fault: &Value) -> http::Answer {

@@ -228,6 +228,24 @@ fn i19_a_wake_while_stopping_starts_the_same_instance_again() {
 }
 
 #[test]
+fn i19_an_instance_found_stopping_is_waited_for() {
+    let mut world = World::new();
+    let (foreign, offering) = (
+        InstanceId::new("i-foreign"),
+        world.config.offerings[0].clone(),
+    );
+    // It came and went before the reconciler has seen it.
+    world.ec2.pending_for = Duration::ZERO;
+    world.ec2.add(world.now, foreign.clone(), offering, None);
+    world.ec2.take_down(world.now, &foreign).expect("it runs");
+    world.acquire("a", Purpose::Publish);
+    world.run_until(60, |world| world.is_held("a"));
+    assert_eq!(world.launches(), 1);
+    assert_eq!(world.count(|power| matches!(power, Power::Start { .. })), 1);
+    world.check();
+}
+
+#[test]
 fn i20_no_fixed_wait_adds_to_the_phases_of_a_start() {
     for (pending, app) in [(4, 7), (5, 9), (9, 20)] {
         let mut world = stopped();

@@ -9,7 +9,7 @@ use support::{Crash, World, config};
 use wakecast::ErrorCode;
 use wakecast::protocol::{LostReason, Purpose, ServerMessage};
 use wakecast_lambda::config::Counts;
-use wakecast_lambda::lifecycle::{Alarm, Power};
+use wakecast_lambda::lifecycle::{Alarm, Power, Stand, Transition};
 use wakecast_lambda::model::{InstanceStatus, RowEnd};
 use wakecast_lambda::ports::Ec2State;
 
@@ -27,6 +27,12 @@ fn draining() -> World {
     let mut world = idle();
     world.run_until(700, World::is_draining);
     world
+}
+
+/// Drains that have begun.
+fn drains(world: &World) -> usize {
+    let begun = |step: &&Transition| (step.from, step.to) == (Stand::Ready, Stand::Draining);
+    world.transitions.iter().filter(begun).count()
 }
 
 #[test]
@@ -119,6 +125,32 @@ fn i04_one_unreadable_sample_never_ends_in_a_stop() {
         world.run(120);
         assert_eq!(world.stops(), 0, "the grace starts anew");
     }
+}
+
+#[test]
+fn i04_an_unreadable_sample_within_the_grace_starts_it_anew() {
+    let mut world = idle();
+    world.run(200);
+    world.media().hangs = true;
+    world.run(61);
+    world.media().hangs = false;
+    let readable = world.now;
+    world.run_until(700, World::is_draining);
+    assert!(world.now.since(readable) >= Duration::from_secs(300));
+}
+
+#[test]
+fn i21_an_instance_stays_up_for_its_minimum() {
+    let mut config = config();
+    config.timing.min_up = Duration::from_secs(1800);
+    let mut world = World::with(config);
+    world.acquire("a", Purpose::Publish);
+    world.run_until(60, |world| world.is_held("a"));
+    world.release("a");
+    let up = world.run_until(3600, World::is_draining);
+    assert!(up >= Duration::from_secs(1800), "{up:?}");
+    assert!(up <= Duration::from_secs(1860), "{up:?}");
+    assert_eq!(drains(&world), 1);
 }
 
 #[test]
@@ -353,6 +385,7 @@ fn i30_a_publisher_that_prepares_is_protected_until_it_is_seen() {
     world.run_until(60, |world| world.is_held("a"));
     world.run(890);
     assert!(world.is_ready(), "15 minutes to set up an encoder");
+    assert_eq!(drains(&world), 0);
     world.run_until(200, World::is_draining);
     // Seen and gone: from then on the counts and the grace rule.
     let mut world = World::new();

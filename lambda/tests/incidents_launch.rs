@@ -449,7 +449,7 @@ fn an_instance_that_nothing_explains_beside_a_live_one_is_stopped() {
         Power::Stop { instance } => Some(instance.clone()),
         _ => None,
     });
-    assert_eq!(stops.collect::<Vec<_>>(), [foreign.clone()]);
+    assert_eq!(stops.collect::<Vec<_>>(), std::slice::from_ref(&foreign));
     let surplus = Alarm::Surplus { instance: foreign };
     assert!(world.alarms.iter().any(|(_, alarm)| *alarm == surplus));
     assert!(world.is_held("a"));

@@ -10,7 +10,7 @@ use wakecast::ErrorCode;
 use wakecast::protocol::{LostReason, Purpose, ServerMessage};
 use wakecast_lambda::config::Counts;
 use wakecast_lambda::lifecycle::{Alarm, Power, Stand, Transition};
-use wakecast_lambda::model::{InstanceStatus, RowEnd};
+use wakecast_lambda::model::RowEnd;
 use wakecast_lambda::ports::Ec2State;
 
 /// A fleet whose one lease has been given back.
@@ -211,8 +211,7 @@ fn i13_an_instance_terminated_from_outside_is_closed_and_its_clients_are_told() 
     let Some(ServerMessage::Progress(progress)) = world
         .heard("used")
         .into_iter()
-        .filter(|m| matches!(m, ServerMessage::Progress(_)))
-        .next_back()
+        .rfind(|message| matches!(message, ServerMessage::Progress(_)))
     else {
         panic!("the lease in use is told that it moves\n{}", world.story());
     };

@@ -228,6 +228,25 @@ fn i19_a_wake_while_stopping_starts_the_same_instance_again() {
 }
 
 #[test]
+fn i19_a_stopping_instance_counts_though_describe_omits_it() {
+    let mut world = World::new();
+    world.acquire("a", Purpose::Play);
+    world.run_until(60, |world| world.is_held("a"));
+    world.release("a");
+    world.run_until(900, World::is_stopping);
+    world.run(2);
+    let id = world.id();
+    world.ec2.omitted.insert(id);
+    world.acquire("b", Purpose::Publish);
+    world.run(30);
+    assert_eq!(world.launches(), 1);
+    world.ec2.omitted.clear();
+    world.run_until(60, |world| world.is_held("b"));
+    assert_eq!(world.launches(), 1);
+    world.check();
+}
+
+#[test]
 fn i19_an_instance_found_stopping_is_waited_for() {
     let mut world = World::new();
     let (foreign, offering) = (

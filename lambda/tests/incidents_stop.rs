@@ -275,6 +275,11 @@ fn i14_a_held_instance_is_neither_drained_nor_stopped() {
     world.ec2.machines.get_mut(&id).expect("an instance").hold = true;
     world.run(2 * 3600);
     assert_eq!((world.is_ready(), world.stops()), (true, 0));
+    assert_eq!(
+        drains(&world),
+        0,
+        "nobody is told of a drain that cannot be"
+    );
     world.ec2.machines.get_mut(&id).expect("an instance").hold = false;
     world.run_until(700, World::is_draining);
     world.ec2.machines.get_mut(&id).expect("an instance").hold = true;

@@ -161,6 +161,36 @@ async fn a_whole_life_from_acquire_to_stop() {
 }
 
 #[tokio::test]
+async fn an_elastic_ip_keeps_the_endpoint_over_two_boots() {
+    let cloud = LocalCloud::start(LocalConfig {
+        elastic: true,
+        ..quick()
+    })
+    .await
+    .unwrap();
+    let mut client = Client::hello(&cloud, "alice").await;
+    let first = wake(&mut client, "a1", "play").await;
+    let url = first["websocket_url"].as_str().unwrap().to_owned();
+    let mut media = Client::plain(&url).await.unwrap();
+    media.send(json!({ "command": "ping" })).await;
+    assert_eq!(media.next().await["command"], "pong");
+    broken(&cloud, json!({ "fault": "terminate" })).await;
+    assert_eq!(media.close_code().await, 1006);
+    happened(&cloud, Happened::Disassociated).await;
+    // Until the reconciler has seen it, the instance still counts as ready.
+    stood(&cloud, Stand::Gone).await;
+
+    let mut other = Client::hello(&cloud, "bob").await;
+    let second = wake(&mut other, "b1", "play").await;
+    assert_eq!(second["websocket_url"], url.as_str());
+    let mut media = Client::plain(&url).await.unwrap();
+    media.send(json!({ "command": "ping" })).await;
+    assert_eq!(media.next().await["command"], "pong");
+    assert_eq!(cloud.launches(), 2);
+    cloud.stop().await;
+}
+
+#[tokio::test]
 async fn a_thousand_wakes_launch_once() {
     let mut config = quick();
     config.caps.starts_per_hour = 1;

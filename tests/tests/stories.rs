@@ -35,7 +35,14 @@ fn story_01_from_the_first_acquire_to_the_stop() {
     let (lease, endpoint) = acquire(&mut world, &ada, Acquire::publish(APP, "match"));
     assert_eq!(
         ada.phases(),
-        ["requested", "launching", "booting", "warming", "verifying", "ready"],
+        [
+            "requested",
+            "launching",
+            "booting",
+            "warming",
+            "verifying",
+            "ready"
+        ],
         "{}",
         world.around().timeline
     );
@@ -45,7 +52,11 @@ fn story_01_from_the_first_acquire_to_the_stop() {
     drop(stream);
     let mut released = ada.release(&lease);
     assert!(settles(&mut world, &mut released, SECOND * 5).is_ok());
-    assert!(world.run_until(SHUTDOWN, |around| stopped(around)), "{}", world.around().timeline);
+    assert!(
+        world.run_until(SHUTDOWN, stopped),
+        "{}",
+        world.around().timeline
+    );
     ends_well(&world, 1);
 }
 
@@ -64,7 +75,11 @@ fn story_02_the_socket_is_cut_before_the_ack_and_before_the_receipt_of_ready() {
     assert!(world.run_until(BOOT, |around| around.warming()));
     world.around().network.swallow_client("ada");
     let answer = settles(&mut world, &mut outcome, MINUTE * 3);
-    assert!(matches!(answer, Ok(Answer::Acquired { .. })), "{}", world.around().timeline);
+    assert!(
+        matches!(answer, Ok(Answer::Acquired { .. })),
+        "{}",
+        world.around().timeline
+    );
     ends_well(&world, 1);
 }
 
@@ -109,12 +124,22 @@ fn story_04_an_acquire_between_s2_and_s3_keeps_the_instance() {
     assert!(world.run_until(SHUTDOWN, |around| is(around, "draining")));
     // Every call of the reconciler takes seconds now: the acquire falls between its steps.
     world.crash_reconcilers();
-    let slow = CallFaults { slow: 1_000, ..CallFaults::default() };
-    world.set_hands(Hands { reconciler: slow, ..Hands::default() });
+    let slow = CallFaults {
+        slow: 1_000,
+        ..CallFaults::default()
+    };
+    world.set_hands(Hands {
+        reconciler: slow,
+        ..Hands::default()
+    });
     assert!(world.run_until(SHUTDOWN, |around| is(around, "stopping")));
     let (_, mut outcome) = bob.acquire(Acquire::publish(APP, "two"));
     let answer = settles(&mut world, &mut outcome, SHUTDOWN);
-    assert!(matches!(answer, Ok(Answer::Acquired { .. })), "{}", world.around().timeline);
+    assert!(
+        matches!(answer, Ok(Answer::Acquired { .. })),
+        "{}",
+        world.around().timeline
+    );
     ends_well(&world, 1);
 }
 
@@ -137,7 +162,11 @@ fn story_05_a_crash_between_s2_and_s4_ends_in_one_stop() {
         idle_instance(&mut world);
         assert!(world.run_until(SHUTDOWN, |around| is(around, crash)));
         world.crash_reconcilers();
-        assert!(world.run_until(SHUTDOWN, |around| stopped(around)), "{}", world.around().timeline);
+        assert!(
+            world.run_until(SHUTDOWN, stopped),
+            "{}",
+            world.around().timeline
+        );
         ends_well(&world, 1);
     }
 }
@@ -159,7 +188,10 @@ fn story_07_three_hours_live_with_a_rotation_and_a_gap() {
     let (lease, endpoint) = acquire(&mut world, &ada, Acquire::publish(APP, "match"));
     let mut stream = publish(&mut world, &endpoint, "match");
     world.run_for(MINUTE * 170);
-    assert!(matches!(ada.state(), Some(ConnectionState::Connected { .. })));
+    assert!(matches!(
+        ada.state(),
+        Some(ConnectionState::Connected { .. })
+    ));
     // 200 s without a link: longer than the server keeps an absent lease protected.
     world.set_network(unreachable(), CallFaults::default());
     world.around().network.cut_client("ada");
@@ -167,7 +199,11 @@ fn story_07_three_hours_live_with_a_rotation_and_a_gap() {
     world.set_network(NetworkFaults::default(), CallFaults::default());
     assert!(until_connected(&mut world, &ada));
     let mut fresh = ada.endpoint(&lease);
-    assert!(settles(&mut world, &mut fresh, SECOND * 30).is_ok(), "{}", world.around().timeline);
+    assert!(
+        settles(&mut world, &mut fresh, SECOND * 30).is_ok(),
+        "{}",
+        world.around().timeline
+    );
     assert_eq!(streams(&world), 1, "{}", world.around().timeline);
     assert!(!is_cut(&mut stream));
     ends_well(&world, 1);
@@ -184,7 +220,9 @@ fn story_08_two_clients_of_one_subject_never_own_one_lease() {
     acquire(&mut world, &second, Acquire::publish(APP, "match").id(ID));
     world.run_for(SECOND * 5);
     assert_eq!(first.lease_status(&lease), Some(LeaseStatus::Lost));
-    let taken = LeaseChange::Lost { reason: LostReason::TakenOver };
+    let taken = LeaseChange::Lost {
+        reason: LostReason::TakenOver,
+    };
     assert!(first.lease_changes(&lease).contains(&taken));
     // The old owner's release changes nothing.
     let mut released = first.release(&lease);
@@ -206,11 +244,19 @@ fn story_09_a_watcher_wakes_nothing_and_is_served_when_somebody_else_does() {
     let ada = world.client(ClientSetup::named("ada"));
     let (lease, _) = acquire(&mut world, &ada, Acquire::publish(APP, "match"));
     let answer = settles(&mut world, &mut watching, SECOND * 30);
-    assert!(matches!(answer, Ok(Answer::Acquired { .. })), "{}", world.around().timeline);
+    assert!(
+        matches!(answer, Ok(Answer::Acquired { .. })),
+        "{}",
+        world.around().timeline
+    );
     // The watcher keeps nothing running.
     let mut released = ada.release(&lease);
     assert!(settles(&mut world, &mut released, SECOND * 5).is_ok());
-    assert!(world.run_until(SHUTDOWN, |around| stopped(around)), "{}", world.around().timeline);
+    assert!(
+        world.run_until(SHUTDOWN, stopped),
+        "{}",
+        world.around().timeline
+    );
     ends_well(&world, 1);
 }
 
@@ -222,11 +268,16 @@ fn story_10_the_instance_dies_under_a_lease_which_moves() {
     let mut stream = publish(&mut world, &endpoint, "match");
     world.run_for(MINUTE * 2);
     let id = world.around().instance().expect("an instance").id;
-    world.around().ec2.with(|model, now| model.terminate(now, &id));
+    world
+        .around()
+        .ec2
+        .with(|model, now| model.terminate(now, &id));
     assert!(is_cut(&mut stream));
     let moved = |client: &Client| {
         let changes = client.lease_changes(&lease);
-        changes.iter().any(|change| matches!(change, LeaseChange::Moved { .. }))
+        changes
+            .iter()
+            .any(|change| matches!(change, LeaseChange::Moved { .. }))
     };
     let there = world.run_until(MINUTE * 5, |_| moved(&ada));
     assert!(there, "{}", world.around().timeline);
@@ -281,16 +332,24 @@ fn settles(world: &mut World, outcome: &mut Outcome, limit: Duration) -> Result<
 }
 
 fn publish(world: &mut World, endpoint: &Endpoint, stream: &str) -> MediaSocket {
-    let mut socket = world.around().farm.open(endpoint).expect("the server is up");
-    let token = endpoint.stream_token.as_ref().map(|token| token.expose().to_owned());
+    let mut socket = world
+        .around()
+        .farm
+        .open(endpoint)
+        .expect("the server is up");
+    let token = endpoint
+        .stream_token
+        .as_ref()
+        .map(|token| token.expose().to_owned());
     let publish = serde_json::json!({ "command": "publish", "streamId": stream, "token": token });
     socket.send(&publish.to_string());
     let offer = serde_json::json!({
         "command": "takeConfiguration", "streamId": stream, "type": "offer", "sdp": "v=0",
     });
     socket.send(&offer.to_string());
-    let started = std::iter::from_fn(|| socket.inbox.try_recv().ok())
-        .any(|message| matches!(message, FromServer::Text(text) if text.contains("publish_started")));
+    let started = std::iter::from_fn(|| socket.inbox.try_recv().ok()).any(
+        |message| matches!(message, FromServer::Text(text) if text.contains("publish_started")),
+    );
     assert!(started, "{}", world.around().timeline);
     socket
 }
@@ -301,7 +360,11 @@ fn is_cut(socket: &mut MediaSocket) -> bool {
 
 fn streams(world: &World) -> u64 {
     let instance = world.around().instance().expect("an instance");
-    world.around().farm.status(&instance.id).map_or(0, |status| status.counts.live_streams)
+    world
+        .around()
+        .farm
+        .status(&instance.id)
+        .map_or(0, |status| status.counts.live_streams)
 }
 
 /// An instance that was used and is left alone.
@@ -319,7 +382,10 @@ fn until_connected(world: &mut World, client: &Client) -> bool {
 }
 
 fn unreachable() -> NetworkFaults {
-    NetworkFaults { connect_fails: 1_000, ..NetworkFaults::default() }
+    NetworkFaults {
+        connect_fails: 1_000,
+        ..NetworkFaults::default()
+    }
 }
 
 fn stopped(around: &Surroundings) -> bool {
@@ -327,15 +393,19 @@ fn stopped(around: &Surroundings) -> bool {
 }
 
 fn is(around: &Surroundings, status: &str) -> bool {
-    around.instance().is_some_and(|instance| match instance.status {
-        InstanceStatus::Booting => status == "booting",
-        InstanceStatus::Ready => status == "ready",
-        InstanceStatus::Draining { .. } => status == "draining",
-        InstanceStatus::Stopping { sent_at: None, .. } => status == "stopping",
-        InstanceStatus::Stopping { sent_at: Some(_), .. } => status == "sent",
-        InstanceStatus::Stopped => status == "stopped",
-        _ => false,
-    })
+    around
+        .instance()
+        .is_some_and(|instance| match instance.status {
+            InstanceStatus::Booting => status == "booting",
+            InstanceStatus::Ready => status == "ready",
+            InstanceStatus::Draining { .. } => status == "draining",
+            InstanceStatus::Stopping { sent_at: None, .. } => status == "stopping",
+            InstanceStatus::Stopping {
+                sent_at: Some(_), ..
+            } => status == "sent",
+            InstanceStatus::Stopped => status == "stopped",
+            _ => false,
+        })
 }
 
 fn ends_well(world: &World, boots: u64) {

@@ -1,7 +1,7 @@
 //! A lease tells what becomes of it, and is not given back by accident.
 
 use serde_json::json;
-use wakecast::{LeaseChange, LeaseStatus, LostReason};
+use wakecast::{ErrorCode, LeaseChange, LeaseStatus, LostReason};
 
 use crate::harness::{come_back, endpoint, granted, welcome_with};
 use crate::peer::within;
@@ -125,4 +125,20 @@ async fn a_release_is_the_last_change() {
         Some(LeaseChange::Released)
     );
     assert_eq!(within("the end of the changes", changes.next()).await, None);
+}
+
+#[tokio::test]
+async fn releasing_twice_settles_twice_and_is_sent_once() {
+    let mut world = granted().await;
+    let lease = world.lease;
+    let (first, ()) = tokio::join!(lease.release(), async {
+        let release = world.socket.receive("release").await;
+        world.socket.ack(&release).await;
+    });
+    first.expect("released");
+    assert_eq!(lease.status(), LeaseStatus::Released);
+    let second = within("the second release", lease.release()).await;
+    assert!(second.is_ok() || *second.unwrap_err().code() == ErrorCode::LeaseLost);
+    assert_eq!(world.socket.settle().await, Vec::<serde_json::Value>::new());
+    assert_eq!(lease.status(), LeaseStatus::Released);
 }

@@ -35,7 +35,9 @@ impl Order {
         while let Some(name) = args.next() {
             let mut number = || {
                 let value = args.next().ok_or(format!("{name} needs a number"))?;
-                value.parse::<u64>().map_err(|_| format!("{name} takes a number, not '{value}'"))
+                value
+                    .parse::<u64>()
+                    .map_err(|_| format!("{name} takes a number, not '{value}'"))
             };
             match name.as_str() {
                 "--worlds" => worlds = number()?,
@@ -57,7 +59,9 @@ fn replay(seed: u64) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         println!("\nworld {seed} broke {} times:", violations.len());
-        violations.iter().for_each(|violation| println!("  {violation}"));
+        violations
+            .iter()
+            .for_each(|violation| println!("  {violation}"));
         ExitCode::FAILURE
     }
 }
@@ -99,27 +103,52 @@ fn explore(worlds: u64, start: u64) -> ExitCode {
         }
     }
     let seconds = began.elapsed().as_secs_f64().max(0.001);
-    println!("worlds       seeds {start} to {}, {worlds} in {seconds:.1} s", end.saturating_sub(1));
-    println!("rate         {:.0} worlds a minute", worlds as f64 / seconds * 60.0);
+    println!(
+        "worlds       seeds {start} to {}, {worlds} in {seconds:.1} s",
+        end.saturating_sub(1)
+    );
+    println!(
+        "rate         {:.0} worlds a minute",
+        worlds as f64 / seconds * 60.0
+    );
     println!("people       {served} served, {boots} boots");
     for (code, count) in &outcomes {
         println!("             {count:>5} ended with {code}");
     }
     let all = lifecycle::transitions().iter();
-    let all: Vec<_> = all.map(|step| (format!("{:?} to {:?}", step.from, step.to), taken.contains(step))).collect();
+    let all: Vec<_> = all
+        .map(|step| {
+            (
+                format!("{:?} to {:?}", step.from, step.to),
+                taken.contains(step),
+            )
+        })
+        .collect();
     coverage("lifecycle", &all);
     let all = TRANSITIONS.iter().map(|(from, to, _)| (from, to));
     let all: Vec<_> = all
-        .map(|(from, to)| (format!("{from:?} to {to:?}"), states.contains(&(*from, *to))))
+        .map(|(from, to)| {
+            (
+                format!("{from:?} to {to:?}"),
+                states.contains(&(*from, *to)),
+            )
+        })
         .collect();
     coverage("client", &all);
     if broken.is_empty() {
         println!("laws         held in every world");
         ExitCode::SUCCESS
     } else {
-        let seeds = broken.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let seeds = broken
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
         println!("laws         BROKEN in {} worlds: {seeds}", broken.len());
-        println!("replay: cargo xtask sim --replay {}", broken.first().unwrap_or(&start));
+        println!(
+            "replay: cargo xtask sim --replay {}",
+            broken.first().unwrap_or(&start)
+        );
         ExitCode::FAILURE
     }
 }

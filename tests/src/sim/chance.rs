@@ -30,7 +30,11 @@ impl Chance {
     /// Draws from `range`; an empty range gives its start.
     pub fn within(&mut self, range: Range<u64>) -> u64 {
         let width = range.end.saturating_sub(range.start);
-        if width == 0 { range.start } else { range.start + self.bits() % width }
+        if width == 0 {
+            range.start
+        } else {
+            range.start + self.bits() % width
+        }
     }
 
     /// Draws a time in milliseconds from `range`.

@@ -88,7 +88,12 @@ impl ClientSetup {
 impl Client {
     /// Starts a client's process.
     #[must_use]
-    pub fn start(around: &Surroundings, tasks: &Tasks, setup: ClientSetup, mut chance: Chance) -> Self {
+    pub fn start(
+        around: &Surroundings,
+        tasks: &Tasks,
+        setup: ClientSetup,
+        mut chance: Chance,
+    ) -> Self {
         let (inbox, inputs) = unbounded();
         let view = Rc::new(RefCell::new(View::default()));
         let config = Config {
@@ -112,7 +117,13 @@ impl Client {
             chance,
         };
         let process = tasks.spawn(driver.run(inputs));
-        Self { name: setup.name, inbox, view, process, around: around.clone() }
+        Self {
+            name: setup.name,
+            inbox,
+            view,
+            process,
+            around: around.clone(),
+        }
     }
 
     /// Hands the machine an input.
@@ -122,21 +133,29 @@ impl Client {
     }
 
     /// Starts an acquire; the receiver gets its one outcome.
-    #[must_use]
-    pub fn acquire(&self, acquire: Acquire) -> (RequestKey, oneshot::Receiver<Result<Answer, Error>>) {
+    pub fn acquire(
+        &self,
+        acquire: Acquire,
+    ) -> (RequestKey, oneshot::Receiver<Result<Answer, Error>>) {
         self.ask(|key| Input::Acquire { key, acquire })
     }
 
     /// Asks for a lease's endpoint.
-    #[must_use]
     pub fn endpoint(&self, lease: &str) -> oneshot::Receiver<Result<Answer, Error>> {
-        self.ask(|key| Input::Endpoint { key, lease: lease.to_owned() }).1
+        self.ask(|key| Input::Endpoint {
+            key,
+            lease: lease.to_owned(),
+        })
+        .1
     }
 
     /// Gives a lease back.
-    #[must_use]
     pub fn release(&self, lease: &str) -> oneshot::Receiver<Result<Answer, Error>> {
-        self.ask(|key| Input::Release { key, lease: lease.to_owned() }).1
+        self.ask(|key| Input::Release {
+            key,
+            lease: lease.to_owned(),
+        })
+        .1
     }
 
     /// Returns the connection state that was told last.
@@ -154,7 +173,12 @@ impl Client {
     /// Returns what was told of a lease, in order.
     #[must_use]
     pub fn lease_changes(&self, lease: &str) -> Vec<LeaseChange> {
-        self.view.borrow().leases.get(lease).cloned().unwrap_or_default()
+        self.view
+            .borrow()
+            .leases
+            .get(lease)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Returns the phases that were shown, in order and without repetitions.
@@ -245,8 +269,15 @@ impl Driver {
             Effect::Send { epoch, text } => around.network.send(&self.setup.name, epoch, &text),
             Effect::CloseTransport { epoch, .. } => around.network.close(&self.setup.name, epoch),
             Effect::FetchToken { generation, reason } => {
-                around.timeline.say(&self.setup.name, format!("fetches a token: {reason:?}"));
-                let subject = self.setup.subject.as_ref().unwrap_or(&self.setup.name).clone();
+                around
+                    .timeline
+                    .say(&self.setup.name, format!("fetches a token: {reason:?}"));
+                let subject = self
+                    .setup
+                    .subject
+                    .as_ref()
+                    .unwrap_or(&self.setup.name)
+                    .clone();
                 let life = self.setup.token_life;
                 let fails = self.chance.happens(self.setup.provider.fails);
                 let hangs = self.chance.happens(self.setup.provider.hangs);
@@ -258,19 +289,28 @@ impl Driver {
                         return;
                     }
                     let input = if fails {
-                        Input::TokenFailed { generation, message: "scripted".to_owned() }
+                        Input::TokenFailed {
+                            generation,
+                            message: "scripted".to_owned(),
+                        }
                     } else {
                         let token = if forges {
                             setting::forged_token(&subject, around.clock.true_now() + life)
                         } else {
                             around.token(&subject, life)
                         };
-                        Input::TokenReady { generation, token, expires_in: Some(life) }
+                        Input::TokenReady {
+                            generation,
+                            token,
+                            expires_in: Some(life),
+                        }
                     };
                     let _ = inbox.unbounded_send(input);
                 });
             }
-            Effect::CheckAccess { check, token } => around.network.check_access(check, token, inbox),
+            Effect::CheckAccess { check, token } => {
+                around.network.check_access(check, token, inbox)
+            }
             Effect::Probe { probe, url, .. } => {
                 let delay = self.chance.millis(10..120);
                 self.tasks.spawn(async move {
@@ -287,12 +327,16 @@ impl Driver {
         let mut view = self.view.borrow_mut();
         match event {
             Event::State(state) => {
-                self.around.timeline.say(&self.setup.name, format!("is {}", brief(&state)));
+                self.around
+                    .timeline
+                    .say(&self.setup.name, format!("is {}", brief(&state)));
                 view.state = Some(state);
             }
             Event::Settled { key, result } => {
                 let text = match &result {
-                    Ok(Answer::Acquired { lease, .. }) => Some(format!("acquired {}", short(lease))),
+                    Ok(Answer::Acquired { lease, .. }) => {
+                        Some(format!("acquired {}", short(lease)))
+                    }
                     // Asked for every few seconds by who waits for a stream: noise.
                     Ok(Answer::Endpoint(_)) => None,
                     Ok(_) => Some("released".to_owned()),
@@ -310,11 +354,17 @@ impl Driver {
             Event::Progress { progress, .. } => {
                 let phase = progress.phase.as_str().to_owned();
                 if view.phases.last() != Some(&phase) {
-                    self.around.timeline.say(&self.setup.name, format!("sees {phase}"));
+                    self.around
+                        .timeline
+                        .say(&self.setup.name, format!("sees {phase}"));
                     view.phases.push(phase);
                 }
             }
-            Event::Lease { lease, status, change } => {
+            Event::Lease {
+                lease,
+                status,
+                change,
+            } => {
                 let text = format!("lease {} is {status:?}", short(&lease));
                 self.around.timeline.say(&self.setup.name, text);
                 view.statuses.insert(lease.clone(), status);
@@ -351,8 +401,15 @@ fn brief(state: &ConnectionState) -> String {
     match state {
         ConnectionState::Connected { .. } => "connected".to_owned(),
         ConnectionState::Connecting { stage } => format!("connecting: {stage:?}"),
-        ConnectionState::Reconnecting { attempt, retry_in, reason } => {
-            format!("reconnecting: attempt {attempt} in {} ms, {reason:?}", retry_in.as_millis())
+        ConnectionState::Reconnecting {
+            attempt,
+            retry_in,
+            reason,
+        } => {
+            format!(
+                "reconnecting: attempt {attempt} in {} ms, {reason:?}",
+                retry_in.as_millis()
+            )
         }
         ConnectionState::Failed { error } => format!("failed: {}", error.code().as_str()),
         other => format!("{other:?}").to_lowercase(),

@@ -15,12 +15,15 @@ use super::process::{CallFaults, FaultLog, Process};
 
 /// A function: it keeps warm containers and starts a new one when all are busy.
 pub struct Function<F: ?Sized> {
-    build: Box<dyn Fn(&Process) -> Arc<F>>,
+    build: Build<F>,
     idle: Rc<RefCell<Vec<Container<F>>>>,
     chance: RefCell<Chance>,
     clock: VirtualClock,
     log: FaultLog,
 }
+
+/// Makes the code of a container over its process.
+type Build<F> = Box<dyn Fn(&Process) -> Arc<F>>;
 
 struct Container<F: ?Sized> {
     code: Arc<F>,
@@ -80,7 +83,11 @@ impl<F: ?Sized> Function<F> {
     fn start(&self) -> Container<F> {
         let chance = self.chance.borrow_mut().fork();
         let (process, crashed) = Process::new(chance, self.clock.clone(), self.log.clone());
-        Container { code: (self.build)(&process), process, crashed }
+        Container {
+            code: (self.build)(&process),
+            process,
+            crashed,
+        }
     }
 }
 

@@ -57,7 +57,11 @@ pub fn access(token: &Secret, at: Timestamp) -> Value {
 /// The status of a response.
 #[must_use]
 pub fn status(response: &Value) -> u16 {
-    response.get("statusCode").and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok()).unwrap_or(502)
+    response
+        .get("statusCode")
+        .and_then(Value::as_u64)
+        .and_then(|n| u16::try_from(n).ok())
+        .unwrap_or(502)
 }
 
 /// The subprotocol that a response of `$connect` echoes.
@@ -69,7 +73,10 @@ pub fn subprotocol(response: &Value) -> Option<String> {
 /// The `Retry-After` of a response, in seconds.
 #[must_use]
 pub fn retry_after(response: &Value) -> Option<Duration> {
-    header(response, "retry-after")?.parse().ok().map(Duration::from_secs)
+    header(response, "retry-after")?
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
 }
 
 /// The gateway's own error frame.
@@ -111,6 +118,8 @@ fn websocket(
 
 fn header(response: &Value, name: &str) -> Option<String> {
     let headers = response.get("headers")?.as_object()?;
-    let (_, value) = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    let (_, value) = headers
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
     value.as_str().map(str::to_owned)
 }

@@ -26,7 +26,10 @@ impl Runtime {
     /// Starts at `start`.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
-        Self { pool: LocalPool::new(), clock: VirtualClock::new(start) }
+        Self {
+            pool: LocalPool::new(),
+            clock: VirtualClock::new(start),
+        }
     }
 
     /// Returns the clock.
@@ -84,21 +87,35 @@ struct Timers {
 
 impl VirtualClock {
     fn new(now: Timestamp) -> Self {
-        let timers = Timers { now, next: 0, waiting: BTreeMap::new() };
-        Self { shared: Arc::new(Mutex::new(timers)), ahead_ms: 0 }
+        let timers = Timers {
+            now,
+            next: 0,
+            waiting: BTreeMap::new(),
+        };
+        Self {
+            shared: Arc::new(Mutex::new(timers)),
+            ahead_ms: 0,
+        }
     }
 
     /// Returns a view of the same time that is this much ahead of it.
     #[must_use]
     pub fn ahead(&self, by: Duration) -> Self {
         let ahead_ms = self.ahead_ms + u64::try_from(by.as_millis()).unwrap_or(0);
-        Self { shared: Arc::clone(&self.shared), ahead_ms }
+        Self {
+            shared: Arc::clone(&self.shared),
+            ahead_ms,
+        }
     }
 
     /// Returns a future that ends after `duration`.
     #[must_use]
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        Sleep { shared: Arc::clone(&self.shared), until: self.true_now() + duration, key: None }
+        Sleep {
+            shared: Arc::clone(&self.shared),
+            until: self.true_now() + duration,
+            key: None,
+        }
     }
 
     /// Returns the world's own time, whatever this view shows.
@@ -139,7 +156,12 @@ impl Clock for VirtualClock {
 
     async fn sleep_until(&self, deadline: Timestamp) {
         let until = deadline.saturating_sub(Duration::from_millis(self.ahead_ms));
-        Sleep { shared: Arc::clone(&self.shared), until, key: None }.await;
+        Sleep {
+            shared: Arc::clone(&self.shared),
+            until,
+            key: None,
+        }
+        .await;
     }
 }
 

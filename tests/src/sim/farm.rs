@@ -12,8 +12,8 @@ use wakecast_lambda::model::{InstanceId, Timestamp};
 use wakecast_lambda::ports::{Load, MediaError, MediaServer};
 use wakecast_local::ec2::{Halt, Happened, Happening, Machines};
 use wakecast_local::media::{
-    BootPhase, Faults, MediaConfig, MediaModel, MediaStatus, Opening, Output, Reply, Request, Response,
-    SocketId,
+    BootPhase, Faults, MediaConfig, MediaModel, MediaStatus, Opening, Output, Reply, Request,
+    Response, SocketId,
 };
 
 use super::executor::VirtualClock;
@@ -85,7 +85,13 @@ impl Farm {
             happenings: Vec::new(),
         };
         let shared = Arc::new(Mutex::new(inner));
-        Self { shared, clock, timeline, installed, server_token }
+        Self {
+            shared,
+            clock,
+            timeline,
+            installed,
+            server_token,
+        }
     }
 
     /// Returns what EC2 drives.
@@ -125,7 +131,10 @@ impl Farm {
     pub fn crash(&self, back_after: Duration) {
         let now = self.now();
         for media in self.inner().boxes.values_mut() {
-            media.model.crash(now, u64::try_from(back_after.as_millis()).unwrap_or(u64::MAX));
+            media.model.crash(
+                now,
+                u64::try_from(back_after.as_millis()).unwrap_or(u64::MAX),
+            );
             media.deliver();
         }
     }
@@ -176,14 +185,22 @@ impl Farm {
         };
         let (sender, inbox) = unbounded();
         media.sockets.insert(socket, sender);
-        Some(MediaSocket { farm: self.clone(), instance, socket, inbox })
+        Some(MediaSocket {
+            farm: self.clone(),
+            instance,
+            socket,
+            inbox,
+        })
     }
 
     /// Law 2: a stop was accepted; nobody may be there.
     fn busy_stop(&self, instance: &InstanceId, at: Timestamp) {
         let counts = {
             let inner = self.inner();
-            inner.boxes.get(instance).map(|media| media.model.status(at.as_millis()).counts)
+            inner
+                .boxes
+                .get(instance)
+                .map(|media| media.model.status(at.as_millis()).counts)
         };
         if let Some(counts) = counts
             && (counts.live_streams > 0 || counts.webrtc_viewers > 0)
@@ -302,7 +319,11 @@ impl MediaServer for Farm {
         let body = json(&response)?;
         let names = body.get("applications").and_then(Value::as_array);
         let names = names.ok_or_else(|| malformed("no list of applications"))?;
-        Ok(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        Ok(names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect())
     }
 
     async fn setting(
@@ -317,7 +338,8 @@ impl MediaServer for Farm {
     }
 
     async fn ping(&self, address: &str, app: &str) -> Result<(), MediaError> {
-        self.ping_at(&format!("wss://{address}/{app}/websocket")).await
+        self.ping_at(&format!("wss://{address}/{app}/websocket"))
+            .await
     }
 
     async fn ping_endpoint(&self, websocket_url: &str) -> Result<(), MediaError> {
@@ -325,9 +347,15 @@ impl MediaServer for Farm {
     }
 
     async fn load(&self, address: &str) -> Result<Load, MediaError> {
-        let response = self.get_as_root(address, "/rest/v2/system-resources").await?;
+        let response = self
+            .get_as_root(address, "/rest/v2/system-resources")
+            .await?;
         let body = json(&response)?;
-        let count = |name: &str| body.get(name).and_then(Value::as_i64).and_then(|n| u64::try_from(n).ok());
+        let count = |name: &str| {
+            body.get(name)
+                .and_then(Value::as_i64)
+                .and_then(|n| u64::try_from(n).ok())
+        };
         Ok(Load {
             live_streams: count("localLiveStreams"),
             webrtc_streams: count("localWebRTCLiveStreams"),
@@ -346,7 +374,10 @@ impl Inner {
     fn find(&self, address: &str) -> Option<InstanceId> {
         let by_elastic = self.elastic.get(address).cloned();
         by_elastic.or_else(|| {
-            self.boxes.iter().find(|(_, media)| media.address == address).map(|(id, _)| id.clone())
+            self.boxes
+                .iter()
+                .find(|(_, media)| media.address == address)
+                .map(|(id, _)| id.clone())
         })
     }
 }
@@ -386,8 +417,11 @@ impl Machines for Rack {
         let faults = inner.next_boots.pop().unwrap_or_default();
         match MediaModel::start_with(self.0.installed.clone(), faults, at.as_millis()) {
             Ok(model) => {
-                let media =
-                    MediaBox { address: address.clone(), model, sockets: BTreeMap::new() };
+                let media = MediaBox {
+                    address: address.clone(),
+                    model,
+                    sockets: BTreeMap::new(),
+                };
                 inner.boxes.insert(instance.clone(), media);
             }
             Err(problem) => {
@@ -415,7 +449,9 @@ impl Machines for Rack {
         let mut inner = self.0.inner();
         match to {
             Some(instance) => {
-                inner.elastic.insert(elastic_address.to_owned(), instance.clone());
+                inner
+                    .elastic
+                    .insert(elastic_address.to_owned(), instance.clone());
             }
             None => {
                 inner.elastic.remove(elastic_address);
@@ -428,7 +464,10 @@ impl Machines for Rack {
             self.0.busy_stop(&happening.instance, happening.at);
         }
         self.0.inner().happenings.push(happening.clone());
-        self.0.timeline.say("ec2", format!("{} {:?}", happening.instance, happening.what));
+        self.0.timeline.say(
+            "ec2",
+            format!("{} {:?}", happening.instance, happening.what),
+        );
     }
 }
 

@@ -61,7 +61,10 @@ impl ClientLaws {
     /// Sees an output as it is polled.
     pub fn output(&mut self, _now: Instant, output: &Output, machine: &Machine) {
         if self.closed {
-            self.broken("client law 6", format!("an output after Closed: {output:?}"));
+            self.broken(
+                "client law 6",
+                format!("an output after Closed: {output:?}"),
+            );
         }
         if format!("{output:?}").contains(TOKEN_CANARY) {
             self.broken("client law 7", "a token is readable in an output");
@@ -88,18 +91,19 @@ impl ClientLaws {
                 if self.told.as_ref() == Some(state) {
                     self.broken("client law 3", "the same state is told twice");
                 }
-                let before = self.told.as_ref().map_or(StateKind::Idle, ConnectionState::kind);
+                let before = self
+                    .told
+                    .as_ref()
+                    .map_or(StateKind::Idle, ConnectionState::kind);
                 if before != state.kind() {
                     self.taken.insert((before, state.kind()));
                 }
                 self.closed |= *state == ConnectionState::Closed;
                 self.told = Some(state.clone());
             }
-            Output::Event(Event::Settled { key, .. }) => {
-                if self.asked.remove(key).is_none() {
-                    let text = format!("request {} is settled twice or was never asked", key.0);
-                    self.broken("client law 5", text);
-                }
+            Output::Event(Event::Settled { key, .. }) if self.asked.remove(key).is_none() => {
+                let text = format!("request {} is settled twice or was never asked", key.0);
+                self.broken("client law 5", text);
             }
             _ => {}
         }
@@ -111,7 +115,10 @@ impl ClientLaws {
             && at < now
             && now.since(at).as_secs() > 60
         {
-            self.broken("client law 1", format!("{timer:?} has been due for a minute"));
+            self.broken(
+                "client law 1",
+                format!("{timer:?} has been due for a minute"),
+            );
         }
         if self.closed && !self.asked.is_empty() {
             self.broken("client law 6", "a waiter is left after Closed");
@@ -119,6 +126,7 @@ impl ClientLaws {
     }
 
     fn broken(&self, law: &str, what: impl std::fmt::Display) {
-        self.timeline.violation(law, format!("{}: {what}", self.client));
+        self.timeline
+            .violation(law, format!("{}: {what}", self.client));
     }
 }

@@ -150,12 +150,15 @@ impl Network {
     pub fn open(&self, client: &str, epoch: Epoch, token: Secret, inbox: UnboundedSender<Input>) {
         let network = self.clone();
         let client = client.to_owned();
-        self.tasks.spawn(async move { network.connect(client, epoch, token, inbox).await });
+        self.tasks
+            .spawn(async move { network.connect(client, epoch, token, inbox).await });
     }
 
     /// Sends a client's frame.
     pub fn send(&self, client: &str, epoch: Epoch, text: &Secret) {
-        let Some(id) = self.link_of(client, epoch) else { return };
+        let Some(id) = self.link_of(client, epoch) else {
+            return;
+        };
         let (delay, cut, hole, twice) = {
             let mut local = self.shared.borrow_mut();
             local.sent += 1;
@@ -177,7 +180,9 @@ impl Network {
         }
         let arrives = {
             let mut links = self.links.lock();
-            let Some(link) = links.get_mut(&id) else { return };
+            let Some(link) = links.get_mut(&id) else {
+                return;
+            };
             if hole {
                 self.timeline.say("network", format!("swallows {client}"));
                 link.state = LinkState::BlackHole;
@@ -192,7 +197,10 @@ impl Network {
         let network = self.clone();
         let text = text.expose().to_owned();
         self.tasks.spawn(async move {
-            network.clock.sleep(network.clock.true_now().until(arrives)).await;
+            network
+                .clock
+                .sleep(network.clock.true_now().until(arrives))
+                .await;
             if twice {
                 network.spawn_message(id.clone(), text.clone());
             }
@@ -237,13 +245,18 @@ impl Network {
         self.tasks.spawn(async move {
             network.clock.sleep(Duration::from_millis(40)).await;
             let event = events::access(&token, network.clock.true_now());
-            let answer = match network.call(|gateway| async move { gateway.http(&event).await }).await
+            let answer = match network
+                .call(|gateway| async move { gateway.http(&event).await })
+                .await
             {
                 Some(response) => AccessAnswer::Http {
                     status: events::status(&response),
                     retry_after: events::retry_after(&response),
                 },
-                None => AccessAnswer::Http { status: 502, retry_after: None },
+                None => AccessAnswer::Http {
+                    status: 502,
+                    retry_after: None,
+                },
             };
             let _ = inbox.unbounded_send(Input::AccessChecked { check, answer });
         });
@@ -263,7 +276,9 @@ impl Network {
         };
         self.clock.sleep(delay).await;
         if fails {
-            let refusal = Refusal::Unreachable { message: "lost by the simulation".to_owned() };
+            let refusal = Refusal::Unreachable {
+                message: "lost by the simulation".to_owned(),
+            };
             let _ = inbox.unbounded_send(Input::Refused { epoch, refusal });
             return;
         }
@@ -289,11 +304,16 @@ impl Network {
         };
         self.links.lock().insert(id.clone(), link);
         let event = events::connect(&id, now, &token);
-        let response = self.call(|gateway| async move { gateway.websocket(&event).await }).await;
+        let response = self
+            .call(|gateway| async move { gateway.websocket(&event).await })
+            .await;
         let status = response.as_ref().map_or(502, events::status);
         if status != 200 {
             self.links.lock().remove(&id);
-            let refusal = Refusal::Http { status, retry_after: None };
+            let refusal = Refusal::Http {
+                status,
+                retry_after: None,
+            };
             let _ = inbox.unbounded_send(Input::Refused { epoch, refusal });
             return;
         }
@@ -314,7 +334,8 @@ impl Network {
         }
         let subprotocol = response.as_ref().and_then(events::subprotocol);
         let _ = inbox.unbounded_send(Input::TransportOpened { epoch, subprotocol });
-        self.tasks.spawn(self.clone().deliver_pushes(id.clone(), pushes));
+        self.tasks
+            .spawn(self.clone().deliver_pushes(id.clone(), pushes));
         self.watch_age(id).await;
     }
 
@@ -328,7 +349,8 @@ impl Network {
             };
             let now = self.clock.true_now();
             if due <= now {
-                self.timeline.say("gateway", format!("cuts {id}: idle or old"));
+                self.timeline
+                    .say("gateway", format!("cuts {id}: idle or old"));
                 self.end(&id, TransportEnd::Code(1001));
                 return;
             }
@@ -356,7 +378,10 @@ impl Network {
                 let network = self.clone();
                 let id = id.clone();
                 self.tasks.spawn(async move {
-                    network.clock.sleep(delay + Duration::from_millis(700)).await;
+                    network
+                        .clock
+                        .sleep(delay + Duration::from_millis(700))
+                        .await;
                     network.arrive(&id, text);
                 });
             } else {
@@ -372,20 +397,26 @@ impl Network {
             && link.state == LinkState::Open
         {
             link.active_at = self.clock.true_now();
-            let frame = Input::Frame { epoch: link.epoch, text: Secret::new(text) };
+            let frame = Input::Frame {
+                epoch: link.epoch,
+                text: Secret::new(text),
+            };
             let _ = link.inbox.unbounded_send(frame);
         }
     }
 
     fn spawn_message(&self, id: ConnectionId, text: String) {
         let network = self.clone();
-        self.tasks.spawn(async move { network.message(id, text).await });
+        self.tasks
+            .spawn(async move { network.message(id, text).await });
     }
 
     async fn message(&self, id: ConnectionId, text: String) {
         let opened_at = {
             let mut links = self.links.lock();
-            let Some(link) = links.get_mut(&id) else { return };
+            let Some(link) = links.get_mut(&id) else {
+                return;
+            };
             link.active_at = self.clock.true_now();
             link.opened_at
         };
@@ -396,14 +427,15 @@ impl Network {
         let event = events::message(&id, opened_at, self.clock.true_now(), &text);
         let work = self.call(|gateway| async move { gateway.websocket(&event).await });
         let work = std::pin::pin!(work);
-        let answer = match futures::future::select(work, self.clock.sleep(INTEGRATION_TIMEOUT)).await
-        {
-            futures::future::Either::Left((answer, _)) => answer,
-            futures::future::Either::Right(_) => {
-                self.links.push(&id, events::error_frame(&id, "Endpoint request timed out"));
-                return;
-            }
-        };
+        let answer =
+            match futures::future::select(work, self.clock.sleep(INTEGRATION_TIMEOUT)).await {
+                futures::future::Either::Left((answer, _)) => answer,
+                futures::future::Either::Right(_) => {
+                    self.links
+                        .push(&id, events::error_frame(&id, "Endpoint request timed out"));
+                    return;
+                }
+            };
         match answer {
             Some(response) => {
                 if let Some(body) = response.get("body").and_then(Value::as_str)
@@ -412,7 +444,9 @@ impl Network {
                     self.links.push(&id, body.to_owned());
                 }
             }
-            None => self.links.push(&id, events::error_frame(&id, "Internal server error")),
+            None => self
+                .links
+                .push(&id, events::error_frame(&id, "Internal server error")),
         }
     }
 
@@ -428,7 +462,8 @@ impl Network {
         match function.invoke(faults, crash_at, body).await {
             Invocation::Returned(answer) => Some(answer),
             Invocation::Crashed(call) => {
-                self.timeline.say("gateway", format!("a function dies at {call}"));
+                self.timeline
+                    .say("gateway", format!("a function dies at {call}"));
                 None
             }
         }
@@ -439,13 +474,20 @@ impl Network {
     }
 
     fn end(&self, id: &ConnectionId, end: TransportEnd) {
-        let Some(link) = self.links.lock().remove(id) else { return };
-        let _ = link.inbox.unbounded_send(Input::TransportClosed { epoch: link.epoch, end });
+        let Some(link) = self.links.lock().remove(id) else {
+            return;
+        };
+        let _ = link.inbox.unbounded_send(Input::TransportClosed {
+            epoch: link.epoch,
+            end,
+        });
         self.spawn_disconnect(id.clone(), link.opened_at, link.token);
     }
 
     fn forget(&self, id: &ConnectionId) {
-        let Some(link) = self.links.lock().remove(id) else { return };
+        let Some(link) = self.links.lock().remove(id) else {
+            return;
+        };
         // While $connect runs its own task sees that the link is gone.
         if link.state != LinkState::Connecting {
             self.spawn_disconnect(id.clone(), link.opened_at, link.token);
@@ -465,12 +507,18 @@ impl Network {
         self.tasks.spawn(async move {
             network.clock.sleep(delay).await;
             let event = events::disconnect(&id, opened_at, network.clock.true_now());
-            let _ = network.call(|gateway| async move { gateway.websocket(&event).await }).await;
+            let _ = network
+                .call(|gateway| async move { gateway.websocket(&event).await })
+                .await;
         });
     }
 
     fn link_of(&self, client: &str, epoch: Epoch) -> Option<ConnectionId> {
-        self.shared.borrow().by_epoch.get(&(client.to_owned(), epoch)).cloned()
+        self.shared
+            .borrow()
+            .by_epoch
+            .get(&(client.to_owned(), epoch))
+            .cloned()
     }
 
     fn links_of(&self, client: &str) -> Vec<ConnectionId> {
@@ -512,10 +560,16 @@ impl Connections for Posts {
 
     async fn delete(&self, connection: &ConnectionId) -> Result<(), PostError> {
         let links = self.0.upgrade().ok_or(PostError::Unavailable)?;
-        let link = links.lock().unwrap_or_else(PoisonError::into_inner).remove(connection);
+        let link = links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(connection);
         let link = link.ok_or(PostError::Gone)?;
         let end = TransportEnd::Dropped;
-        let _ = link.inbox.unbounded_send(Input::TransportClosed { epoch: link.epoch, end });
+        let _ = link.inbox.unbounded_send(Input::TransportClosed {
+            epoch: link.epoch,
+            end,
+        });
         Ok(())
     }
 }

@@ -41,7 +41,11 @@ pub struct Played {
 pub fn play(seed: u64) -> Played {
     let mut chance = Chance::from_seed(seed ^ 0x5eed);
     let mut config = setting::config();
-    config.endpoint = if chance.happens(300) { setting::elastic() } else { setting::template() };
+    config.endpoint = if chance.happens(300) {
+        setting::elastic()
+    } else {
+        setting::template()
+    };
     config.min = u32::from(chance.happens(100));
     let kindness = Kindness::draw(&mut chance);
     let mut world = World::new(seed, config, kindness.ec2(&mut chance));
@@ -51,7 +55,12 @@ pub fn play(seed: u64) -> Played {
         let client = world.person(setup, part);
         if chance.happens(kindness.cuts / 2) {
             let (around, moods) = (world.around().clone(), chance.fork());
-            world.spawn(users::moods(around, client.clone(), moods, chance.within(1..6)));
+            world.spawn(users::moods(
+                around,
+                client.clone(),
+                moods,
+                chance.within(1..6),
+            ));
         }
         if chance.happens(kindness.cuts) {
             let after = chance.millis(1_000..BUSY);
@@ -87,7 +96,13 @@ struct Kindness {
 impl Kindness {
     fn draw(chance: &mut Chance) -> Self {
         if chance.happens(330) {
-            return Self { network: 0, calls: 0, crashes: 0, cloud: 0, cuts: 0 };
+            return Self {
+                network: 0,
+                calls: 0,
+                crashes: 0,
+                cloud: 0,
+                cuts: 0,
+            };
         }
         Self {
             network: chance.within(0..4) * chance.within(0..10),
@@ -131,7 +146,11 @@ impl Kindness {
     fn ec2(self, chance: &mut Chance) -> Ec2Settings {
         let noise = u16::try_from(self.cloud * chance.within(0..15)).unwrap_or(0);
         Ec2Settings {
-            noise: Noise { throttled: noise, lost_request: noise, lost_reply: noise },
+            noise: Noise {
+                throttled: noise,
+                lost_request: noise,
+                lost_reply: noise,
+            },
             ..Ec2Settings::default()
         }
     }
@@ -148,7 +167,11 @@ fn person(
         setup.token_life = chance.millis(60_000..600_000);
     }
     if kindness.network > 0 && chance.happens(150) {
-        setup.provider = ProviderFaults { fails: 200, hangs: 50, forges: 200 };
+        setup.provider = ProviderFaults {
+            fails: 200,
+            hangs: 50,
+            forges: 200,
+        };
     }
     let wish = match chance.within(0..10) {
         0..4 => Wish::Publish,
@@ -164,35 +187,70 @@ fn person(
         _ => Leave::Detach,
     };
     // Each publishes a stream of their own; who plays may choose one that nobody publishes.
-    let whose = if wish == Wish::Publish { number } else { chance.within(0..people) };
+    let whose = if wish == Wish::Publish {
+        number
+    } else {
+        chance.within(0..people)
+    };
     let stream = format!("stream-{whose}");
     let at = setting::START + chance.millis(0..BUSY);
     let patience = chance.millis(30_000..900_000);
     let stay = chance.millis(5_000..600_000);
-    (setup, Part { wish, stream, at, patience, stay, leave })
+    (
+        setup,
+        Part {
+            wish,
+            stream,
+            at,
+            patience,
+            stay,
+            leave,
+        },
+    )
 }
 
 fn name(number: u64) -> &'static str {
     const NAMES: [&str; 8] = ["ada", "bob", "cleo", "dan", "eve", "finn", "gus", "hana"];
-    NAMES.get(usize::try_from(number).unwrap_or(0)).unwrap_or(&"zoe")
+    NAMES
+        .get(usize::try_from(number).unwrap_or(0))
+        .unwrap_or(&"zoe")
 }
 
 /// One thing that befalls the cloud.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    NoCapacity { one_zone: bool, lasts: Duration },
-    Ec2 { call: CallName, fault: CallFault, times: u32 },
-    MediaHangs { lasts: Duration },
-    MediaCrashes { back_after: Duration },
-    SlowBoot { percent: u32 },
+    NoCapacity {
+        one_zone: bool,
+        lasts: Duration,
+    },
+    Ec2 {
+        call: CallName,
+        fault: CallFault,
+        times: u32,
+    },
+    MediaHangs {
+        lasts: Duration,
+    },
+    MediaCrashes {
+        back_after: Duration,
+    },
+    SlowBoot {
+        percent: u32,
+    },
     LostSettings,
     Terminated,
     StoppedOutside,
-    Held { lasts: Duration },
+    Held {
+        lasts: Duration,
+    },
     OddBoot(BootFault),
-    LaggingDescribe { lasts: Duration },
+    LaggingDescribe {
+        lasts: Duration,
+    },
     StuckStop,
-    SecondInstance { state: Ec2State },
+    SecondInstance {
+        state: Ec2State,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -202,36 +260,63 @@ struct Timed {
 }
 
 fn troubles(chance: &mut Chance, kindness: Kindness) -> Vec<Timed> {
-    let many = if kindness.cloud == 0 { 0 } else { chance.within(0..6) };
+    let many = if kindness.cloud == 0 {
+        0
+    } else {
+        chance.within(0..6)
+    };
     (0..many)
         .map(|_| {
             let trouble = match chance.within(0..14) {
-                0 => Trouble::NoCapacity { one_zone: true, lasts: chance.millis(30_000..400_000) },
-                1 => Trouble::NoCapacity { one_zone: false, lasts: chance.millis(30_000..400_000) },
+                0 => Trouble::NoCapacity {
+                    one_zone: true,
+                    lasts: chance.millis(30_000..400_000),
+                },
+                1 => Trouble::NoCapacity {
+                    one_zone: false,
+                    lasts: chance.millis(30_000..400_000),
+                },
                 2 | 3 => Trouble::Ec2 {
                     call: *chance
-                        .pick(&[CallName::Describe, CallName::Run, CallName::Start, CallName::Stop])
+                        .pick(&[
+                            CallName::Describe,
+                            CallName::Run,
+                            CallName::Start,
+                            CallName::Stop,
+                        ])
                         .unwrap_or(&CallName::Describe),
                     fault: *chance
-                        .pick(&[CallFault::Throttled, CallFault::LostRequest, CallFault::LostReply])
+                        .pick(&[
+                            CallFault::Throttled,
+                            CallFault::LostRequest,
+                            CallFault::LostReply,
+                        ])
                         .unwrap_or(&CallFault::Throttled),
                     times: u32::try_from(chance.within(1..6)).unwrap_or(1),
                 },
-                4 => Trouble::MediaHangs { lasts: chance.millis(5_000..120_000) },
-                5 => Trouble::MediaCrashes { back_after: chance.millis(500..5_000) },
+                4 => Trouble::MediaHangs {
+                    lasts: chance.millis(5_000..120_000),
+                },
+                5 => Trouble::MediaCrashes {
+                    back_after: chance.millis(500..5_000),
+                },
                 6 => Trouble::SlowBoot {
                     percent: u32::try_from(chance.within(200..9_000)).unwrap_or(200),
                 },
                 7 => Trouble::LostSettings,
                 8 => Trouble::Terminated,
                 9 => Trouble::StoppedOutside,
-                10 => Trouble::Held { lasts: chance.millis(60_000..900_000) },
+                10 => Trouble::Held {
+                    lasts: chance.millis(60_000..900_000),
+                },
                 11 => Trouble::OddBoot(
                     *chance
                         .pick(&[BootFault::StaysPending, BootFault::FallsBack])
                         .unwrap_or(&BootFault::FallsBack),
                 ),
-                12 => Trouble::LaggingDescribe { lasts: chance.millis(30_000..300_000) },
+                12 => Trouble::LaggingDescribe {
+                    lasts: chance.millis(30_000..300_000),
+                },
                 _ if chance.happens(500) => Trouble::StuckStop,
                 _ => Trouble::SecondInstance {
                     state: *chance
@@ -239,7 +324,10 @@ fn troubles(chance: &mut Chance, kindness: Kindness) -> Vec<Timed> {
                         .unwrap_or(&Ec2State::Stopped),
                 },
             };
-            Timed { at: setting::START + chance.millis(0..BUSY), trouble }
+            Timed {
+                at: setting::START + chance.millis(0..BUSY),
+                trouble,
+            }
         })
         .collect()
 }
@@ -248,22 +336,35 @@ impl Timed {
     async fn befall(self, around: Surroundings) {
         let clock = around.clock.clone();
         clock.sleep(clock.true_now().until(self.at)).await;
-        around.timeline.say("trouble", format!("{:?}", self.trouble));
+        around
+            .timeline
+            .say("trouble", format!("{:?}", self.trouble));
         match self.trouble {
             Trouble::NoCapacity { one_zone, lasts } => {
                 let zone = one_zone.then(|| setting::ZONES[0].to_owned());
-                let rule = CapacityRule { instance_type: None, zone, times: None };
-                around.ec2.with(|model, _| model.script().capacity.push(rule));
+                let rule = CapacityRule {
+                    instance_type: None,
+                    zone,
+                    times: None,
+                };
+                around
+                    .ec2
+                    .with(|model, _| model.script().capacity.push(rule));
                 clock.sleep(lasts).await;
                 around.ec2.with(|model, _| model.script().capacity.clear());
             }
             Trouble::Ec2 { call, fault, times } => {
-                around.ec2.with(|model, _| model.script().fail(call, fault, times));
+                around
+                    .ec2
+                    .with(|model, _| model.script().fail(call, fault, times));
             }
             Trouble::MediaHangs { lasts } => {
                 // What hangs cannot be proved or left in order; a while later it is itself again.
                 around.excuse_until(clock.true_now() + lasts + Duration::from_secs(10));
-                around.farm.set_faults(&Faults { hang: true, ..Faults::default() });
+                around.farm.set_faults(&Faults {
+                    hang: true,
+                    ..Faults::default()
+                });
                 clock.sleep(lasts).await;
                 around.farm.set_faults(&Faults::default());
             }
@@ -272,7 +373,10 @@ impl Timed {
                 around.farm.crash(back_after);
             }
             Trouble::SlowBoot { percent } => {
-                around.farm.next_boot(Faults { slowdown_percent: percent, ..Faults::default() });
+                around.farm.next_boot(Faults {
+                    slowdown_percent: percent,
+                    ..Faults::default()
+                });
             }
             Trouble::LostSettings => around.farm.next_boot(setting::lost_settings()),
             Trouble::Terminated => {
@@ -298,17 +402,25 @@ impl Timed {
                 });
                 clock.sleep(lasts).await;
                 if let Some(id) = held {
-                    around.ec2.with(|model, now| model.set_hold(now, &id, false));
+                    around
+                        .ec2
+                        .with(|model, now| model.set_hold(now, &id, false));
                 }
             }
             Trouble::OddBoot(fault) => {
-                around.ec2.with(|model, _| model.script().boots.push_back(fault));
+                around
+                    .ec2
+                    .with(|model, _| model.script().boots.push_back(fault));
             }
             Trouble::LaggingDescribe { lasts } => {
                 let lag = Span::millis(5_000, 20_000);
-                around.ec2.with(|model, _| model.script().describe_lag = Some(lag));
+                around
+                    .ec2
+                    .with(|model, _| model.script().describe_lag = Some(lag));
                 clock.sleep(lasts).await;
-                around.ec2.with(|model, _| model.script().describe_lag = None);
+                around
+                    .ec2
+                    .with(|model, _| model.script().describe_lag = None);
             }
             Trouble::StuckStop => {
                 around.ec2.with(|model, _| model.script().stuck_stops += 1);
@@ -336,9 +448,16 @@ impl Timed {
 
 /// The instance that lives, or else any.
 fn some_instance(model: &Ec2Model) -> Option<InstanceId> {
-    let lives = |state| matches!(state, Ec2State::Pending | Ec2State::Running | Ec2State::Stopping);
+    let lives = |state| {
+        matches!(
+            state,
+            Ec2State::Pending | Ec2State::Running | Ec2State::Stopping
+        )
+    };
     let living = model.instances().find(|truth| lives(truth.state));
-    living.or_else(|| model.instances().next()).map(|truth| truth.id.clone())
+    living
+        .or_else(|| model.instances().next())
+        .map(|truth| truth.id.clone())
 }
 
 /// Ends the random faults when the busy time is over, so that every world can come to rest.
@@ -347,7 +466,9 @@ fn calm_down(world: &World) {
     let hands = world.hands();
     world.spawn(async move {
         around.clock.sleep(Duration::from_millis(BUSY)).await;
-        around.network.set_faults(NetworkFaults::default(), CallFaults::default());
+        around
+            .network
+            .set_faults(NetworkFaults::default(), CallFaults::default());
         *hands.borrow_mut() = Hands::default();
         around.ec2.with(|model, _| {
             let script = model.script();

@@ -28,7 +28,10 @@ impl<P: ?Sized> Through<P> {
     /// Puts `process` in front of `port`.
     #[must_use]
     pub fn new(process: &Process, port: &Arc<P>) -> Self {
-        Self { process: process.clone(), port: Arc::clone(port) }
+        Self {
+            process: process.clone(),
+            port: Arc::clone(port),
+        }
     }
 
     async fn call<T, E>(
@@ -43,7 +46,11 @@ impl<P: ?Sized> Through<P> {
         }
         let result = effect.await;
         self.process.after(name).await;
-        if fate == Fate::ReplyLost { Err(lost()) } else { result }
+        if fate == Fate::ReplyLost {
+            Err(lost())
+        } else {
+            result
+        }
     }
 }
 
@@ -62,19 +69,26 @@ fn media() -> MediaError {
 #[async_trait]
 impl Store for Through<dyn Store> {
     async fn put_connection(&self, connection: &Connection) -> Result<(), StoreError> {
-        self.call("put_connection", self.port.put_connection(connection), table).await
+        self.call(
+            "put_connection",
+            self.port.put_connection(connection),
+            table,
+        )
+        .await
     }
 
     async fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
-        self.call("connection", self.port.connection(id), table).await
+        self.call("connection", self.port.connection(id), table)
+            .await
     }
 
-    async fn renew_connection(
-        &self,
-        id: &ConnectionId,
-        grants: &Grants,
-    ) -> Result<(), StoreError> {
-        self.call("renew_connection", self.port.renew_connection(id, grants), table).await
+    async fn renew_connection(&self, id: &ConnectionId, grants: &Grants) -> Result<(), StoreError> {
+        self.call(
+            "renew_connection",
+            self.port.renew_connection(id, grants),
+            table,
+        )
+        .await
     }
 
     async fn claim(
@@ -83,7 +97,8 @@ impl Store for Through<dyn Store> {
         client_id: &str,
         rows: &BTreeSet<RowKey>,
     ) -> Result<(), StoreError> {
-        self.call("claim", self.port.claim(id, client_id, rows), table).await
+        self.call("claim", self.port.claim(id, client_id, rows), table)
+            .await
     }
 
     async fn delete_connection(
@@ -91,11 +106,17 @@ impl Store for Through<dyn Store> {
         id: &ConnectionId,
         now: Timestamp,
     ) -> Result<Option<Connection>, StoreError> {
-        self.call("delete_connection", self.port.delete_connection(id, now), table).await
+        self.call(
+            "delete_connection",
+            self.port.delete_connection(id, now),
+            table,
+        )
+        .await
     }
 
     async fn open_connections(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.call("open_connections", self.port.open_connections(now), table).await
+        self.call("open_connections", self.port.open_connections(now), table)
+            .await
     }
 
     async fn row(&self, key: &RowKey) -> Result<Option<Row>, StoreError> {
@@ -107,7 +128,8 @@ impl Store for Through<dyn Store> {
     }
 
     async fn put_row(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
-        self.call("put_row", self.port.put_row(row, expected), table).await
+        self.call("put_row", self.port.put_row(row, expected), table)
+            .await
     }
 
     async fn put_claimed_row(
@@ -121,7 +143,8 @@ impl Store for Through<dyn Store> {
     }
 
     async fn raise_demand(&self, fleet: &FleetKey) -> Result<u64, StoreError> {
-        self.call("raise_demand", self.port.raise_demand(fleet), table).await
+        self.call("raise_demand", self.port.raise_demand(fleet), table)
+            .await
     }
 
     async fn lock(&self, fleet: &FleetKey) -> Result<Option<Lock>, StoreError> {
@@ -135,7 +158,12 @@ impl Store for Through<dyn Store> {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Lock, StoreError> {
-        self.call("take_lock", self.port.take_lock(fleet, owner, now, until), table).await
+        self.call(
+            "take_lock",
+            self.port.take_lock(fleet, owner, now, until),
+            table,
+        )
+        .await
     }
 
     async fn extend_lock(
@@ -145,7 +173,12 @@ impl Store for Through<dyn Store> {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Lock, StoreError> {
-        self.call("extend_lock", self.port.extend_lock(fleet, lock, now, until), table).await
+        self.call(
+            "extend_lock",
+            self.port.extend_lock(fleet, lock, now, until),
+            table,
+        )
+        .await
     }
 
     async fn release_lock(
@@ -154,7 +187,12 @@ impl Store for Through<dyn Store> {
         lock: &Lock,
         demand_seen: u64,
     ) -> Result<Released, StoreError> {
-        self.call("release_lock", self.port.release_lock(fleet, lock, demand_seen), table).await
+        self.call(
+            "release_lock",
+            self.port.release_lock(fleet, lock, demand_seen),
+            table,
+        )
+        .await
     }
 
     async fn demand(&self, fleet: &FleetKey) -> Result<u64, StoreError> {
@@ -170,11 +208,13 @@ impl Store for Through<dyn Store> {
         fleet: &FleetKey,
         id: &InstanceId,
     ) -> Result<Option<Instance>, StoreError> {
-        self.call("instance", self.port.instance(fleet, id), table).await
+        self.call("instance", self.port.instance(fleet, id), table)
+            .await
     }
 
     async fn instances(&self, fleet: &FleetKey) -> Result<Vec<Instance>, StoreError> {
-        self.call("instances", self.port.instances(fleet), table).await
+        self.call("instances", self.port.instances(fleet), table)
+            .await
     }
 
     async fn commit(
@@ -184,11 +224,13 @@ impl Store for Through<dyn Store> {
         now: Timestamp,
         commit: &Commit,
     ) -> Result<(), StoreError> {
-        self.call("commit", self.port.commit(fleet, lock, now, commit), table).await
+        self.call("commit", self.port.commit(fleet, lock, now, commit), table)
+            .await
     }
 
     async fn counters(&self, fleet: &FleetKey, now: Timestamp) -> Result<Counters, StoreError> {
-        self.call("counters", self.port.counters(fleet, now), table).await
+        self.call("counters", self.port.counters(fleet, now), table)
+            .await
     }
 }
 
@@ -204,7 +246,8 @@ impl Fleet for Through<dyn Fleet> {
         launch: &Intent,
         token: &str,
     ) -> Result<Ec2Instance, Ec2Error> {
-        self.call("run", self.port.run(fleet, launch, token), ec2).await
+        self.call("run", self.port.run(fleet, launch, token), ec2)
+            .await
     }
 
     async fn start(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
@@ -216,22 +259,26 @@ impl Fleet for Through<dyn Fleet> {
     }
 
     async fn associate(&self, fleet: &FleetKey, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.call("associate", self.port.associate(fleet, instance), ec2).await
+        self.call("associate", self.port.associate(fleet, instance), ec2)
+            .await
     }
 
     async fn disassociate(&self, fleet: &FleetKey) -> Result<(), Ec2Error> {
-        self.call("disassociate", self.port.disassociate(fleet), ec2).await
+        self.call("disassociate", self.port.disassociate(fleet), ec2)
+            .await
     }
 }
 
 #[async_trait]
 impl MediaServer for Through<dyn MediaServer> {
     async fn liveness(&self, address: &str) -> Result<(), MediaError> {
-        self.call("liveness", self.port.liveness(address), media).await
+        self.call("liveness", self.port.liveness(address), media)
+            .await
     }
 
     async fn applications(&self, address: &str) -> Result<Vec<String>, MediaError> {
-        self.call("applications", self.port.applications(address), media).await
+        self.call("applications", self.port.applications(address), media)
+            .await
     }
 
     async fn setting(
@@ -240,7 +287,8 @@ impl MediaServer for Through<dyn MediaServer> {
         app: &str,
         name: &str,
     ) -> Result<Option<Value>, MediaError> {
-        self.call("setting", self.port.setting(address, app, name), media).await
+        self.call("setting", self.port.setting(address, app, name), media)
+            .await
     }
 
     async fn ping(&self, address: &str, app: &str) -> Result<(), MediaError> {
@@ -248,7 +296,12 @@ impl MediaServer for Through<dyn MediaServer> {
     }
 
     async fn ping_endpoint(&self, websocket_url: &str) -> Result<(), MediaError> {
-        self.call("ping_endpoint", self.port.ping_endpoint(websocket_url), media).await
+        self.call(
+            "ping_endpoint",
+            self.port.ping_endpoint(websocket_url),
+            media,
+        )
+        .await
     }
 
     async fn load(&self, address: &str) -> Result<Load, MediaError> {
@@ -259,10 +312,16 @@ impl MediaServer for Through<dyn MediaServer> {
 #[async_trait]
 impl Connections for Through<dyn Connections> {
     async fn post(&self, connection: &ConnectionId, text: &str) -> Result<(), PostError> {
-        self.call("post", self.port.post(connection, text), || PostError::Unavailable).await
+        self.call("post", self.port.post(connection, text), || {
+            PostError::Unavailable
+        })
+        .await
     }
 
     async fn delete(&self, connection: &ConnectionId) -> Result<(), PostError> {
-        self.call("delete", self.port.delete(connection), || PostError::Unavailable).await
+        self.call("delete", self.port.delete(connection), || {
+            PostError::Unavailable
+        })
+        .await
     }
 }

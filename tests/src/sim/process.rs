@@ -40,12 +40,19 @@ impl FaultLog {
     #[must_use]
     pub fn since(&self, since: Timestamp) -> Vec<(Timestamp, &'static str)> {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        log.iter().rev().take_while(|(at, _)| *at >= since).copied().collect()
+        log.iter()
+            .rev()
+            .take_while(|(at, _)| *at >= since)
+            .copied()
+            .collect()
     }
 
     /// Notes a fault.
     pub fn note(&self, at: Timestamp, call: &'static str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((at, call));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((at, call));
     }
 }
 
@@ -69,7 +76,6 @@ struct Inner {
 
 impl Process {
     /// Starts a process. The receiver fires when it dies: its runner drops it then.
-    #[must_use]
     pub fn new(
         chance: Chance,
         clock: VirtualClock,
@@ -84,7 +90,14 @@ impl Process {
             crashed: false,
             on_crash: Some(on_crash),
         };
-        (Self { shared: Arc::new(Mutex::new(inner)), clock, log }, crashed)
+        (
+            Self {
+                shared: Arc::new(Mutex::new(inner)),
+                clock,
+                log,
+            },
+            crashed,
+        )
     }
 
     /// Begins an invocation under `faults`, which dies at its `crash_at`-th call, from one.

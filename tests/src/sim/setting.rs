@@ -34,19 +34,24 @@ const HOOK: &str = "https://hooks.sim/v1";
 /// The one fleet.
 #[must_use]
 pub fn fleet() -> FleetKey {
-    FleetKey { tenant: "acme".to_owned(), fleet: "main".to_owned() }
+    FleetKey {
+        tenant: "acme".to_owned(),
+        fleet: "main".to_owned(),
+    }
 }
 
 /// The fleet's settings, with the real numbers.
 #[must_use]
 pub fn config() -> FleetConfig {
-    let offerings = ["c7g.xlarge", "c6g.xlarge"].into_iter().flat_map(|instance_type| {
-        ZONES.into_iter().map(move |zone| Offering {
-            instance_type: instance_type.to_owned(),
-            zone: zone.to_owned(),
-            subnet: format!("subnet-{zone}"),
-        })
-    });
+    let offerings = ["c7g.xlarge", "c6g.xlarge"]
+        .into_iter()
+        .flat_map(|instance_type| {
+            ZONES.into_iter().map(move |zone| Offering {
+                instance_type: instance_type.to_owned(),
+                zone: zone.to_owned(),
+                subnet: format!("subnet-{zone}"),
+            })
+        });
     FleetConfig {
         apps: vec![APP.to_owned()],
         known_setting: KnownSetting {
@@ -60,7 +65,11 @@ pub fn config() -> FleetConfig {
         image: "ami-simulation".to_owned(),
         template: "7".to_owned(),
         endpoint: template(),
-        counts: Counts { webrtc: true, hls: true, dash: false },
+        counts: Counts {
+            webrtc: true,
+            hls: true,
+            dash: false,
+        },
         timing: Timing::default(),
         caps: Caps::default(),
         prior: Prior::defaults(),
@@ -104,7 +113,10 @@ pub fn installed(seed: u64) -> MediaConfig {
 #[must_use]
 pub fn lost_settings() -> Faults {
     let setting = (APP.to_owned(), "listenerHookURL".to_owned());
-    Faults { wrong_settings: BTreeMap::from([(setting, json!(""))]), ..Faults::default() }
+    Faults {
+        wrong_settings: BTreeMap::from([(setting, json!(""))]),
+        ..Faults::default()
+    }
 }
 
 /// The secret of the media server's root API.
@@ -128,7 +140,11 @@ pub fn client_token(subject: &str, expires_at: Timestamp) -> Secret {
 /// A client token signed by somebody else.
 #[must_use]
 pub fn forged_token(subject: &str, expires_at: Timestamp) -> Secret {
-    signed_token(subject, expires_at, "a-secret-that-the-gateway-does-not-know")
+    signed_token(
+        subject,
+        expires_at,
+        "a-secret-that-the-gateway-does-not-know",
+    )
 }
 
 fn signed_token(subject: &str, expires_at: Timestamp, secret: &str) -> Secret {
@@ -156,7 +172,10 @@ fn signed_token(subject: &str, expires_at: Timestamp, secret: &str) -> Secret {
 pub fn gateway(ports: GatewayPorts, config: &FleetConfig) -> Gateway {
     let issuer = Issuer {
         name: ISSUER.to_owned(),
-        keys: vec![Key { id: None, secret: Secret::from(SECRET.to_owned()) }],
+        keys: vec![Key {
+            id: None,
+            secret: Secret::from(SECRET.to_owned()),
+        }],
         tenants: BTreeSet::from([fleet().tenant]),
         admin: false,
     };

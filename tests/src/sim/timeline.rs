@@ -33,12 +33,20 @@ impl Timeline {
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
         let start = clock.true_now();
-        Self { clock, start, shared: Arc::default() }
+        Self {
+            clock,
+            start,
+            shared: Arc::default(),
+        }
     }
 
     /// Adds a line.
     pub fn say(&self, who: impl Into<String>, what: impl Into<String>) {
-        let entry = Entry { at: self.clock.true_now(), who: who.into(), what: what.into() };
+        let entry = Entry {
+            at: self.clock.true_now(),
+            who: who.into(),
+            what: what.into(),
+        };
         self.story().entries.push(entry);
     }
 
@@ -65,7 +73,11 @@ impl fmt::Display for Timeline {
         for Entry { at, who, what } in &self.story().entries {
             let millis = at.since(self.start).as_millis();
             let (minutes, seconds) = (millis / 60_000, millis / 1_000 % 60);
-            writeln!(f, "{minutes:>4}:{seconds:02}.{:03}  {who:<12} {what}", millis % 1_000)?;
+            writeln!(
+                f,
+                "{minutes:>4}:{seconds:02}.{:03}  {who:<12} {what}",
+                millis % 1_000
+            )?;
         }
         Ok(())
     }

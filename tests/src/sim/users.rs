@@ -87,7 +87,10 @@ pub async fn moods(around: Surroundings, client: Client, mut chance: Chance, cou
 pub async fn live(around: Surroundings, client: Client, part: Part) {
     let clock = around.clock.clone();
     clock.sleep(clock.true_now().until(part.at)).await;
-    around.timeline.say(&client.name, format!("wants to {:?} {}", part.wish, part.stream));
+    around.timeline.say(
+        &client.name,
+        format!("wants to {:?} {}", part.wish, part.stream),
+    );
     let deadline = clock.true_now() + part.patience;
     let (key, outcome) = client.acquire(wanted(&part));
     let outcome = match part.leave {
@@ -115,7 +118,9 @@ pub async fn live(around: Surroundings, client: Client, part: Part) {
     };
     let Ok(outcome) = outcome else { return };
     judge(&around, &client, &part, &outcome, deadline);
-    let Ok(Answer::Acquired { lease, endpoint }) = outcome else { return };
+    let Ok(Answer::Acquired { lease, endpoint }) = outcome else {
+        return;
+    };
     around.served(&client.name);
     stay(&around, &client, &part, &lease, endpoint).await;
     leave(&client, &part, &lease).await;
@@ -140,7 +145,10 @@ fn judge(
     let now = around.clock.true_now();
     if now > deadline + OUTCOME_SLACK {
         let late = now.since(deadline).as_millis();
-        around.timeline.violation("law 3", format!("{} waited {late} ms too long", client.name));
+        around.timeline.violation(
+            "law 3",
+            format!("{} waited {late} ms too long", client.name),
+        );
     }
     if let Err(error) = outcome {
         around.outcome(error.code());
@@ -208,7 +216,10 @@ async fn connect(
     around.clock.sleep(Duration::from_millis(300)).await;
     let socket = around.farm.open(endpoint);
     if socket.is_none() && client.lease_status(lease).is_none() && !around.excused() {
-        let text = format!("{} was handed a dead endpoint to {:?}", client.name, part.wish);
+        let text = format!(
+            "{} was handed a dead endpoint to {:?}",
+            client.name, part.wish
+        );
         around.timeline.violation("law 2", text);
     }
     socket
@@ -249,11 +260,11 @@ async fn media(
                 } else if text.contains("\"takeConfiguration\"") && !publishes {
                     socket.send(&describe(&part.stream, "answer"));
                 } else if text.contains("_started") {
-                    around.timeline.say(&client.name, format!("starts to {command} {}", part.stream));
+                    around
+                        .timeline
+                        .say(&client.name, format!("starts to {command} {}", part.stream));
                     live = true;
-                } else if text.contains("\"error\"") {
-                    return MediaEnd::NotYet;
-                } else if text.contains("_finished") {
+                } else if text.contains("\"error\"") || text.contains("_finished") {
                     return MediaEnd::NotYet;
                 }
             }
@@ -289,5 +300,8 @@ async fn leave(client: &Client, part: &Part, lease: &str) {
 }
 
 fn gone(client: &Client, lease: &str) -> bool {
-    matches!(client.lease_status(lease), Some(LeaseStatus::Lost | LeaseStatus::Released))
+    matches!(
+        client.lease_status(lease),
+        Some(LeaseStatus::Lost | LeaseStatus::Released)
+    )
 }

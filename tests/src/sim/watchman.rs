@@ -82,11 +82,15 @@ impl Watchman {
     fn one_instance(&mut self) {
         let live = self.around.ec2.with(|model, _| {
             let live = model.instances().filter(|truth| {
-                !matches!(truth.state, Ec2State::Stopped | Ec2State::Terminated | Ec2State::ShuttingDown)
+                !matches!(
+                    truth.state,
+                    Ec2State::Stopped | Ec2State::Terminated | Ec2State::ShuttingDown
+                )
             });
             live.map(|truth| truth.id.to_string()).collect::<Vec<_>>()
         });
-        let ours = self.around.config.max as usize + usize::try_from(self.around.notes().strangers).unwrap_or(0);
+        let ours = self.around.config.max as usize
+            + usize::try_from(self.around.notes().strangers).unwrap_or(0);
         if live.len() > ours && !self.told {
             self.told = true;
             let text = format!("{} instances live: {}", live.len(), live.join(", "));
@@ -98,10 +102,15 @@ impl Watchman {
     fn idle_instances(&mut self) {
         let now = self.around.clock.true_now();
         let running = self.around.ec2.with(|model, _| {
-            let running = model.instances().filter(|truth| truth.state == Ec2State::Running);
-            running.map(|truth| (truth.id.clone(), truth.hold)).collect::<Vec<_>>()
+            let running = model
+                .instances()
+                .filter(|truth| truth.state == Ec2State::Running);
+            running
+                .map(|truth| (truth.id.clone(), truth.hold))
+                .collect::<Vec<_>>()
         });
-        self.not_idle_at.retain(|id, _| running.iter().any(|(other, _)| other == id));
+        self.not_idle_at
+            .retain(|id, _| running.iter().any(|(other, _)| other == id));
         for (id, hold) in running {
             let last = *self.not_idle_at.entry(id.clone()).or_insert(now);
             if hold || self.around.config.min > 0 || self.has_reason(&id, last) {
@@ -111,7 +120,10 @@ impl Watchman {
             let bound = self.stop_bound(last);
             if now.since(last) > bound {
                 let idle = now.since(last).as_secs();
-                let text = format!("{id} is idle for {idle} s, {} s are allowed", bound.as_secs());
+                let text = format!(
+                    "{id} is idle for {idle} s, {} s are allowed",
+                    bound.as_secs()
+                );
                 self.around.timeline.violation("law 4", text);
                 self.not_idle_at.insert(id, now);
             }
@@ -121,29 +133,51 @@ impl Watchman {
     fn has_reason(&self, id: &InstanceId, since: Timestamp) -> bool {
         let now = self.around.clock.true_now();
         let timing = &self.around.config.timing;
-        let Some(status) = self.around.farm.status(id) else { return true };
-        if status.counts.live_streams > 0 || status.counts.webrtc_viewers > 0 || self.around.excused() {
+        let Some(status) = self.around.farm.status(id) else {
+            return true;
+        };
+        if status.counts.live_streams > 0
+            || status.counts.webrtc_viewers > 0
+            || self.around.excused()
+        {
             return true;
         }
         // An unreadable sample is no zero: the count begins anew.
         let recent = self.around.faults.since(now.saturating_sub(CADENCE));
-        if recent.iter().any(|(at, call)| *at > since && matches!(*call, "load" | "describe")) {
-            return true;
-        }
-        let record = self.around.store.instance(&setting::fleet(), id).now_or_never();
-        let Some(Ok(Some(Instance { status, boot: Some(boot), .. }))) = record else {
-            return true;
-        };
-        if matches!(status, InstanceStatus::Booting | InstanceStatus::Recovering { .. })
-            || matches!(status, InstanceStatus::Stopping { failed: true, .. })
+        if recent
+            .iter()
+            .any(|(at, call)| *at > since && matches!(*call, "load" | "describe"))
         {
             return true;
         }
-        let rows = self.around.store.rows(&setting::fleet(), now).now_or_never();
+        let record = self
+            .around
+            .store
+            .instance(&setting::fleet(), id)
+            .now_or_never();
+        let Some(Ok(Some(Instance {
+            status,
+            boot: Some(boot),
+            ..
+        }))) = record
+        else {
+            return true;
+        };
+        if matches!(
+            status,
+            InstanceStatus::Booting | InstanceStatus::Recovering { .. }
+        ) || matches!(status, InstanceStatus::Stopping { failed: true, .. })
+        {
+            return true;
+        }
+        let rows = self
+            .around
+            .store
+            .rows(&setting::fleet(), now)
+            .now_or_never();
         let Some(Ok(rows)) = rows else { return true };
-        rows.iter().any(|row| {
-            leases::protects(row, &boot, timing, now) || leases::waits(row, timing, now)
-        })
+        rows.iter()
+            .any(|row| leases::protects(row, &boot, timing, now) || leases::waits(row, timing, now))
     }
 
     fn stop_bound(&self, since: Timestamp) -> Duration {
@@ -164,12 +198,19 @@ impl Watchman {
     fn deadlines(&mut self) {
         let now = self.around.clock.true_now();
         let timing = &self.around.config.timing;
-        let Some(Ok(rows)) = self.around.store.rows(&setting::fleet(), now).now_or_never() else {
+        let Some(Ok(rows)) = self
+            .around
+            .store
+            .rows(&setting::fleet(), now)
+            .now_or_never()
+        else {
             return;
         };
         let mut late = BTreeMap::new();
         for row in rows {
-            let RowState::Waiting { .. } = row.state else { continue };
+            let RowState::Waiting { .. } = row.state else {
+                continue;
+            };
             if leases::past_deadline(&row, timing, now) {
                 let id = row.key.id.clone();
                 let since = self.over_deadline.get(&id).copied().unwrap_or(now);
@@ -178,11 +219,19 @@ impl Watchman {
         }
         let troubled = timing.lock + timing.tick * 3;
         for (id, since) in &late {
-            let hurts = self.around.faults.since(since.saturating_sub(troubled)).len();
+            let hurts = self
+                .around
+                .faults
+                .since(since.saturating_sub(troubled))
+                .len();
             let hurts = u32::try_from(hurts).unwrap_or(u32::MAX);
-            let allowed = timing.tick + Duration::from_secs(5) + (timing.lock + timing.tick) * hurts;
+            let allowed =
+                timing.tick + Duration::from_secs(5) + (timing.lock + timing.tick) * hurts;
             if now.since(*since) > allowed {
-                let text = format!("row {id} is past its deadline for {} s", now.since(*since).as_secs());
+                let text = format!(
+                    "row {id} is past its deadline for {} s",
+                    now.since(*since).as_secs()
+                );
                 self.around.timeline.violation("law 3", text);
             }
         }

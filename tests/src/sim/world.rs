@@ -128,12 +128,25 @@ impl World {
         let (clock, tasks) = (runtime.clock(), runtime.tasks());
         let mut chance = Chance::from_seed(seed);
         let timeline = Timeline::new(clock.clone());
-        let network =
-            Network::new(clock.clone(), tasks.clone(), timeline.clone(), chance.fork());
-        let token = server_token(&setting::server_secret(), setting::START + Duration::from_hours(9_000));
-        let token = token.map(|token| token.expose().to_owned()).unwrap_or_default();
-        let farm =
-            Farm::new(clock.clone(), timeline.clone(), setting::installed(chance.bits()), token);
+        let network = Network::new(
+            clock.clone(),
+            tasks.clone(),
+            timeline.clone(),
+            chance.fork(),
+        );
+        let token = server_token(
+            &setting::server_secret(),
+            setting::START + Duration::from_hours(9_000),
+        );
+        let token = token
+            .map(|token| token.expose().to_owned())
+            .unwrap_or_default();
+        let farm = Farm::new(
+            clock.clone(),
+            timeline.clone(),
+            setting::installed(chance.bits()),
+            token,
+        );
         let mut model = Ec2Model::new(ec2, chance.bits(), farm.machines());
         if config.endpoint.elastic {
             model.allocate_elastic(&setting::fleet(), setting::ELASTIC_HOST);
@@ -141,9 +154,13 @@ impl World {
         let around = Surroundings {
             timeline,
             network,
-            farm: farm.clone(),
+            farm,
             store: MemoryStore::new(),
-            ec2: Arc::new(SimulatedEc2::new(setting::STACK, Arc::new(clock.clone()), model)),
+            ec2: Arc::new(SimulatedEc2::new(
+                setting::STACK,
+                Arc::new(clock.clone()),
+                model,
+            )),
             config: Arc::new(config),
             faults: FaultLog::default(),
             notes: Rc::default(),
@@ -154,10 +171,14 @@ impl World {
         let steps = Arc::new(Steps::default());
         let gateway = gateway_function(&around, chance.fork(), Arc::clone(&wakes));
         around.network.install(gateway);
-        let reconciler = Rc::new(reconciler_function(&around, chance.fork(), Arc::clone(&steps)));
+        let reconciler = Rc::new(reconciler_function(
+            &around,
+            chance.fork(),
+            Arc::clone(&steps),
+        ));
         let world = Self {
             runtime,
-            tasks: tasks.clone(),
+            tasks,
             chance,
             steps,
             hands: Rc::default(),
@@ -185,7 +206,8 @@ impl World {
     /// Starts a client with somebody behind it.
     pub fn person(&mut self, setup: ClientSetup, part: Part) -> Client {
         let client = self.client(setup);
-        self.tasks.spawn(users::live(self.around.clone(), client.clone(), part));
+        self.tasks
+            .spawn(users::live(self.around.clone(), client.clone(), part));
         client
     }
 
@@ -245,7 +267,11 @@ impl World {
     /// Returns the transitions of instances that were taken.
     #[must_use]
     pub fn transitions(&self) -> BTreeSet<Transition> {
-        self.steps.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.steps
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Draws from the world's own chance.
@@ -258,7 +284,8 @@ impl World {
         self.tasks.spawn(async move { ec2.drive().await });
         self.tasks.spawn(self.around.farm.clone().drive());
         self.tasks.spawn(watchman::watch(self.around.clone()));
-        self.tasks.spawn(tick(self.around.clone(), Arc::clone(&self.wakes)));
+        self.tasks
+            .spawn(tick(self.around.clone(), Arc::clone(&self.wakes)));
         let runner = Runner {
             around: self.around.clone(),
             tasks: self.tasks.clone(),
@@ -289,22 +316,34 @@ impl Surroundings {
     /// Returns the record of the one instance that the reconciler knows best: the newest boot.
     #[must_use]
     pub fn instance(&self) -> Option<Instance> {
-        let instances = self.store.instances(&setting::fleet()).now_or_never()?.ok()?;
-        instances.into_iter().max_by_key(|instance| instance.boot.as_ref().map(|boot| boot.id))
+        let instances = self
+            .store
+            .instances(&setting::fleet())
+            .now_or_never()?
+            .ok()?;
+        instances
+            .into_iter()
+            .max_by_key(|instance| instance.boot.as_ref().map(|boot| boot.id))
     }
 
     /// Returns how often EC2 truly started or launched an instance.
     #[must_use]
     pub fn boots(&self) -> u64 {
-        self.ec2.with(|model, _| model.instances().map(|truth| u64::from(truth.starts)).sum())
+        self.ec2
+            .with(|model, _| model.instances().map(|truth| u64::from(truth.starts)).sum())
     }
 
     /// Returns how many rows wait.
     #[must_use]
     pub fn waiters(&self) -> usize {
-        let rows = self.store.rows(&setting::fleet(), self.clock.true_now()).now_or_never();
+        let rows = self
+            .store
+            .rows(&setting::fleet(), self.clock.true_now())
+            .now_or_never();
         let rows = rows.and_then(Result::ok).unwrap_or_default();
-        rows.iter().filter(|row| matches!(row.state, RowState::Waiting { .. })).count()
+        rows.iter()
+            .filter(|row| matches!(row.state, RowState::Waiting { .. }))
+            .count()
     }
 
     /// Tells whether the newest boot has come to the server's own start.
@@ -330,7 +369,12 @@ impl Surroundings {
 
     /// Notes how an acquire ended without a lease.
     pub fn outcome(&self, code: &ErrorCode) {
-        *self.notes.borrow_mut().outcomes.entry(code.as_str().to_owned()).or_default() += 1;
+        *self
+            .notes
+            .borrow_mut()
+            .outcomes
+            .entry(code.as_str().to_owned())
+            .or_default() += 1;
     }
 
     /// Notes that the world itself cuts or hides media servers until then.
@@ -433,7 +477,9 @@ impl Runner {
             let deadline = around.clock.true_now() + RECONCILER_TIMEOUT;
             let fleet = setting::fleet();
             let outcome = function
-                .invoke(faults, crash_at, |code| async move { code.run(&fleet, deadline).await })
+                .invoke(faults, crash_at, |code| async move {
+                    code.run(&fleet, deadline).await
+                })
                 .await;
             around.notes.borrow_mut().runs += 1;
             match outcome {
@@ -447,7 +493,9 @@ impl Runner {
                         around.timeline.violation("rest", text);
                     }
                     if matches!(outcome.end, End::Failed(_) | End::LockLost | End::TimeUp) {
-                        around.timeline.say("reconciler", format!("ends: {:?}", outcome.end));
+                        around
+                            .timeline
+                            .say("reconciler", format!("ends: {:?}", outcome.end));
                         around.broken_run();
                     }
                 }
@@ -459,24 +507,33 @@ impl Runner {
     }
 }
 
-fn gateway_function(around: &Surroundings, mut chance: Chance, wakes: Arc<Alarm>) -> Function<Gateway> {
+fn gateway_function(
+    around: &Surroundings,
+    mut chance: Chance,
+    wakes: Arc<Alarm>,
+) -> Function<Gateway> {
     let own = chance.fork();
     let chance = RefCell::new(chance);
     let ports = around.clone();
-    Function::new(around.clock.clone(), own, around.faults.clone(), move |process| {
-        let store: Arc<dyn Store> = Arc::new(ports.store.as_gateway());
-        let connections = ports.network.connections();
-        let entropy = Arc::new(Draws(Mutex::new(chance.borrow_mut().fork())));
-        let gateway_ports = GatewayPorts {
-            store: Arc::new(Through::<dyn Store>::new(process, &store)),
-            connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
-            wake: Arc::clone(&wakes) as Arc<dyn Wake>,
-            clock: Arc::new(ports.clock.clone()),
-            entropy,
-            stream_tokens: Arc::new(setting::stream_tokens()),
-        };
-        Arc::new(setting::gateway(gateway_ports, &ports.config))
-    })
+    Function::new(
+        around.clock.clone(),
+        own,
+        around.faults.clone(),
+        move |process| {
+            let store: Arc<dyn Store> = Arc::new(ports.store.as_gateway());
+            let connections = ports.network.connections();
+            let entropy = Arc::new(Draws(Mutex::new(chance.borrow_mut().fork())));
+            let gateway_ports = GatewayPorts {
+                store: Arc::new(Through::<dyn Store>::new(process, &store)),
+                connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
+                wake: Arc::clone(&wakes) as Arc<dyn Wake>,
+                clock: Arc::new(ports.clock.clone()),
+                entropy,
+                stream_tokens: Arc::new(setting::stream_tokens()),
+            };
+            Arc::new(setting::gateway(gateway_ports, &ports.config))
+        },
+    )
 }
 
 fn reconciler_function(
@@ -536,10 +593,15 @@ impl Policy for Witness {
         if snapshot.ec2.is_err() {
             self.faults.note(now, "describe");
             if !decision.calls.is_empty() {
-                self.timeline.violation("law 8", "a power action while EC2 cannot be read");
+                self.timeline
+                    .violation("law 8", "a power action while EC2 cannot be read");
             }
         }
-        for _ in snapshot.answers.iter().filter(|answer| answer.result.is_err()) {
+        for _ in snapshot
+            .answers
+            .iter()
+            .filter(|answer| answer.result.is_err())
+        {
             self.faults.note(now, "power");
         }
         let mut steps = self.steps.0.lock().unwrap_or_else(PoisonError::into_inner);

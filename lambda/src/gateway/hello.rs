@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use wakecast::ErrorCode;
 use wakecast::protocol::{
-    Hello, LeaseReport, LeaseState, LostReason, RequestReport, RequestState, RowRef, ServerMessage,
-    VERSION, Welcome,
+    Hello, LeaseReport, LeaseState, LostReason, MAX_SERVER_MESSAGE, RequestReport, RequestState,
+    RowRef, ServerMessage, VERSION, Welcome,
 };
 
 use super::Gateway;
@@ -20,8 +20,8 @@ use crate::leases::{self, Named};
 use crate::model::{Connection, RowKey, WaitKind};
 use crate::store::StoreError;
 
-/// Most rows one `hello` may name: four times a client's queue of 64 requests.
-const MAX_ROWS: usize = 256;
+/// Most rows one `hello` may name; 32 KB hold about 700 of a client's own ids.
+const MAX_ROWS: usize = 1024;
 
 /// Rows that are looked at together: enough to hide the table's latency, few enough to spare it.
 const TOGETHER: usize = 16;
@@ -66,7 +66,7 @@ impl Gateway {
             .await?;
         let now = self.ports.clock.now();
         let (high, low) = (self.ports.entropy.next_u64(), self.ports.entropy.next_u64());
-        Ok(ServerMessage::Welcome(Welcome {
+        let welcome = Welcome {
             id: hello.id,
             session: format!("{high:016x}{low:016x}"),
             token_expires_in_ms: millis(now.until(caller.connection.grants.expires_at)),
@@ -75,7 +75,8 @@ impl Gateway {
             reconnect_spread_ms: millis(self.spread(now).await),
             leases,
             requests,
-        }))
+        };
+        Ok(ServerMessage::Welcome(fitted(welcome)))
     }
 
     fn places(&self, caller: &Caller, rows: &[RowRef]) -> Vec<Place<'_>> {
@@ -211,6 +212,27 @@ fn ended_request(id: &str, rev: Option<u64>, code: ErrorCode) -> RequestReport {
         endpoint: None,
         code: Some(code),
     }
+}
+
+/// Leaves out endpoints that do not fit into one message: a lease's is asked for when it is needed,
+/// a request's is asked for at once.
+fn fitted(mut welcome: Welcome) -> Welcome {
+    let fits = |welcome: &Welcome| {
+        ServerMessage::Welcome(welcome.clone()).encode().len() <= MAX_SERVER_MESSAGE
+    };
+    if !fits(&welcome) {
+        welcome
+            .leases
+            .iter_mut()
+            .for_each(|lease| lease.endpoint = None);
+    }
+    if !fits(&welcome) {
+        welcome
+            .requests
+            .iter_mut()
+            .for_each(|request| request.endpoint = None);
+    }
+    welcome
 }
 
 /// Looks at several rows at a time and keeps their order.

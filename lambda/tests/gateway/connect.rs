@@ -1,5 +1,7 @@
 //! `$connect` and `$disconnect`.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::json;
 use wakecast::protocol::ServerMessage;
 use wakecast_lambda::gateway::{Gateway, GatewayConfigError};
@@ -234,6 +236,91 @@ fn secrets_are_never_printed() {
         !printed.contains(SECRET) && !printed.contains(HINT),
         "{printed}"
     );
+}
+
+#[test]
+fn nothing_secret_is_logged() {
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        let world = World::new();
+        world.given(7, InstanceStatus::Ready);
+        let bad = world.token(json!({ "aud": "other" }));
+        let good = world.token(json!({}));
+        assert_eq!(world.connect_with("s0", &bad), 401);
+        world.link("s1", "tab");
+        let granted = world.send("s1", &acquire("a"));
+        let token = ready(&granted)
+            .endpoint
+            .stream_token
+            .clone()
+            .expect("a token");
+        for renewal in [&bad, &good] {
+            let renew = json!({ "action": "renew", "id": "n", "token": renewal });
+            world.sockets.fails("s1", &[PostError::Unavailable]);
+            world.send("s1", &renew);
+        }
+        for placeholder in [&bad, &good] {
+            world.http(&events::filled(
+                &events::http_access(),
+                "TOKEN",
+                placeholder,
+            ));
+        }
+        for secret in [HINT, "canary-wrong-0123456789abcdef"] {
+            world.http(&events::filled(&events::http_hint(), "SECRET", secret));
+        }
+        for name in ["connection", "put_claimed_row", "delete_connection"] {
+            world.store.next(name, Trouble::Fails);
+        }
+        world.send("s1", &acquire("b"));
+        world.send("s1", &acquire("b"));
+        world.disconnect("s1");
+        let text = log.text();
+        assert!(
+            text.contains("refused") && text.contains("not forgotten"),
+            "{text}"
+        );
+        for secret in [bad.as_str(), &good, token.expose(), "canary", SECRET, HINT] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    });
+}
+
+/// Every event and its fields, as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn text(&self) -> String {
+        self.0.lock().expect("the log").clone()
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = self.0.lock().expect("the log");
+        event.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                text.push_str(&format!("{field}={value:?} "));
+            },
+        );
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[test]

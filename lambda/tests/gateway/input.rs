@@ -170,7 +170,7 @@ fn wrong_version_is_told_as_such() {
 fn hello_is_bounded() {
     let world = World::new();
     world.connect("s1");
-    let rows: Vec<_> = (0..257).map(|n| json!({ "id": n.to_string() })).collect();
+    let rows: Vec<_> = (0..1025).map(|n| json!({ "id": n.to_string() })).collect();
     let hello = json!({
         "action": "hello", "id": "h", "v": 1, "client_id": "tab", "sdk": "test",
         "leases": rows, "requests": [],

@@ -1,5 +1,6 @@
 //! Rules of rows, one by one.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::executor::block_on;
@@ -389,4 +390,75 @@ fn lease_of_a_recovering_server_is_still_held() {
         "e",
     );
     assert!(is_waiting(&world, "a"));
+}
+
+#[test]
+fn request_named_in_hello_waits_again_where_its_boot_is_not_ready() {
+    let world = World::new();
+    world.given(7, InstanceStatus::Ready);
+    world.link("s1", "tab");
+    let rev = ready(&world.send("s1", &acquire("a"))).rev;
+    world.given(7, draining(world.now()));
+    let report = world.hello("s1", "tab", &[], &["a"]).requests.remove(0);
+    assert_eq!(
+        (report.state, report.phase),
+        (RequestState::Waiting, Some(Phase::Requested))
+    );
+    assert!(report.rev > Some(rev) && report.endpoint.is_none());
+    assert_eq!((world.demand(), world.wakes.count()), (1, 1));
+}
+
+#[test]
+fn hello_of_many_leases_fits_into_one_message() {
+    let world = World::new();
+    world.given(7, InstanceStatus::Ready);
+    world.link("s1", "tab");
+    let ids: Vec<String> = (0..500).map(|n| format!("{n:022}")).collect();
+    for id in &ids {
+        ready(&world.send("s1", &acquire(id)));
+    }
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let few = world.hello("s1", "tab", &ids[..100], &[]);
+    assert!(few.leases.iter().all(|lease| lease.endpoint.is_some()));
+    // A reply that is too large would not be read here.
+    let many = world.hello("s1", "tab", &ids, &[]);
+    assert_eq!(many.leases.len(), 500);
+    assert!(
+        many.leases
+            .iter()
+            .all(|lease| lease.state == LeaseState::Held)
+    );
+}
+
+#[test]
+fn acquire_delivered_twice_is_one_row_and_one_grant() {
+    let world = World::new();
+    world.given(7, InstanceStatus::Ready);
+    world.link("s1", "tab");
+    // The second copy is carried out while the first is between its connection and its row.
+    ready(&world.send("s1", &acquire("warm-up")));
+    let again = world.fresh_gateway();
+    let event = world.message("s1", &acquire("a").to_string());
+    let answer = Arc::new(Mutex::new(None));
+    let given = Arc::clone(&answer);
+    let second = move || {
+        let response = at_once(again.websocket(&event));
+        *given.lock().expect("the answer") = response["body"].as_str().map(str::to_owned);
+    };
+    world
+        .store
+        .next("put_claimed_row", Trouble::Meanwhile(Box::new(second)));
+    let rev = ready(&world.send("s1", &acquire("a"))).rev;
+    let second = answer
+        .lock()
+        .expect("the answer")
+        .take()
+        .expect("it was carried out");
+    let ServerMessage::Ready(second) = ServerMessage::decode(&second).expect("a message") else {
+        panic!("the second copy was not granted");
+    };
+    assert_eq!(
+        (second.id.as_str(), second.rev, world.row("a").rev),
+        ("a", rev, rev)
+    );
 }

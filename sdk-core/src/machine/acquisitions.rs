@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::acquire::Acquire;
+use super::backoff::{Backoff, Cause};
 use super::constants::{
     DEADLINE_MAX, DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS,
     WATCH_RESEND_INTERVAL,
@@ -31,6 +32,10 @@ pub(super) struct Acquisition {
     pub(super) meter: Meter,
     pub(super) proof: Option<Proof>,
     pub(super) resend_at: Option<Instant>,
+    /// Refusals in a row that pass by themselves, for the backoff.
+    refusals: u32,
+    /// The last of them, to explain a deadline.
+    last_refusal: Option<Error>,
 }
 
 impl Acquisition {
@@ -83,6 +88,8 @@ impl Machine {
             meter,
             proof: None,
             resend_at: None,
+            refusals: 0,
+            last_refusal: None,
         };
         self.acquisitions.insert(id.clone(), Box::new(acquisition));
         self.emit(Event::Progress {
@@ -204,8 +211,10 @@ impl Machine {
     }
 
     fn deadline_passed(&mut self, id: &str) {
-        let cause = self.attempts.last_error.as_ref().map(ToString::to_string);
+        let link = self.attempts.last_error.as_ref().map(ToString::to_string);
         self.end_acquisition(id, |acquisition| {
+            let refusal = acquisition.last_refusal.as_ref();
+            let cause = refusal.map(ToString::to_string).or(link);
             let error = Error::new(
                 ErrorCode::StartTimeout,
                 acquisition.outcome(),
@@ -236,8 +245,12 @@ impl Machine {
         }
     }
 
-    /// The server has ended an acquisition with an error.
+    /// The server has ended an acquisition with an error. One that passes by itself is no end: the
+    /// same `acquire` is sent again until its deadline.
     pub(super) fn acquisition_failed(&mut self, id: &str, error: Error) {
+        if passes(&error) {
+            return self.ask_again(id, error);
+        }
         if error.outcome() == Outcome::Unknown {
             // It may yet be carried out: withdraw it.
             return self.end_acquisition(id, |_| error);
@@ -247,6 +260,24 @@ impl Machine {
             self.give_up_proof(acquisition.proof.as_ref());
             self.settle(acquisition.key, Err(error));
         }
+    }
+
+    fn ask_again(&mut self, id: &str, error: Error) {
+        self.requests.take(id);
+        let draws = [self.random.fraction(), self.random.fraction()];
+        let Some(acquisition) = self.acquisitions.get_mut(id) else {
+            return;
+        };
+        let backoff = Backoff {
+            cause: Cause::Other,
+            attempt: acquisition.refusals,
+            spread: self.attempts.spread,
+            retry_after: error.retry_after(),
+            later: false,
+        };
+        acquisition.refusals = acquisition.refusals.saturating_add(1);
+        acquisition.last_refusal = Some(error);
+        acquisition.resend_at = Some(self.now + backoff.delay(draws));
     }
 
     /// `lost` for an open acquisition is its outcome.
@@ -286,6 +317,8 @@ impl Machine {
             return;
         }
         acquisition.rev = push.rev;
+        acquisition.refusals = 0;
+        acquisition.last_refusal = None;
         acquisition.meter.take(now, push);
         // The instance that was being proved is gone.
         let proof = acquisition.proof.take();
@@ -404,4 +437,13 @@ impl Machine {
 fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
     (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(fits)
+}
+
+/// Whether a refusal says nothing about the request: the table or a quota was busy for a moment.
+fn passes(error: &Error) -> bool {
+    let code = matches!(
+        error.code(),
+        ErrorCode::ServiceUnavailable | ErrorCode::Throttled
+    );
+    code && error.retryable()
 }

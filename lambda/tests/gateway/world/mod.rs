@@ -60,6 +60,19 @@ impl World {
         Self::try_with(config).expect("a good configuration")
     }
 
+    /// Another process over the same table, without memories.
+    pub(crate) fn fresh_gateway(&self) -> Gateway {
+        let ports = GatewayPorts {
+            store: Arc::new(self.table.as_gateway()),
+            connections: self.sockets.clone(),
+            wake: self.wakes.clone(),
+            clock: self.clock.clone(),
+            entropy: Arc::new(Counting::default()),
+            stream_tokens: Arc::new(Tokens),
+        };
+        Gateway::new(ports, config()).expect("a good configuration")
+    }
+
     pub(crate) fn try_with(config: GatewayConfig) -> Result<Self, GatewayConfigError> {
         let table = MemoryStore::new();
         let clock = Arc::new(TestClock::at(START));

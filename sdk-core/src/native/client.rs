@@ -1,0 +1,136 @@
+//! The client.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::broadcast::WeakSender;
+
+use super::acquisition::Acquisition;
+use super::builder::ClientBuilder;
+use super::events::Events;
+use super::handle::Handle;
+use crate::machine::Input;
+use crate::{Acquire, ConnectionState};
+
+/// Keeps one link to the service, and on it acquires endpoints.
+///
+/// A clone is another handle on the same client. When the last handle, acquisition and lease is
+/// gone, the client closes by itself; leases that were dropped without a release are then left to
+/// the server, which keeps them for 120 s.
+///
+/// ```no_run
+/// use wakecast::{Acquire, Client, Token, TokenError, TokenReason};
+///
+/// # async fn example() -> Result<(), wakecast::Error> {
+/// let client = Client::builder("wss://gateway.example.com/prod")
+///     .access_url("https://access.example.com/prod")
+///     .token_provider(|_: TokenReason| async { Ok::<_, TokenError>(Token::new("…")) })
+///     .build()?;
+///
+/// let acquisition = client.acquire(Acquire::publish("live", "match-1"));
+/// let mut progress = acquisition.progress();
+/// tokio::spawn(async move {
+///     while let Some(progress) = progress.next().await {
+///         println!("{:?}: {:.0} %", progress.phase, progress.fraction * 100.0);
+///     }
+/// });
+///
+/// let lease = acquisition.await?;
+/// let endpoint = lease.endpoint().await?;
+/// println!("publish to {}", endpoint.websocket_url);
+/// lease.release().await?;
+/// client.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+impl Client {
+    /// Begins a client for the WebSocket address of the service, such as
+    /// `wss://gateway.example.com/prod`.
+    pub fn builder(url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(url.into())
+    }
+
+    pub(super) fn new(handle: Arc<Handle>) -> Self {
+        Self { handle }
+    }
+
+    /// Opens the link with nothing to ask yet, so that the first acquire need not wait for it.
+    /// Returns at once; [`state`](Self::state) and [`events`](Self::events) tell how it goes.
+    pub fn connect(&self) {
+        self.handle.input(Input::Connect);
+    }
+
+    /// Asks for an endpoint. Starts at once, awaited or not, and opens the link if need be.
+    pub fn acquire(&self, acquire: Acquire) -> Acquisition {
+        Acquisition::start(Arc::clone(&self.handle), acquire)
+    }
+
+    /// Returns the latest connection state.
+    pub fn state(&self) -> ConnectionState {
+        self.handle.state.borrow().clone()
+    }
+
+    /// Returns the events from now on. Each call makes a reader of its own.
+    pub fn events(&self) -> Events {
+        let receiver = WeakSender::upgrade(&self.handle.events).map(|events| events.subscribe());
+        Events::new(receiver)
+    }
+
+    /// Leaves [`ConnectionState::Failed`] with a fresh token. Does nothing in other states.
+    pub fn retry(&self) {
+        self.handle.input(Input::Retry);
+    }
+
+    /// Tells the client that the device has a network (`true`) or none. A hint that makes it react
+    /// sooner; nothing stops for good.
+    pub fn set_network(&self, available: bool) {
+        self.handle.input(if available {
+            Input::NetworkUp
+        } else {
+            Input::NetworkDown
+        });
+    }
+
+    /// Tells the client that the device is on another network than before.
+    pub fn network_changed(&self) {
+        self.handle.input(Input::NetworkChanged);
+    }
+
+    /// Tells the client whether the app is in front. In the background, with nothing held or
+    /// waited for, it makes no attempts.
+    pub fn set_foreground(&self, foreground: bool) {
+        self.handle.input(if foreground {
+            Input::Foreground
+        } else {
+            Input::Background
+        });
+    }
+
+    /// Closes for good, from any state: releases what is held (waiting at most a second for it),
+    /// settles everything that is still awaited with `closed`, and ends the link. Goes on when the
+    /// future is dropped. Every later request ends with `closed`.
+    pub async fn close(&self) {
+        self.handle.input(Input::Close);
+        self.handle.commands.closed().await;
+    }
+
+    /// Closes like [`close`](Self::close) but tells the server nothing: for 120 s it keeps what is
+    /// held and waited for, and a successor that acquires with the same ids takes it over.
+    pub async fn detach(&self) {
+        self.handle.input(Input::Detach);
+        self.handle.commands.closed().await;
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("state", &self.state())
+            .finish()
+    }
+}

@@ -1,0 +1,97 @@
+//! What the public types share: the way to the driver.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::events::Event;
+use crate::machine::{Ids, Input, RequestKey};
+use crate::{
+    ConnectionState, Endpoint, Error, ErrorCode, LeaseChange, LeaseStatus, Outcome, Progress, Stage,
+};
+
+/// One per client, held by every [`crate::Client`], [`crate::Acquisition`] and [`crate::Lease`].
+/// The driver ends after the last of them is gone.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) state: watch::Receiver<ConnectionState>,
+    pub(super) events: broadcast::WeakSender<Event>,
+    pub(super) ids: Mutex<Ids>,
+    pub(super) next_key: AtomicU64,
+    pub(super) verify: bool,
+}
+
+/// What the app asks of the driver.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// An input without a waiter.
+    Input(Input),
+    /// [`Input::Acquire`] and its waiter.
+    Acquire {
+        input: Input,
+        key: RequestKey,
+        waiter: AcquireWaiter,
+    },
+    /// The waiter of an acquire is gone for good, but not the wish.
+    DetachAcquire(RequestKey),
+    /// [`Input::Endpoint`] and its waiter.
+    Endpoint {
+        input: Input,
+        key: RequestKey,
+        waiter: Waiter<Endpoint>,
+    },
+    /// [`Input::Release`] and its waiter.
+    Release {
+        input: Input,
+        key: RequestKey,
+        waiter: Waiter<()>,
+    },
+}
+
+pub(super) type Waiter<T> = oneshot::Sender<Result<T, Error>>;
+
+#[derive(Debug)]
+pub(super) struct AcquireWaiter {
+    pub(super) id: String,
+    pub(super) granted: Waiter<Grant>,
+    pub(super) progress: watch::Sender<Option<Progress>>,
+}
+
+/// What a lease is made of.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) lease: String,
+    pub(super) status: watch::Receiver<LeaseStatus>,
+    pub(super) changes: broadcast::Receiver<LeaseChange>,
+}
+
+impl Handle {
+    /// Sends a command. After the driver's end it goes nowhere, and dropping its waiter settles
+    /// whoever waits with `closed`.
+    pub(super) fn command(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    pub(super) fn input(&self, input: Input) {
+        self.command(Command::Input(input));
+    }
+
+    pub(super) fn draw_key(&self) -> RequestKey {
+        RequestKey(self.next_key.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn draw_id(&self) -> String {
+        self.ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .draw()
+    }
+}
+
+/// What a waiter gets whose driver has ended.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorCode::Closed, Outcome::Unknown, Stage::Local)
+}

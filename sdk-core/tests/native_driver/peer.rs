@@ -1,0 +1,198 @@
+//! A scripted peer on loopback: every connection is handed to the test, which answers it as the
+//! gateway, the access check or the media server would.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+
+/// A test that waits longer than this has found a bug: it fails and says what it waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for `future`, and fails by name where it would hang.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// A listener of its own port.
+pub struct Peer {
+    listener: TcpListener,
+    port: u16,
+}
+
+impl Peer {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a loopback port");
+        let port = listener.local_addr().expect("a bound address").port();
+        Self { listener, port }
+    }
+
+    pub fn ws_url(&self) -> String {
+        format!("ws://127.0.0.1:{}/prod", self.port)
+    }
+
+    pub fn http_url(&self) -> String {
+        format!("http://127.0.0.1:{}/prod", self.port)
+    }
+
+    /// The next connection, once its request head was read.
+    pub async fn next(&self) -> Incoming {
+        within("a connection", async {
+            let (stream, _) = self.listener.accept().await.expect("an accepted connection");
+            Incoming::read(stream).await
+        })
+        .await
+    }
+
+    /// The next connection, accepted as the gateway does, its `hello` answered with nothing held.
+    pub async fn welcome(&self) -> Socket {
+        let mut socket = self.next().await.accept().await;
+        let hello = socket.receive("hello").await;
+        socket.send(welcome(&hello, &[], &[])).await;
+        socket
+    }
+}
+
+/// The answer to `hello`.
+pub fn welcome(hello: &Value, leases: &[Value], requests: &[Value]) -> Value {
+    json!({
+        "type": "welcome",
+        "id": hello["id"],
+        "session": "session-1",
+        "token_expires_in_ms": 3_600_000,
+        "heartbeat_ms": 270_000,
+        "max_age_ms": 7_200_000,
+        "reconnect_spread_ms": 250,
+        "leases": leases,
+        "requests": requests,
+    })
+}
+
+/// One connection whose request was read and not yet answered.
+pub struct Incoming {
+    stream: TcpStream,
+    pub target: String,
+    headers: BTreeMap<String, String>,
+}
+
+impl Incoming {
+    async fn read(mut stream: TcpStream) -> Self {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.expect("a whole request head"));
+        }
+        let head = String::from_utf8(head).expect("a head in UTF-8");
+        let mut lines = head.lines();
+        let request = lines.next().expect("a request line");
+        let target = request.split(' ').nth(1).expect("a target").to_owned();
+        let headers = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        Self { stream, target, headers }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// Answers with a status and ends the connection.
+    pub async fn refuse(mut self, status: u16, headers: &[(&str, &str)]) {
+        let mut answer = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: 0\r\n");
+        for (name, value) in headers {
+            answer.push_str(&format!("{name}: {value}\r\n"));
+        }
+        answer.push_str("\r\n");
+        self.stream.write_all(answer.as_bytes()).await.expect("a refusal");
+        // The client closes first; a reset here could overtake the answer.
+        let _ = self.stream.read(&mut [0; 1]).await;
+    }
+
+    /// Upgrades with the subprotocol that the gateway echoes.
+    pub async fn accept(self) -> Socket {
+        self.upgrade(Some("wakecast.v1")).await
+    }
+
+    /// Upgrades as the media server does, which knows no subprotocol.
+    pub async fn accept_plain(self) -> Socket {
+        self.upgrade(None).await
+    }
+
+    pub async fn upgrade(mut self, subprotocol: Option<&str>) -> Socket {
+        let key = self.header("sec-websocket-key").expect("an upgrade request");
+        let mut answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {}\r\n",
+            derive_accept_key(key.as_bytes())
+        );
+        if let Some(subprotocol) = subprotocol {
+            answer.push_str(&format!("Sec-WebSocket-Protocol: {subprotocol}\r\n"));
+        }
+        answer.push_str("\r\n");
+        self.stream.write_all(answer.as_bytes()).await.expect("an upgrade");
+        Socket(WebSocketStream::from_raw_socket(self.stream, Role::Server, None).await)
+    }
+}
+
+/// The server's end of an open WebSocket.
+pub struct Socket(WebSocketStream<TcpStream>);
+
+impl Socket {
+    /// The next message, whatever it is; `None` once the client has gone.
+    pub async fn next(&mut self) -> Option<Value> {
+        within("a message", async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        return Some(serde_json::from_str(&text).expect("JSON"));
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    Some(Ok(other)) => panic!("the client sent {other:?}"),
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next message, which has to be `action`.
+    pub async fn receive(&mut self, action: &str) -> Value {
+        let message = self.next().await.unwrap_or_else(|| panic!("closed instead of {action}"));
+        assert_eq!(message["action"], action, "{message}");
+        message
+    }
+
+    pub async fn send(&mut self, message: Value) {
+        self.0.send(Message::text(message.to_string())).await.expect("a sent message");
+    }
+
+    pub async fn send_raw(&mut self, message: Message) {
+        self.0.send(message).await.expect("a sent message");
+    }
+
+    /// Acknowledges `message`.
+    pub async fn ack(&mut self, message: &Value) {
+        self.send(json!({ "type": "ack", "id": message["id"] })).await;
+    }
+
+    pub async fn close(mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "scripted".into() };
+        self.0.close(Some(frame)).await.expect("a close frame");
+        while let Some(Ok(_)) = self.0.next().await {}
+    }
+
+    /// Ends the connection as a broken network does: no close frame.
+    pub fn cut(self) {
+        drop(self);
+    }
+}

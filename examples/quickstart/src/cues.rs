@@ -1,0 +1,115 @@
+//! The script of the story: what happens when. Everything but these cues happens by itself.
+
+use std::time::Duration;
+
+use wakecast::Phase;
+
+use crate::claims::ALONE;
+use crate::journal::{Journal, News, Who};
+use crate::record::Record;
+
+/// How long the stream goes on once everybody is there.
+const STREAM: Duration = Duration::from_secs(4);
+/// The stream ends by then even if a viewer never came or the server never counted it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the story does to the people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cue {
+    PublisherComes,
+    FirstViewerComes,
+    /// The publisher's socket is cut.
+    Cut,
+    SecondViewerComes,
+    StreamEnds,
+}
+
+impl Cue {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::PublisherComes,
+        Self::FirstViewerComes,
+        Self::Cut,
+        Self::SecondViewerComes,
+        Self::StreamEnds,
+    ];
+
+    /// Whether it is time.
+    pub(crate) fn is_due(self, journal: &Journal, record: &Record, now: Duration) -> bool {
+        let publisher = Who::Publisher;
+        let after = |since: Option<Duration>, wait| since.is_some_and(|at| now >= at + wait);
+        match self {
+            // The cloud first has its chance to start a server for the watcher alone.
+            Self::PublisherComes => after(record.watcher_waits, ALONE),
+            Self::FirstViewerComes => journal.reached(publisher, Phase::Launching).is_some(),
+            Self::Cut => {
+                record.running.is_some() && journal.reached(publisher, Phase::Booting).is_some()
+            }
+            Self::SecondViewerComes => record.cut.is_some_and(|cut| {
+                journal
+                    .first_since(publisher, cut, |news| matches!(news, News::Linked { .. }))
+                    .is_some()
+            }),
+            Self::StreamEnds => {
+                let playing = |who| journal.first(who, |news| *news == News::Playing);
+                let all = playing(Who::FirstViewer).max(playing(Who::SecondViewer));
+                let complete = playing(Who::FirstViewer).is_some()
+                    && playing(Who::SecondViewer).is_some()
+                    && record.most_viewers >= 2;
+                let live = journal.first(publisher, |news| *news == News::Live);
+                (complete && after(all, STREAM)) || after(live, PATIENCE)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Entry;
+
+    fn journal(entries: &[(u64, Who, News)]) -> Journal {
+        let mut journal = Journal::default();
+        for (at, who, news) in entries {
+            journal.add(Entry {
+                at: Duration::from_secs(*at),
+                who: *who,
+                news: news.clone(),
+            });
+        }
+        journal
+    }
+
+    #[test]
+    fn the_publisher_leaves_the_watcher_alone_for_a_while() {
+        let mut record = Record::default();
+        let due = |record: &Record, at| {
+            Cue::PublisherComes.is_due(&Journal::default(), record, Duration::from_secs(at))
+        };
+        assert!(!due(&record, 9), "the watcher's wish has not arrived");
+        record.watcher_waits = Some(Duration::from_secs(1));
+        assert!(!due(&record, 2));
+        assert!(due(&record, 3));
+    }
+
+    #[test]
+    fn the_stream_ends_once_all_were_counted_or_nobody_comes() {
+        let due = |entries: &[_], viewers, at| {
+            let record = Record {
+                most_viewers: viewers,
+                ..Record::default()
+            };
+            Cue::StreamEnds.is_due(&journal(entries), &record, Duration::from_secs(at))
+        };
+        let all = [
+            (10, Who::Publisher, News::Live),
+            (11, Who::FirstViewer, News::Playing),
+            (12, Who::SecondViewer, News::Playing),
+        ];
+        assert!(!due(&all, 2, 15));
+        assert!(due(&all, 2, 16));
+        assert!(!due(&all, 1, 19), "not counted yet");
+        assert!(due(&all, 1, 20));
+        assert!(!due(&all[..2], 2, 19), "a viewer is missing");
+        assert!(due(&all[..2], 2, 20));
+    }
+}

@@ -1,0 +1,177 @@
+//! The lines that stay: what happened, one line each, with its time.
+
+use std::time::Duration;
+
+use wakecast::Phase;
+
+use crate::journal::{Entry, Journal, News, Who};
+use crate::paint::{Paint, Tone};
+use crate::people::STREAM;
+use crate::record::Record;
+use crate::words;
+
+/// One line of the story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    at: Duration,
+    subject: &'static str,
+    tone: Tone,
+    text: String,
+}
+
+impl Line {
+    pub(crate) fn paint(&self, paint: Paint) -> String {
+        format!(
+            "  {}  {:<11}{}",
+            paint.tone(Tone::Quiet, &words::moment(self.at)),
+            self.subject,
+            paint.tone(self.tone, &self.text)
+        )
+    }
+}
+
+/// What is said before anything has happened.
+pub(crate) fn title(paint: Paint) -> Vec<String> {
+    vec![
+        String::new(),
+        format!(
+            "  {}  {}",
+            paint.tone(Tone::Title, "wakecast"),
+            "a media server that runs only while somebody needs it"
+        ),
+        String::new(),
+        format!(
+            "  {}",
+            paint.tone(
+                Tone::Quiet,
+                "All on this machine, in real time. The client and the cloud's logic are the real ones;"
+            )
+        ),
+        format!(
+            "  {}",
+            paint.tone(
+                Tone::Quiet,
+                "API Gateway, EC2 and Ant Media Server are stand-ins on loopback."
+            )
+        ),
+        String::new(),
+    ]
+}
+
+/// What is said of somebody's news, `before` which the journal stood. `phases` tells every phase
+/// of the publisher's wait, for where no block shows it.
+pub(crate) fn of_news(entry: &Entry, before: &Journal, phases: bool) -> Option<Line> {
+    let who = entry.who;
+    let (tone, text) = match &entry.news {
+        News::Asked { .. } => (Tone::Plain, asks(who)),
+        News::Waits(wait) => {
+            let new = before.reached(who, wait.phase).is_none();
+            let told = phases && new && who == Who::Publisher && wait.phase > Phase::Requested;
+            if !told || wait.phase >= Phase::Verifying {
+                return None;
+            }
+            let text = [words::phase(wait.phase).to_owned(), words::eta(wait)];
+            let said: Vec<_> = text.into_iter().filter(|part| !part.is_empty()).collect();
+            (Tone::Plain, said.join(", "))
+        }
+        News::Unlinked => (Tone::Plain, "lost its connection, tries again".to_owned()),
+        News::Linked { .. } => {
+            before.first(who, |news| *news == News::Unlinked)?;
+            (Tone::Plain, "is back, its request went on".to_owned())
+        }
+        News::Granted { .. } => (Tone::Plain, granted(who)),
+        News::Live => (Tone::Good, "is live".to_owned()),
+        News::Playing => (Tone::Good, "plays the stream".to_owned()),
+        News::StreamEnded if who == Who::Publisher => (
+            Tone::Plain,
+            "ends the stream and gives the server back".to_owned(),
+        ),
+        News::Draining => (Tone::Plain, "is told that the server drains".to_owned()),
+        News::Lost => (Tone::Plain, "is told that the server is gone".to_owned()),
+        News::Failed(why) => (Tone::Bad, why.clone()),
+        News::StreamEnded | News::Released | News::TokenAsked(_) | News::Pong(_) => return None,
+    };
+    Some(Line {
+        at: entry.at,
+        subject: who.name(),
+        tone,
+        text,
+    })
+}
+
+/// What is said of what changed in the cloud.
+pub(crate) fn of_record(before: &Record, now: &Record) -> Vec<Line> {
+    let moments = [
+        (
+            before.launches.first(),
+            now.launches.first(),
+            "server",
+            "is launched",
+        ),
+        (
+            before.cut.as_ref(),
+            now.cut.as_ref(),
+            "cloud",
+            "cuts the publisher's socket in mid-boot",
+        ),
+        (
+            before.renewals.first(),
+            now.renewals.first(),
+            "publisher",
+            "renewed its token on the open socket",
+        ),
+        (
+            before.ready.as_ref(),
+            now.ready.as_ref(),
+            "server",
+            "is ready",
+        ),
+        (
+            before.draining.as_ref(),
+            now.draining.as_ref(),
+            "server",
+            "drains: nobody is left",
+        ),
+        (
+            before.stops.first(),
+            now.stops.first(),
+            "server",
+            "is stopped: the last looks saw nobody",
+        ),
+        (
+            before.stopped.as_ref(),
+            now.stopped.as_ref(),
+            "server",
+            "has stopped",
+        ),
+    ];
+    let new = moments
+        .into_iter()
+        .filter_map(|(before, now, subject, text)| {
+            let at = now.filter(|_| before.is_none())?;
+            Some(Line {
+                at: *at,
+                subject,
+                tone: Tone::Plain,
+                text: text.to_owned(),
+            })
+        });
+    let mut lines: Vec<_> = new.collect();
+    lines.sort_by_key(|line| line.at);
+    lines
+}
+
+fn asks(who: Who) -> String {
+    match who {
+        Who::Publisher => format!("asks for a server to publish {STREAM}"),
+        Who::FirstViewer | Who::SecondViewer => format!("asks for a server to play {STREAM}"),
+        Who::Watcher => format!("waits for {STREAM} without waking a server"),
+    }
+}
+
+fn granted(who: Who) -> String {
+    match who {
+        Who::Watcher => "knows that the server is there".to_owned(),
+        _ => "has its endpoint, proved by ping and pong".to_owned(),
+    }
+}

@@ -67,8 +67,13 @@ impl Month {
 
 /// What one run of this length would have cost on EC2: the instance and its address.
 pub(crate) fn of_run(up: Duration) -> f64 {
-    let hours = up.max(LEAST_BILLED).as_secs_f64() / 3_600.0;
+    let hours = billed(up).as_secs_f64() / 3_600.0;
     hours * (PRICES.instance_hour + PRICES.address_hour)
+}
+
+/// What EC2 bills of a run of this length.
+pub(crate) fn billed(up: Duration) -> Duration {
+    up.max(LEAST_BILLED)
 }
 
 /// The month that such a use extrapolates to. Traffic is left out: it is the same in both.

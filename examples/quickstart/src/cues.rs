@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wakecast::Phase;
 
-use crate::claims::ALONE;
+use crate::claims::{ALONE, watches_since};
 use crate::journal::{Journal, News, Who};
 use crate::record::Record;
 
@@ -39,7 +39,7 @@ impl Cue {
         let after = |since: Option<Duration>, wait| since.is_some_and(|at| now >= at + wait);
         match self {
             // The cloud first has its chance to start a server for the watcher alone.
-            Self::PublisherComes => after(record.watcher_waits, ALONE),
+            Self::PublisherComes => after(watches_since(journal), ALONE),
             Self::FirstViewerComes => journal.reached(publisher, Phase::Launching).is_some(),
             Self::Cut => {
                 record.running.is_some() && journal.reached(publisher, Phase::Booting).is_some()
@@ -81,14 +81,15 @@ mod tests {
 
     #[test]
     fn the_publisher_leaves_the_watcher_alone_for_a_while() {
-        let mut record = Record::default();
-        let due = |record: &Record, at| {
-            Cue::PublisherComes.is_due(&Journal::default(), record, Duration::from_secs(at))
+        let due = |entries: &[_], at| {
+            let now = Duration::from_secs(at);
+            Cue::PublisherComes.is_due(&journal(entries), &Record::default(), now)
         };
-        assert!(!due(&record, 9), "the watcher's wish has not arrived");
-        record.watcher_waits = Some(Duration::from_secs(1));
-        assert!(!due(&record, 2));
-        assert!(due(&record, 3));
+        assert!(!due(&[], 9), "the watcher is not there yet");
+        let session = "0".to_owned();
+        let linked = [(1, Who::Watcher, News::Linked { session })];
+        assert!(!due(&linked, 2));
+        assert!(due(&linked, 3));
     }
 
     #[test]

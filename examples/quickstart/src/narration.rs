@@ -44,14 +44,14 @@ pub(crate) fn title(paint: Paint) -> Vec<String> {
             "  {}",
             paint.tone(
                 Tone::Quiet,
-                "All on this machine, in real time. The client and the cloud's logic are the real ones;"
+                "Here in real time: the real client and the real logic of the cloud, between"
             )
         ),
         format!(
             "  {}",
             paint.tone(
                 Tone::Quiet,
-                "API Gateway, EC2 and Ant Media Server are stand-ins on loopback."
+                "stand-ins for API Gateway, EC2 (quicker than the real one) and Ant Media Server."
             )
         ),
         String::new(),
@@ -100,57 +100,52 @@ pub(crate) fn of_news(entry: &Entry, before: &Journal, phases: bool) -> Option<L
 }
 
 /// What is said of what changed in the cloud.
-pub(crate) fn of_record(before: &Record, now: &Record) -> Vec<Line> {
+/// `publishers` is the id of the publisher's request.
+pub(crate) fn of_record(before: &Record, now: &Record, publishers: Option<&str>) -> Vec<Line> {
+    let renewed = |record: &Record| {
+        let id = publishers?;
+        record.renewals_for(id).first().copied()
+    };
     let moments = [
         (
-            before.launches.first(),
-            now.launches.first(),
+            before.launches.first().copied(),
+            now.launches.first().copied(),
             "server",
             "is launched",
         ),
         (
-            before.cut.as_ref(),
-            now.cut.as_ref(),
+            before.cut,
+            now.cut,
             "cloud",
             "cuts the publisher's socket in mid-boot",
         ),
         (
-            before.renewals.first(),
-            now.renewals.first(),
+            renewed(before),
+            renewed(now),
             "publisher",
             "renewed its token on the open socket",
         ),
+        (before.ready, now.ready, "server", "is ready"),
         (
-            before.ready.as_ref(),
-            now.ready.as_ref(),
-            "server",
-            "is ready",
-        ),
-        (
-            before.draining.as_ref(),
-            now.draining.as_ref(),
+            before.drains.first().copied(),
+            now.drains.first().copied(),
             "server",
             "drains: nobody is left",
         ),
         (
-            before.stops.first(),
-            now.stops.first(),
+            before.stops.first().copied(),
+            now.stops.first().copied(),
             "server",
             "is stopped: the last looks saw nobody",
         ),
-        (
-            before.stopped.as_ref(),
-            now.stopped.as_ref(),
-            "server",
-            "has stopped",
-        ),
+        (before.stopped, now.stopped, "server", "has stopped"),
     ];
     let new = moments
         .into_iter()
         .filter_map(|(before, now, subject, text)| {
             let at = now.filter(|_| before.is_none())?;
             Some(Line {
-                at: *at,
+                at,
                 subject,
                 tone: Tone::Plain,
                 text: text.to_owned(),

@@ -1,5 +1,6 @@
 //! What truly happened in the cloud, whatever the people were told.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The state of the one server, as the cloud knows it.
@@ -41,25 +42,55 @@ pub(crate) struct Record {
     /// When the media server first answered.
     pub(crate) warming: Option<Duration>,
     pub(crate) ready: Option<Duration>,
-    /// When granting last ended.
-    pub(crate) draining: Option<Duration>,
+    /// When granting ended; each but the last was undone.
+    pub(crate) drains: Vec<Duration>,
     /// Stops that EC2 accepted.
     pub(crate) stops: Vec<Duration>,
     pub(crate) stopped: Option<Duration>,
-    /// The most that one look of the reconciler counted.
+    /// The most that the media server counted.
     pub(crate) most_streams: u64,
     pub(crate) most_viewers: u64,
-    /// When the gateway had stored the watcher's wish.
-    pub(crate) watcher_waits: Option<Duration>,
-    /// Requests of the publisher that the gateway stored: one, however often it was sent.
-    pub(crate) publisher_requests: usize,
+    /// What each connection was told of, by the ids of the requests.
+    pub(crate) told: BTreeMap<String, BTreeSet<String>>,
     /// Tokens that the gateway accepted on a link that stood already.
-    pub(crate) renewals: Vec<Duration>,
+    pub(crate) renewals: Vec<Renewal>,
     /// When we cut the publisher's socket.
     pub(crate) cut: Option<Duration>,
 }
 
+/// A token that was accepted in place of an older one, without a new connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Renewal {
+    pub(crate) at: Duration,
+    pub(crate) connection: String,
+}
+
 impl Record {
+    /// Notes that a connection was told of a request.
+    pub(crate) fn tell(&mut self, connection: &str, request: String) {
+        let told = self.told.entry(connection.to_owned()).or_default();
+        told.insert(request);
+    }
+
+    /// The ids of all requests that the cloud told anybody of.
+    pub(crate) fn requests(&self) -> BTreeSet<&str> {
+        self.told.values().flatten().map(String::as_str).collect()
+    }
+
+    /// When a token was renewed on a connection that was told of this request.
+    pub(crate) fn renewals_for(&self, request: &str) -> Vec<Duration> {
+        let is_theirs = |connection| {
+            self.told
+                .get(connection)
+                .is_some_and(|told| told.contains(request))
+        };
+        let theirs = self
+            .renewals
+            .iter()
+            .filter(|one| is_theirs(&one.connection));
+        theirs.map(|renewal| renewal.at).collect()
+    }
+
     /// How long the instance ran, which is what EC2 bills: neither `pending` nor `stopping`.
     pub(crate) fn up(&self) -> Option<Duration> {
         let stop = self.stops.first()?;

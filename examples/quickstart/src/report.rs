@@ -10,14 +10,15 @@ use crate::words::{moment, took};
 
 /// Columns of a claim, so that what was measured stands below each other.
 const CLAIM: usize = 49;
-/// Columns of the timeline's picture.
-const PICTURE: usize = 30;
-/// Below this width the timeline has no picture.
-const ROOM_FOR_PICTURE: usize = 92;
+/// Columns of the timeline without its picture, which gets what is left, within these bounds.
+const TABLE: usize = 60;
+const PICTURE: std::ops::RangeInclusive<usize> = 12..=32;
 
 /// The measured times, one stretch a line.
 pub(crate) fn timeline(stretches: &[Stretch], width: usize, paint: Paint) -> Vec<String> {
     let mut lines = heading("Measured, from the publisher's request on", paint);
+    let columns = width.saturating_sub(TABLE).min(*PICTURE.end());
+    let columns = Some(columns).filter(|columns| paint.signs && PICTURE.contains(columns));
     let whole = stretches.last().map_or(Duration::ZERO, |last| last.at);
     for stretch in stretches {
         let lasted = if stretch.took.is_zero() {
@@ -30,8 +31,8 @@ pub(crate) fn timeline(stretches: &[Stretch], width: usize, paint: Paint) -> Vec
             paint.tone(Tone::Quiet, &moment(stretch.at)),
             stretch.name,
         );
-        if paint.signs && width >= ROOM_FOR_PICTURE {
-            line += &picture(stretch, whole, paint);
+        if let Some(columns) = columns {
+            line += &picture(stretch, whole, columns, paint);
             line += "  ";
         }
         line += &paint.tone(Tone::Quiet, stretch.what);
@@ -73,33 +74,47 @@ pub(crate) fn bill(up: Duration, paint: Paint) -> Vec<String> {
     let usage = Use::EVENING;
     let month = cost::of_month(usage);
     let mut lines = heading(
-        "Cost, extrapolated from list prices; nothing was billed",
+        "Cost on AWS: an extrapolation from list prices, nothing was billed",
         paint,
     );
-    lines.push(format!(
-        "  this run     ${:.4}  for {} of a server; EC2 bills a minute at least",
-        cost::of_run(up),
-        took(up)
-    ));
-    lines.push(format!(
-        "  a month     {:>7}  with one session of {} h a day",
-        dollars(month.on_demand),
-        usage.hours_a_day
-    ));
-    lines.push(format!(
-        "  always on   {:>7}  {}",
-        dollars(month.always_on),
-        paint.tone(Tone::Good, &format!("{:.0} % saved", month.saved_percent()))
-    ));
+    let rows = [
+        (
+            "this run",
+            format!("${:.4}", cost::of_run(up)),
+            format!(
+                "{} of a server, billed as {} s",
+                took(up),
+                cost::billed(up).as_secs()
+            ),
+        ),
+        (
+            "a month",
+            dollars(month.on_demand),
+            format!("with one session of {} h a day", usage.hours_a_day),
+        ),
+        (
+            "always on",
+            dollars(month.always_on),
+            format!("so {:.0} % are saved", month.saved_percent()),
+        ),
+    ];
+    for (name, amount, remark) in rows {
+        lines.push(format!(
+            "  {name:<11}{amount:>8}  {}",
+            paint.tone(Tone::Quiet, &remark)
+        ));
+    }
     let assumptions = [
         format!(
-            "c6i.xlarge ${:.2}/h, 20 GB gp3 ${:.2}/GB-month, IPv4 ${:.3}/h, control plane ${:.2}/month;",
-            PRICES.instance_hour, PRICES.disk_gb_month, PRICES.address_hour, PRICES.control_month
+            "Assumes c6i.xlarge ${:.2}/h, 20 GB gp3 at ${:.2}/GB-month, IPv4 ${:.3}/h, control",
+            PRICES.instance_hour, PRICES.disk_gb_month, PRICES.address_hour
         ),
         format!(
-            "us-east-1, November 2026; {} min a day for boot, grace and drain; traffic left out.",
+            "plane ${:.2}/month, {} min a day of boot, grace and drain; us-east-1, November",
+            PRICES.control_month,
             usage.overhead.as_secs() / 60
         ),
+        "2026; without traffic, which is the same in both.".to_owned(),
     ];
     lines.extend(assumptions.map(|line| format!("  {}", paint.tone(Tone::Quiet, &line))));
     lines
@@ -113,12 +128,12 @@ fn heading(title: &str, paint: Paint) -> Vec<String> {
 }
 
 /// Where a stretch lies in the whole run.
-fn picture(stretch: &Stretch, whole: Duration, paint: Paint) -> String {
+fn picture(stretch: &Stretch, whole: Duration, columns: usize, paint: Paint) -> String {
     let column = |at: Duration| {
         let share = at.as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE);
-        ((share * PICTURE as f64).round() as usize).min(PICTURE)
+        ((share * columns as f64).round() as usize).min(columns)
     };
-    let from = column(stretch.at).min(PICTURE - 1);
+    let from = column(stretch.at).min(columns - 1);
     let to = column(stretch.at + stretch.took).max(from + 1);
     let tone = match stretch.name {
         "ready" | "live" => Tone::Good,
@@ -126,7 +141,7 @@ fn picture(stretch: &Stretch, whole: Duration, paint: Paint) -> String {
         _ => Tone::Busy,
     };
     let line = if stretch.took.is_zero() { "·" } else { "━" };
-    " ".repeat(from) + &paint.tone(tone, &line.repeat(to - from)) + &" ".repeat(PICTURE - to)
+    " ".repeat(from) + &paint.tone(tone, &line.repeat(to - from)) + &" ".repeat(columns - to)
 }
 
 fn dollars(amount: f64) -> String {
@@ -157,8 +172,8 @@ mod tests {
             signs: true,
         };
         let drawn = timeline(&stretches, 100, signs);
-        assert!(drawn[2].contains(&"━".repeat(PICTURE)), "{}", drawn[2]);
-        assert_eq!(timeline(&stretches, 80, signs)[2], plain[2]);
+        assert!(drawn[2].contains(&"━".repeat(32)), "{}", drawn[2]);
+        assert_eq!(timeline(&stretches, 70, signs)[2], plain[2]);
     }
 
     #[test]

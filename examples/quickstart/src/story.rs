@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::board::Board;
-use crate::claims::{self, LIMIT};
+use crate::claims::{self, LIMIT, asked_for};
 use crate::cloud::Cloud;
 use crate::cues::Cue;
 use crate::journal::{Entry, Journal, Who};
@@ -31,7 +31,7 @@ pub(crate) async fn run(screen: &mut Screen) -> Result<bool, String> {
     screen
         .say(&narration::title(screen.paint))
         .map_err(unwritable)?;
-    let cloud = Cloud::start(begun).await?;
+    let cloud = Cloud::start().await?;
     let mut story = Story::new(begun, cloud);
     let told = story.play(screen).await;
     // Also when the output is gone: a run that ends leaves nothing behind.
@@ -76,10 +76,13 @@ impl Story {
         self.comes(Who::Watcher);
         while !self.is_over() {
             tokio::select! {
-                Some(entry) = self.news.recv() => self.hear(screen, entry)?,
-                _ = looks.tick() => {}
+                // What happened in the cloud before is told before.
+                Some(entry) = self.news.recv() => {
+                    self.look(screen)?;
+                    self.hear(screen, entry)?;
+                }
+                _ = looks.tick() => self.look(screen)?,
             }
-            self.look(screen).await?;
             self.give_cues().await;
             self.draw(screen)?;
         }
@@ -88,11 +91,13 @@ impl Story {
         self.report(screen, took)
     }
 
-    /// Everybody went home after the stop, or the time is up.
+    /// Everybody went home after the stop, somebody could not go on, or the time is up.
     fn is_over(&self) -> bool {
         let now = self.begun.elapsed();
         let stopped = self.record.stopped;
-        now >= LIMIT || stopped.is_some_and(|at| self.people.is_empty() || now >= at + FAREWELL)
+        now >= LIMIT
+            || self.journal.failures().next().is_some()
+            || stopped.is_some_and(|at| self.people.is_empty() || now >= at + FAREWELL)
     }
 
     fn hear(&mut self, screen: &mut Screen, entry: Entry) -> io::Result<()> {
@@ -102,11 +107,15 @@ impl Story {
         say(screen, line)
     }
 
-    async fn look(&mut self, screen: &mut Screen) -> io::Result<()> {
+    fn look(&mut self, screen: &mut Screen) -> io::Result<()> {
         while self.people.try_join_next().is_some() {}
         let before = self.record.clone();
-        self.cloud.look(&mut self.record).await;
-        for line in narration::of_record(&before, &self.record) {
+        self.cloud.look(&mut self.record);
+        for line in narration::of_record(
+            &before,
+            &self.record,
+            asked_for(&self.journal, Who::Publisher),
+        ) {
             say(screen, Some(line))?;
         }
         Ok(())
@@ -123,7 +132,10 @@ impl Story {
                 Cue::PublisherComes => self.comes(Who::Publisher),
                 Cue::FirstViewerComes => self.comes(Who::FirstViewer),
                 Cue::SecondViewerComes => self.comes(Who::SecondViewer),
-                Cue::Cut => self.cloud.cut(Who::Publisher, &mut self.record).await,
+                Cue::Cut => {
+                    self.record.cut = Some(now);
+                    self.cloud.cut(Who::Publisher).await;
+                }
                 Cue::StreamEnds => {
                     self.end_stream.send_replace(true);
                 }

@@ -40,7 +40,11 @@ pub(crate) fn stretches(journal: &Journal, record: &Record) -> Vec<Stretch> {
             "nobody is left",
             told(&|news| *news == News::StreamEnded),
         ),
-        ("draining", "no new clients, last looks", record.draining),
+        (
+            "draining",
+            "no new clients, last looks",
+            record.drains.last().copied(),
+        ),
         (
             "stopping",
             "EC2 accepted the stop",

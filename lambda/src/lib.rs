@@ -4,11 +4,17 @@
 //! - [`lifecycle`] decides for a fleet; it is pure.
 //! - [`gateway`] answers the API Gateway's events; it holds no power over instances.
 //! - [`reconcile`] observes, decides and acts for one fleet under its lock.
+//! - [`media`] is what is said to an Ant Media Server: tokens, and the adapter that probes one.
 //! - [`ports`] are the seams to EC2, the media server, the table, the sockets, time and chance.
 
+pub mod auth;
 pub mod config;
+pub mod gateway;
+pub mod grant;
 pub mod leases;
 pub mod lifecycle;
+pub mod media;
 pub mod model;
 pub mod ports;
+pub mod reconcile;
 pub mod store;

@@ -1,16 +1,17 @@
 //! The rules of the simulated EC2, each held by a test.
 
-mod support;
+#[path = "support/clock.rs"]
+mod clock;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use clock::VirtualClock;
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use proptest::prelude::*;
-use support::VirtualClock;
 use wakecast_lambda::config::Offering;
-use wakecast_lambda::model::{FleetKey, InstanceId, Intent, IntentStatus, LaunchKind, Timestamp};
+use wakecast_lambda::model::{FleetKey, InstanceId, Intent, LaunchKind, Timestamp};
 use wakecast_lambda::ports::{Clock, Ec2Error, Ec2Instance, Ec2State, Fleet};
 use wakecast_local::ec2::{
     BootFault, CallFault, CallName, CapacityRule, Ec2Model, Ec2Settings, Halt, Happened, Happening,
@@ -409,7 +410,8 @@ fn a_stopped_instance_holds_no_capacity() {
 
 #[test]
 fn refusals_have_no_effect() {
-    let cases: [(CallFault, fn(&Ec2Error) -> bool); 5] = [
+    type Test = fn(&Ec2Error) -> bool;
+    let cases: [(CallFault, Test); 5] = [
         (CallFault::Throttled, |error| {
             matches!(error, Ec2Error::Throttled(_))
         }),
@@ -713,10 +715,10 @@ fn intent() -> Intent {
         attempt: 0,
         created_at: T0,
         charged_to: None,
-        status: IntentStatus::Open {
-            not_before: T0,
-            unanswered: 0,
-        },
+        launch_charged: false,
+        not_before: T0,
+        tries: 0,
+        unanswered: 0,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the reconciler remembers of a fleet: its lock, its state, its instances and intents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wakecast::ErrorCode;
@@ -8,6 +8,7 @@ use wakecast::protocol::Phase;
 
 use super::{BootId, Fence, InstanceId, Timestamp};
 use crate::config::Offering;
+use crate::lifecycle::Alarm;
 
 /// Everything in the fleet's own partition but the lock, read in one consistent query.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,7 +17,7 @@ pub struct FleetRecords {
     pub state: FleetState,
     /// Known instances by id.
     pub instances: BTreeMap<InstanceId, Instance>,
-    /// Launches and starts, by sequence number; closed ones are kept until they are folded away.
+    /// Launches and starts without an outcome yet, by sequence number; at most one.
     pub intents: BTreeMap<u64, Intent>,
     /// Offerings that had no capacity lately.
     pub unavailable: Vec<Unavailable>,
@@ -31,14 +32,16 @@ pub struct FleetState {
     pub sequence: u64,
     /// Boots in a row that failed for the present demand.
     pub failed_boots: u32,
-    /// No start until its end.
+    /// No start until its end; kept until a boot is ready, so that a failure is reported once.
     pub pause: Option<Pause>,
     /// Rounds in a row in which every offering was without capacity.
     pub exhausted_rounds: u32,
-    /// When the offerings may be tried again after such a round.
+    /// When the offerings may be tried again after such a round; waiters wait for capacity.
     pub capacity_retry_at: Option<Timestamp>,
     /// When instances last died under their leases, newest last.
     pub deaths: Vec<Timestamp>,
+    /// Alarms that hold now; one is reported when it is raised, not while it holds.
+    pub raised: BTreeSet<Alarm>,
 }
 
 /// Why nothing is started for a while.
@@ -65,6 +68,19 @@ pub struct Instance {
     pub status: InstanceStatus,
     /// The boot under way, or the last one.
     pub boot: Option<Boot>,
+    /// Set while EC2 does not list it.
+    pub missing: Option<Missing>,
+}
+
+/// Describes in which EC2 did not list a known instance: one alone proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The first.
+    pub since: Timestamp,
+    /// The last that was counted.
+    pub last: Timestamp,
+    /// Spaced ones so far.
+    pub count: u32,
 }
 
 /// Where an instance stands in its life.
@@ -74,16 +90,24 @@ pub enum InstanceStatus {
     Booting,
     /// Serves; the only state in which anything is granted.
     Ready,
-    /// Grants nothing; a wake, a stream or an unknown sample leads back to ready.
+    /// The media server restarted by itself: grants nothing until it has proved itself again. It
+    /// may carry streams, so it is never stopped from here.
+    Recovering {
+        /// When that was seen.
+        since: Timestamp,
+    },
+    /// Grants nothing; a wake, a stream or an unknown sample leads back to ready, unless the boot
+    /// is condemned.
     Draining {
         /// When granting ended.
         since: Timestamp,
-        /// The first of the two last looks, once it has seen zeros.
+        /// When the first of the two last looks began, once it has seen zeros.
         first_look: Option<Timestamp>,
     },
     /// S2 is committed: the stop call may have been sent.
     Stopping {
-        /// Never ready in this boot: nothing to protect, never back to ready.
+        /// Never ready in this boot, or going down by another's hand: nothing to protect, never
+        /// back to ready.
         failed: bool,
         /// Who committed S2. Under another fence the call counts as possibly sent.
         fence: Fence,
@@ -91,11 +115,13 @@ pub enum InstanceStatus {
         since: Timestamp,
         /// When the stop call was announced; set before the call.
         sent_at: Option<Timestamp>,
-        /// The first of two last looks, when a lost call is taken over.
+        /// When the first of two last looks began, when a lost call is taken over.
         first_look: Option<Timestamp>,
     },
     /// Stopped, with its disk kept.
     Stopped,
+    /// Terminated; kept until its leases are told.
+    Gone,
 }
 
 /// One boot of an instance.
@@ -115,6 +141,8 @@ pub struct Boot {
     pub live_at: Option<Timestamp>,
     /// A second try within this demand: the client is told `note: restarting`.
     pub restarted: bool,
+    /// When the Elastic IP was last asked for.
+    pub associated_at: Option<Timestamp>,
     /// When it first became ready.
     pub ready_at: Option<Timestamp>,
     /// When it last became ready, undone drains included: the grace starts here.
@@ -131,8 +159,25 @@ pub struct Boot {
     pub published_at: Option<Timestamp>,
     /// When the last readable sample with viewers began.
     pub played_at: Option<Timestamp>,
-    /// What waiters were told last, so that only changes are pushed.
-    pub told: Option<(Phase, u64)>,
+    /// Samples in a row that could not be read.
+    pub unknown: u32,
+    /// The settings were lost when the media server restarted by itself: it drains to its end.
+    pub condemned: bool,
+    /// The phase for which waiters were told that it takes longer than nine boots in ten.
+    pub overdue: Option<Phase>,
+    /// How it ended, once it has.
+    pub end: Option<BootEnd>,
+}
+
+/// How a boot that had been ready ended: what its leases are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BootEnd {
+    /// We stopped it.
+    Stopped,
+    /// It died under its leases: those in use move.
+    Died,
+    /// It died within an hour of another one: every lease is lost.
+    DiedAgain,
 }
 
 /// How a boot began.
@@ -186,14 +231,41 @@ pub struct Intent {
     pub sequence: u64,
     /// A new instance, or a stopped one.
     pub kind: LaunchKind,
-    /// Rises only after a definite refusal; part of the client token.
+    /// Rises only after a definite refusal, with which `kind` may change; part of the client token.
     pub attempt: u32,
     /// When it was committed.
     pub created_at: Timestamp,
     /// The subject that is charged: the first waiter's.
     pub charged_to: Option<String>,
-    /// What is known of the call.
-    pub status: IntentStatus,
+    /// It has been charged as a launch of a new instance too.
+    pub launch_charged: bool,
+    /// When the present attempt may be sent (again).
+    pub not_before: Timestamp,
+    /// Calls of this attempt so far, for the backoff.
+    pub tries: u32,
+    /// Calls of this attempt without a definite answer, counted before each call. Above zero the
+    /// identical request is the only way on; at zero the intent can be withdrawn.
+    pub unanswered: u32,
+}
+
+impl Intent {
+    /// Returns the id and the path of the boot that begins when EC2 accepts the intent.
+    #[must_use]
+    pub const fn boot(&self) -> (BootId, BootPath) {
+        let path = match self.kind {
+            LaunchKind::New { .. } => BootPath::New,
+            LaunchKind::Start { .. } => BootPath::Stopped,
+        };
+        (BootId(self.sequence), path)
+    }
+
+    /// Turns to the next attempt after a definite refusal: another token, another candidate.
+    pub const fn next_attempt(&mut self, now: Timestamp) {
+        self.attempt = self.attempt.saturating_add(1);
+        self.not_before = now;
+        self.tries = 0;
+        self.unanswered = 0;
+    }
 }
 
 /// What is started.
@@ -213,25 +285,6 @@ pub enum LaunchKind {
         /// Which.
         instance: InstanceId,
     },
-}
-
-/// What is known of an intent's call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum IntentStatus {
-    /// No definite answer yet: the identical request is sent (again).
-    Open {
-        /// When the identical request may be sent again.
-        not_before: Timestamp,
-        /// Calls so far that ended without a definite answer.
-        unanswered: u32,
-    },
-    /// EC2 answered with this instance.
-    Done {
-        /// Which.
-        instance: InstanceId,
-    },
-    /// EC2 refused definitely.
-    Refused,
 }
 
 /// An offering that had no capacity.

@@ -24,7 +24,7 @@ pub struct Row {
     pub link: Option<Link>,
     /// Set when that link is gone; an absent row neither protects nor waits after 120 s.
     pub absent_since: Option<Timestamp>,
-    /// When the row was first written.
+    /// When the present ask began: `elapsed_ms` counts from here.
     pub created_at: Timestamp,
     /// When the row may be forgotten.
     pub expires_at: Timestamp,
@@ -80,6 +80,8 @@ pub enum RowState {
         wait_ms: u64,
         /// The holder was told that the instance drains.
         draining: bool,
+        /// What the grant answered, so that it can be told again in the same words.
+        owed: WaitKind,
     },
     /// Final.
     Ended {
@@ -97,8 +99,8 @@ pub enum WaitKind {
     Acquire,
     /// An `endpoint` asked for a lease whose instance was not ready: ends in `endpoint` or `lost`.
     Endpoint {
-        /// The id of the `endpoint` message.
-        request: String,
+        /// The id of the `endpoint` message; none where a drain was undone unasked.
+        request: Option<String>,
     },
     /// A lease whose instance died: ends in `moved` or `lost`.
     Moving,

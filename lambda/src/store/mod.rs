@@ -1,5 +1,7 @@
 //! The table, as domain operations. Each is one atomic request.
 
+#[cfg(feature = "memory")]
+pub mod conformance;
 pub mod keys;
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -70,6 +72,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// version raised by one; returns the row as written, or [`StoreError::Conflict`] with the row
     /// that is there. An expired row is there until it is deleted, and is replaced by its version.
     async fn put_row(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError>;
+
+    /// Writes a row as [`Store::put_row`] does and notes it among the rows of a connection, in one
+    /// transaction: either both take place or none, so that no row is left by a link that has gone
+    /// meanwhile. Returns [`StoreError::NotFound`] if the connection is gone.
+    async fn put_claimed_row(
+        &self,
+        connection: &ConnectionId,
+        row: &Row,
+        expected: Option<u64>,
+    ) -> Result<Row, StoreError>;
 
     /// Raises the fleet's demand and returns it. It is written after the row that it announces and
     /// before the lock is read.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use serde::Serialize;
 use wakecast_lambda::model::{FleetKey, InstanceId, Timestamp};
 use wakecast_lambda::ports::{Ec2Instance, Ec2State};
 
@@ -51,7 +52,8 @@ pub struct Happening {
 }
 
 /// What can happen to an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Happened {
     /// A new instance was made.
     Launched,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use serde::Deserialize;
 use wakecast_lambda::config::Offering;
 use wakecast_lambda::ports::Ec2Error;
 
@@ -34,7 +35,8 @@ pub struct CallRule {
 }
 
 /// The calls of EC2 that are simulated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CallName {
     /// `DescribeInstances`.
     Describe,

@@ -175,6 +175,7 @@ impl MediaModel {
         self.tick(now);
         if !matches!(self.power, Power::Down { .. }) {
             self.end_life(false, Some(now.saturating_add(after_ms)));
+            self.tick(now);
         }
     }
 

@@ -69,11 +69,13 @@ impl MediaProcess {
             tokio::spawn(accept(Arc::clone(&shared), reserved, address)),
             tokio::spawn(keep_time(Arc::clone(&shared))),
         ];
-        Ok(Self {
+        let process = Self {
             address,
             shared,
             tasks,
-        })
+        };
+        process.settled().await;
+        Ok(process)
     }
 
     /// Where it listens.
@@ -92,37 +94,59 @@ impl MediaProcess {
         self.shared.with(|model, now| model.status(now))
     }
 
-    /// Waits until the status is as wanted and returns it. Cancel-safe; has no deadline.
+    /// Waits until the status is as wanted and returns it; the port is open or closed by then as
+    /// the model says. Cancel-safe; has no deadline.
     pub async fn wait_for(&self, mut wanted: impl FnMut(&MediaStatus) -> bool) -> MediaStatus {
+        let found = {
+            let mut status = self.shared.status.subscribe();
+            let found = status.wait_for(|status| wanted(status)).await;
+            found.ok().map(|status| status.clone())
+        };
+        self.settled().await;
+        // The sender lives in `shared`, as long as `self`: there is always a status.
+        found.unwrap_or_else(|| self.status())
+    }
+
+    /// Waits until the port is open or closed as the model says, after an input that changes it.
+    /// Cancel-safe.
+    pub async fn settled(&self) {
+        let mut port = self.shared.port.subscribe();
         let mut status = self.shared.status.subscribe();
-        match status.wait_for(|status| wanted(status)).await {
-            Ok(status) => status.clone(),
-            // The sender lives in `shared`, as long as `self`.
-            Err(_) => self.status(),
+        loop {
+            let open = *port.borrow_and_update();
+            if open == (status.borrow_and_update().phase > BootPhase::Refused) {
+                return;
+            }
+            tokio::select! {
+                _ = port.changed() => {}
+                _ = status.changed() => {}
+            }
         }
     }
 
-    /// SIGTERM; returns when the process is gone.
+    /// SIGTERM; returns when the process is gone and its port refuses.
     pub async fn stop(&self) {
         self.control(|model, now| model.stop(now));
         self.wait_for(|status| matches!(status.power, Power::Down { .. }))
             .await;
     }
 
-    /// SIGKILL; when it returns, every connection is being dropped and nothing listens.
-    pub fn kill(&self) {
+    /// SIGKILL; returns when the port refuses. Every connection is being dropped by then.
+    pub async fn kill(&self) {
         self.control(|model, now| model.kill(now));
+        self.settled().await;
     }
 
     /// Starts the process again on the same port after it ended.
-    pub fn boot(&self) {
+    pub async fn boot(&self) {
         self.control(|model, now| model.boot(now));
+        self.settled().await;
     }
 }
 
 impl Drop for MediaProcess {
     fn drop(&mut self) {
-        self.kill();
+        self.control(|model, now| model.kill(now));
         for task in &self.tasks {
             task.abort();
         }
@@ -162,6 +186,8 @@ pub(super) struct Shared {
     status: watch::Sender<MediaStatus>,
     control: watch::Sender<Control>,
     gone: watch::Sender<u64>,
+    /// Whether the port is open.
+    port: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -181,6 +207,7 @@ impl Shared {
             status: watch::Sender::new(model.status(0)),
             control: watch::Sender::new(control),
             gone: watch::Sender::new(0),
+            port: watch::Sender::new(false),
             state: Mutex::new(State {
                 model,
                 sockets: BTreeMap::new(),
@@ -341,7 +368,10 @@ async fn accept(shared: Arc<Shared>, mut reserved: TcpSocket, address: SocketAdd
             return;
         }
         match reserved.listen(BACKLOG) {
-            Ok(listener) => take_connections(&shared, &listener, &mut status).await,
+            Ok(listener) => {
+                shared.port.send_replace(true);
+                take_connections(&shared, &listener, &mut status).await;
+            }
             Err(error) => {
                 tracing::error!(%address, %error, "the media stand-in cannot listen");
                 return;
@@ -354,6 +384,7 @@ async fn accept(shared: Arc<Shared>, mut reserved: TcpSocket, address: SocketAdd
                 return;
             }
         };
+        shared.port.send_replace(false);
     }
 }
 

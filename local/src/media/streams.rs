@@ -171,16 +171,22 @@ impl Streams {
             .collect()
     }
 
-    /// The first stream whose time is up at `now`.
+    /// The stream whose time is up first by `now`.
     pub(super) fn expired(&self, now: u64) -> Option<(String, Expiry)> {
-        let up = |(_, stream): &(&String, &Stream)| stream.ends_at.is_some_and(|at| at <= now);
-        let (id, stream) = self.by_id.iter().find(up)?;
-        let expiry = if stream.live_since.is_some() {
-            Expiry::Frozen
-        } else {
-            Expiry::NoOffer
+        let ending = |(id, stream): (&String, &Stream)| {
+            let expiry = match stream.live_since {
+                Some(_) => Expiry::Frozen,
+                None => Expiry::NoOffer,
+            };
+            Some((stream.ends_at?, id.clone(), expiry))
         };
-        Some((id.clone(), expiry))
+        let due = self
+            .by_id
+            .iter()
+            .filter_map(ending)
+            .filter(|(at, ..)| *at <= now);
+        due.min_by_key(|(at, ..)| *at)
+            .map(|(_, id, expiry)| (id, expiry))
     }
 
     pub(super) fn plays(&self, socket: SocketId, id: &str) -> bool {

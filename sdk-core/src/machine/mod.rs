@@ -1,13 +1,34 @@
 //! The client machine: (state, input, now) → effects and events.
+//!
+//! A driver calls [`Machine::handle`] with one [`Input`], drains [`Machine::poll`] to `None`,
+//! carries the effects out, hands the events to the app, and arms one timer for
+//! [`Machine::next_timeout`]. It decides nothing.
 
 mod acquire;
+mod acquisitions;
+pub mod backoff;
+mod close;
+mod constants;
+mod dial;
+mod environment;
+mod frames;
 mod input;
+mod jwt;
+mod leases;
+mod links;
+mod liveness;
 mod output;
 mod progress;
+mod proof;
 mod random;
+mod requests;
+mod rotation;
 mod state;
+mod timers;
+mod token;
+mod welcome;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use acquire::Acquire;
 pub use input::{
@@ -16,10 +37,20 @@ pub use input::{
 pub use output::{Answer, Effect, Event, LeaseChange, LeaseStatus, Output, TokenReason};
 pub use progress::Progress;
 pub use random::{Ids, Seed};
-pub use state::{ConnectStage, ConnectionState, ReconnectReason};
+pub use state::{ConnectStage, ConnectionState, ReconnectReason, StateKind, TRANSITIONS};
+pub use timers::Timer;
 
-use crate::Instant;
 use crate::protocol::Endpoint;
+use crate::time::millis;
+use crate::{Error, Instant};
+use acquisitions::Acquisition;
+use dial::{Attempts, Dial};
+use environment::Environment;
+use leases::Lease;
+use links::Links;
+use random::Random;
+use requests::Requests;
+use token::Tokens;
 
 /// What the machine must know of its surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,71 +63,102 @@ pub struct Config {
     pub access_check: bool,
 }
 
-/// Which deadline the armed timer waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Timer {
-    /// The next connection attempt or access check.
-    Attempt,
-    /// The socket should be open.
-    ConnectTimeout,
-    /// `welcome` should have come.
-    WelcomeTimeout,
-    /// The access check should have been answered.
-    AccessTimeout,
-    /// The token provider should have answered.
-    TokenTimeout,
-    /// The token provider is asked, for renewal or again.
-    TokenFetch,
-    /// A ping is due.
-    Heartbeat,
-    /// An answer to a ping should have come.
-    PongTimeout,
-    /// A link has reached the age for its rotation.
-    Rotation,
-    /// The old link of a rotation is closed.
-    RotationDrain,
-    /// An acknowledgement should have come.
-    AckTimeout,
-    /// A request ends.
-    RequestDeadline,
-    /// An acquire, or the `endpoint` of a moving lease, is sent again.
-    Resend,
-    /// An endpoint's probe is due, late, or has failed for good.
-    Proof,
-    /// Progress is interpolated.
-    Progress,
-    /// The flush of `close()` ends.
-    CloseFlush,
-}
-
 /// The client machine. It does no I/O and holds every decision.
 #[derive(Debug)]
 pub struct Machine {
+    now: Instant,
+    config: Config,
+    client_id: String,
+    random: Random,
     outputs: VecDeque<Output>,
+    /// The state that the app was told last.
     state: ConnectionState,
+
+    // Intent.
+    intent: Intent,
+    close_until: Option<Instant>,
+    acquisitions: BTreeMap<String, Acquisition>,
+    leases: BTreeMap<String, Lease>,
+    requests: Requests,
+    /// Since when somebody waits for an answer.
+    busy_since: Option<Instant>,
+    next_probe: u64,
+
+    // Transport.
+    links: Links,
+    dial: Dial,
+    attempts: Attempts,
+    session: String,
+
+    // Auth.
+    tokens: Tokens,
+    failed: Option<Error>,
+
+    // Environment.
+    environment: Environment,
+}
+
+/// What the app wants of the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Intent {
+    Idle,
+    Open,
+    Closing,
+    Closed,
 }
 
 impl Machine {
     /// Makes a machine. All of its randomness comes from `seed`.
-    pub fn new(_config: Config, _seed: Seed) -> Self {
+    pub fn new(config: Config, seed: Seed) -> Self {
+        let mut random = Random::new(seed);
+        let client_id = config.client_id.clone().unwrap_or_else(|| random.id());
         Self {
+            now: Instant::default(),
+            config,
+            client_id,
+            random,
             outputs: VecDeque::new(),
             state: ConnectionState::Idle,
+            intent: Intent::Idle,
+            close_until: None,
+            acquisitions: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            requests: Requests::default(),
+            busy_since: None,
+            next_probe: 0,
+            links: Links::default(),
+            dial: Dial::Rest,
+            attempts: Attempts::default(),
+            session: String::new(),
+            tokens: Tokens::default(),
+            failed: None,
+            environment: Environment::default(),
         }
     }
 
-    /// Takes one input. Never blocks, never panics, valid in every state.
-    pub fn handle(&mut self, _now: Instant, _input: Input) {}
+    /// Takes one input. Never blocks, never panics, valid in every state. A `now` before the last
+    /// one counts as the last one.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        if self.intent == Intent::Closed {
+            return self.refuse_late(input);
+        }
+        self.take(input);
+        self.fire();
+        self.flushed();
+        self.drive();
+        self.note_busy();
+        self.publish_state();
+    }
 
     /// Takes the next output. To be drained to `None` after every [`Machine::handle`].
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
-    /// Returns when to call [`Machine::handle`] with [`Input::Timeout`] at the latest, and why.
-    pub fn next_timeout(&self) -> Option<(Instant, Timer)> {
-        None
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // A burst must not hold its memory for the life of the client.
+            self.outputs.shrink_to(0);
+        }
+        output
     }
 
     /// Returns the connection state.
@@ -105,22 +167,100 @@ impl Machine {
     }
 
     /// Returns the id of the open acquire `key`, set by the app or drawn by the machine.
-    pub fn acquisition_id(&self, _key: RequestKey) -> Option<&str> {
-        None
+    pub fn acquisition_id(&self, key: RequestKey) -> Option<&str> {
+        let mut open = self.acquisitions.iter();
+        open.find(|(_, acquisition)| acquisition.key == key)
+            .map(|(id, _)| id.as_str())
     }
 
-    /// Returns the status of a lease; `None` for an unknown one.
-    pub fn lease_status(&self, _lease: &str) -> Option<LeaseStatus> {
-        None
+    /// Returns the status of a lease that is held, draining or moving; `None` for any other.
+    pub fn lease_status(&self, lease: &str) -> Option<LeaseStatus> {
+        self.leases.get(lease).map(|lease| lease.status)
     }
 
     /// Returns the last known endpoint of a lease, whose stream token may have ended.
-    pub fn lease_endpoint(&self, _lease: &str) -> Option<&Endpoint> {
-        None
+    pub fn lease_endpoint(&self, lease: &str) -> Option<&Endpoint> {
+        self.leases.get(lease).map(|lease| &lease.endpoint)
     }
 
     /// Returns whether any lease is held, draining or moving.
     pub fn holds_leases(&self) -> bool {
-        false
+        !self.leases.is_empty()
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Connect => {
+                if self.intent == Intent::Idle {
+                    self.intent = Intent::Open;
+                }
+            }
+            Input::Acquire { key, .. }
+            | Input::Endpoint { key, .. }
+            | Input::Release { key, .. }
+                if self.key_in_use(key) => {}
+            Input::Acquire { key, acquire } => self.acquire(key, acquire),
+            Input::Cancel { key } => self.cancel(key),
+            Input::Endpoint { key, lease } => self.endpoint(key, lease),
+            Input::Release { key, lease } => self.release(key, lease),
+            Input::Retry => self.retry(),
+            Input::Close => self.close(),
+            Input::Detach => self.detach(),
+            Input::TransportOpened { epoch, subprotocol } => {
+                self.transport_opened(epoch, subprotocol.as_deref());
+            }
+            Input::Refused { epoch, refusal } => self.transport_refused(epoch, refusal),
+            Input::Frame { epoch, text } => self.frame(epoch, &text),
+            Input::BinaryFrame { epoch } => self.binary_frame(epoch),
+            Input::TransportClosed { epoch, end } => self.transport_closed(epoch, end),
+            Input::TokenReady {
+                generation,
+                token,
+                expires_in,
+            } => {
+                self.token_ready(generation, token, expires_in);
+            }
+            Input::TokenFailed {
+                generation,
+                message,
+            } => {
+                self.token_provider_failed(generation, message);
+            }
+            Input::AccessChecked { check, answer } => self.access_checked(check, answer),
+            Input::ProbeResult { probe, result } => self.probed(probe, result),
+            Input::NetworkUp => self.network_up(),
+            Input::NetworkDown => self.network_down(),
+            Input::NetworkChanged => self.network_changed(),
+            Input::Foreground => self.foreground(),
+            Input::Background => self.background(),
+            Input::ClockJumped => self.clock_jumped(),
+            Input::Timeout => {}
+        }
+    }
+
+    /// After `Closed` there is nothing but the answer that every request gets.
+    fn refuse_late(&mut self, input: Input) {
+        if let Input::Acquire { key, .. } | Input::Endpoint { key, .. } | Input::Release { key, .. } =
+            input
+            && let Err(error) = self.accepts_requests()
+        {
+            self.settle(key, Err(error));
+        }
+    }
+
+    fn key_in_use(&self, key: RequestKey) -> bool {
+        self.requests.has_waiter(key)
+            || self
+                .acquisitions
+                .values()
+                .any(|acquisition| acquisition.key == key)
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.outputs.push_back(Output::Effect(effect));
     }
 }

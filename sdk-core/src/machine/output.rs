@@ -180,4 +180,6 @@ pub enum LeaseChange {
         /// Why.
         reason: LostReason,
     },
+    /// The app gave it back.
+    Released,
 }

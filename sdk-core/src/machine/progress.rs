@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::protocol::Phase;
+use super::constants::PROGRESS_TICK;
+use crate::Instant;
+use crate::protocol::{Phase, ProgressPush};
 
 /// How near an acquisition is to its endpoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,3 +28,149 @@ pub struct Progress {
 
 /// A fraction is never NaN.
 impl Eq for Progress {}
+
+/// Share of the bar that half of all starts fill.
+const AT_P50: f32 = 0.8;
+/// Share of the bar that nine starts in ten fill.
+const AT_P90: f32 = 0.9;
+/// Share that is only approached however long it takes.
+const ASYMPTOTE: f32 = 0.95;
+/// Share once the endpoint is granted and only the proof is missing.
+const AT_VERIFYING: f32 = 0.96;
+
+/// Keeps one progress: takes pushes, interpolates between them, never goes back.
+#[derive(Clone, Debug)]
+pub(super) struct Meter {
+    started: Instant,
+    phase: Phase,
+    note: Option<String>,
+    pushed: Option<Pushed>,
+    shown: f32,
+    next_tick: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pushed {
+    at: Instant,
+    elapsed: Duration,
+    total_p50: Duration,
+    total_p90: Duration,
+    overdue: bool,
+}
+
+impl Meter {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            started: now,
+            phase: Phase::Requested,
+            note: None,
+            pushed: None,
+            shown: 0.0,
+            next_tick: None,
+        }
+    }
+
+    /// Takes a push that is known to be newer than the last.
+    pub(super) fn take(&mut self, now: Instant, push: &ProgressPush) {
+        self.set_phase(push.phase);
+        self.note.clone_from(&push.note);
+        let elapsed = Duration::from_millis(push.elapsed_ms);
+        let total_p50 = elapsed.saturating_add(Duration::from_millis(push.eta_p50_ms));
+        let total_p90 = elapsed
+            .saturating_add(Duration::from_millis(push.eta_p90_ms))
+            .max(total_p50);
+        self.pushed = Some(Pushed {
+            at: now,
+            elapsed,
+            total_p50,
+            total_p90,
+            overdue: push.overdue,
+        });
+        self.arm(now);
+    }
+
+    /// Takes a phase; an unrecognised one keeps the last.
+    pub(super) fn set_phase(&mut self, phase: Phase) {
+        if phase != Phase::Unrecognised {
+            self.phase = phase;
+        }
+        if self.phase >= Phase::Verifying {
+            self.next_tick = None;
+        }
+    }
+
+    /// Returns the server's elapsed time of the last push, which orders pushes of one revision.
+    pub(super) fn pushed_elapsed(&self) -> Option<Duration> {
+        self.pushed.map(|pushed| pushed.elapsed)
+    }
+
+    pub(super) fn next_tick(&self) -> Option<Instant> {
+        self.next_tick
+    }
+
+    /// Shows the progress if its tick is due.
+    pub(super) fn tick(&mut self, now: Instant) -> Option<Progress> {
+        if self.next_tick.is_none_or(|at| at > now) {
+            return None;
+        }
+        self.arm(now);
+        Some(self.show(now))
+    }
+
+    /// Shows the progress as of now.
+    pub(super) fn show(&mut self, now: Instant) -> Progress {
+        let elapsed = self.elapsed(now);
+        let (eta_p50, eta_p90, overdue) = match self.pushed {
+            Some(pushed) => (
+                Some(pushed.total_p50.saturating_sub(elapsed)),
+                Some(pushed.total_p90.saturating_sub(elapsed)),
+                pushed.overdue || elapsed > pushed.total_p90,
+            ),
+            None => (None, None, false),
+        };
+        self.shown = self.shown.max(self.fraction(elapsed));
+        Progress {
+            phase: self.phase,
+            elapsed,
+            eta_p50,
+            eta_p90,
+            fraction: self.shown,
+            overdue,
+            note: self.note.clone(),
+        }
+    }
+
+    /// Ticks each second, and less often once the bar moves by less than a percent in it.
+    fn arm(&mut self, now: Instant) {
+        self.next_tick = (self.phase < Phase::Verifying)
+            .then(|| now + PROGRESS_TICK.max(self.elapsed(now) / 100));
+    }
+
+    fn elapsed(&self, now: Instant) -> Duration {
+        match self.pushed {
+            Some(pushed) => pushed.elapsed.saturating_add(now.since(pushed.at)),
+            None => now.since(self.started),
+        }
+    }
+
+    fn fraction(&self, elapsed: Duration) -> f32 {
+        match (self.phase, self.pushed) {
+            (Phase::Ready, _) => 1.0,
+            (Phase::Verifying, _) => AT_VERIFYING,
+            (_, None) => 0.0,
+            (_, Some(pushed)) => {
+                let [now, p50, p90] =
+                    [elapsed, pushed.total_p50, pushed.total_p90].map(|time| time.as_secs_f32());
+                if now < p50 {
+                    AT_P50 * now / p50
+                } else if now < p90 {
+                    AT_P50 + (AT_P90 - AT_P50) * (now - p50) / (p90 - p50)
+                } else if now > 0.0 {
+                    ASYMPTOTE - (ASYMPTOTE - AT_P90) * p90 / now
+                } else {
+                    0.0
+                }
+            }
+        }
+    }
+}

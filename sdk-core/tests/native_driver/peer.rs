@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for `future`, and fails by name where it would hang.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,
         Err(_) => panic!("waited in vain for {what}"),
@@ -25,37 +25,43 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// A listener of its own port.
-pub struct Peer {
+pub(crate) struct Peer {
     listener: TcpListener,
     port: u16,
 }
 
 impl Peer {
-    pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a loopback port");
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("a loopback port");
         let port = listener.local_addr().expect("a bound address").port();
         Self { listener, port }
     }
 
-    pub fn ws_url(&self) -> String {
+    pub(crate) fn ws_url(&self) -> String {
         format!("ws://127.0.0.1:{}/prod", self.port)
     }
 
-    pub fn http_url(&self) -> String {
+    pub(crate) fn http_url(&self) -> String {
         format!("http://127.0.0.1:{}/prod", self.port)
     }
 
     /// The next connection, once its request head was read.
-    pub async fn next(&self) -> Incoming {
+    pub(crate) async fn next(&self) -> Incoming {
         within("a connection", async {
-            let (stream, _) = self.listener.accept().await.expect("an accepted connection");
+            let (stream, _) = self
+                .listener
+                .accept()
+                .await
+                .expect("an accepted connection");
             Incoming::read(stream).await
         })
         .await
     }
 
     /// The next connection, accepted as the gateway does, its `hello` answered with nothing held.
-    pub async fn welcome(&self) -> Socket {
+    pub(crate) async fn welcome(&self) -> Socket {
         let mut socket = self.next().await.accept().await;
         let hello = socket.receive("hello").await;
         socket.send(welcome(&hello, &[], &[])).await;
@@ -64,7 +70,7 @@ impl Peer {
 }
 
 /// The answer to `hello`.
-pub fn welcome(hello: &Value, leases: &[Value], requests: &[Value]) -> Value {
+pub(crate) fn welcome(hello: &Value, leases: &[Value], requests: &[Value]) -> Value {
     json!({
         "type": "welcome",
         "id": hello["id"],
@@ -79,9 +85,9 @@ pub fn welcome(hello: &Value, leases: &[Value], requests: &[Value]) -> Value {
 }
 
 /// One connection whose request was read and not yet answered.
-pub struct Incoming {
+pub(crate) struct Incoming {
     stream: TcpStream,
-    pub target: String,
+    pub(crate) target: String,
     headers: BTreeMap<String, String>,
 }
 
@@ -99,37 +105,51 @@ impl Incoming {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        Self { stream, target, headers }
+        Self {
+            stream,
+            target,
+            headers,
+        }
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
     /// Answers with a status and ends the connection.
-    pub async fn refuse(mut self, status: u16, headers: &[(&str, &str)]) {
+    pub(crate) async fn refuse(mut self, status: u16, headers: &[(&str, &str)]) {
         let mut answer = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: 0\r\n");
         for (name, value) in headers {
             answer.push_str(&format!("{name}: {value}\r\n"));
         }
         answer.push_str("\r\n");
-        self.stream.write_all(answer.as_bytes()).await.expect("a refusal");
+        self.stream
+            .write_all(answer.as_bytes())
+            .await
+            .expect("a refusal");
         // The client closes first; a reset here could overtake the answer.
         let _ = self.stream.read(&mut [0; 1]).await;
     }
 
+    /// Waits until the client has given this connection up.
+    pub(crate) async fn closed(mut self) {
+        while matches!(self.stream.read(&mut [0; 64]).await, Ok(1..)) {}
+    }
+
     /// Upgrades with the subprotocol that the gateway echoes.
-    pub async fn accept(self) -> Socket {
+    pub(crate) async fn accept(self) -> Socket {
         self.upgrade(Some("wakecast.v1")).await
     }
 
     /// Upgrades as the media server does, which knows no subprotocol.
-    pub async fn accept_plain(self) -> Socket {
+    pub(crate) async fn accept_plain(self) -> Socket {
         self.upgrade(None).await
     }
 
-    pub async fn upgrade(mut self, subprotocol: Option<&str>) -> Socket {
-        let key = self.header("sec-websocket-key").expect("an upgrade request");
+    pub(crate) async fn upgrade(mut self, subprotocol: Option<&str>) -> Socket {
+        let key = self
+            .header("sec-websocket-key")
+            .expect("an upgrade request");
         let mut answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Accept: {}\r\n",
@@ -139,22 +159,30 @@ impl Incoming {
             answer.push_str(&format!("Sec-WebSocket-Protocol: {subprotocol}\r\n"));
         }
         answer.push_str("\r\n");
-        self.stream.write_all(answer.as_bytes()).await.expect("an upgrade");
+        self.stream
+            .write_all(answer.as_bytes())
+            .await
+            .expect("an upgrade");
         Socket(WebSocketStream::from_raw_socket(self.stream, Role::Server, None).await)
     }
 }
 
 /// The server's end of an open WebSocket.
-pub struct Socket(WebSocketStream<TcpStream>);
+pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 impl Socket {
-    /// The next message, whatever it is; `None` once the client has gone.
-    pub async fn next(&mut self) -> Option<Value> {
+    /// The next message but heartbeats, which are answered as the gateway does; `None` once the
+    /// client has gone.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         within("a message", async {
             loop {
                 match self.0.next().await {
                     Some(Ok(Message::Text(text))) => {
-                        return Some(serde_json::from_str(&text).expect("JSON"));
+                        let message: Value = serde_json::from_str(&text).expect("JSON");
+                        if message["action"] != "ping" {
+                            return Some(message);
+                        }
+                        self.send(json!({ "type": "pong" })).await;
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
@@ -165,34 +193,82 @@ impl Socket {
         .await
     }
 
+    /// Waits until the client has read all that was sent; returns what it sent meanwhile.
+    pub(crate) async fn settle(&mut self) -> Vec<Value> {
+        self.0
+            .send(Message::Ping(Vec::new().into()))
+            .await
+            .expect("a sent ping");
+        let mut messages = Vec::new();
+        within("a pong", async {
+            loop {
+                match self
+                    .0
+                    .next()
+                    .await
+                    .expect("an open link")
+                    .expect("an open link")
+                {
+                    Message::Pong(_) => return,
+                    Message::Text(text) => {
+                        let message: Value = serde_json::from_str(&text).expect("JSON");
+                        if message["action"] == "ping" {
+                            self.send(json!({ "type": "pong" })).await;
+                        } else {
+                            messages.push(message);
+                        }
+                    }
+                    other => panic!("the client sent {other:?}"),
+                }
+            }
+        })
+        .await;
+        messages
+    }
+
     /// The next message, which has to be `action`.
-    pub async fn receive(&mut self, action: &str) -> Value {
-        let message = self.next().await.unwrap_or_else(|| panic!("closed instead of {action}"));
+    pub(crate) async fn receive(&mut self, action: &str) -> Value {
+        let message = self
+            .next()
+            .await
+            .unwrap_or_else(|| panic!("closed instead of {action}"));
         assert_eq!(message["action"], action, "{message}");
         message
     }
 
-    pub async fn send(&mut self, message: Value) {
-        self.0.send(Message::text(message.to_string())).await.expect("a sent message");
+    pub(crate) async fn send(&mut self, message: Value) {
+        self.0
+            .send(Message::text(message.to_string()))
+            .await
+            .expect("a sent message");
     }
 
-    pub async fn send_raw(&mut self, message: Message) {
+    /// Sends to a client that may go in the middle of it.
+    pub(crate) async fn try_send(&mut self, message: Value) {
+        let _ = self.0.send(Message::text(message.to_string())).await;
+    }
+
+    pub(crate) async fn send_raw(&mut self, message: Message) {
         self.0.send(message).await.expect("a sent message");
     }
 
     /// Acknowledges `message`.
-    pub async fn ack(&mut self, message: &Value) {
-        self.send(json!({ "type": "ack", "id": message["id"] })).await;
+    pub(crate) async fn ack(&mut self, message: &Value) {
+        self.send(json!({ "type": "ack", "id": message["id"] }))
+            .await;
     }
 
-    pub async fn close(mut self, code: u16) {
-        let frame = CloseFrame { code: code.into(), reason: "scripted".into() };
+    pub(crate) async fn close(mut self, code: u16) {
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: "scripted".into(),
+        };
         self.0.close(Some(frame)).await.expect("a close frame");
         while let Some(Ok(_)) = self.0.next().await {}
     }
 
     /// Ends the connection as a broken network does: no close frame.
-    pub fn cut(self) {
+    pub(crate) fn cut(self) {
         drop(self);
     }
 }

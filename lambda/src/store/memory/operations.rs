@@ -110,15 +110,24 @@ impl Store for MemoryStore {
     }
 
     async fn put_row(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
-        self.operate("put_row", |table| {
-            let stored = self::row(table, &row.key);
-            if stored.map(|stored| stored.version) != expected {
-                return Err(StoreError::Conflict(stored.cloned().map(Box::new)));
-            }
-            let mut written = row.clone();
-            written.version = expected.unwrap_or_default().saturating_add(1);
-            let item = Item::Row(written.clone());
-            table.put(&keys::demand(&row.key.fleet), keys::row(&row.key), item);
+        self.operate("put_row", |table| put_row(table, row, expected))
+    }
+
+    async fn put_claimed_row(
+        &self,
+        id: &ConnectionId,
+        row: &Row,
+        expected: Option<u64>,
+    ) -> Result<Row, StoreError> {
+        self.operate("put_claimed_row", |table| {
+            let mut connection = connection(table, id).ok_or(StoreError::NotFound)?.clone();
+            connection.rows.insert(row.key.clone());
+            let written = put_row(table, row, expected)?;
+            table.put(
+                &keys::connection(id),
+                keys::CONNECTION,
+                Item::Connection(connection),
+            );
             Ok(written)
         })
     }
@@ -316,6 +325,22 @@ impl Store for MemoryStore {
             })
         })
     }
+}
+
+fn put_row(
+    table: &mut Transaction<'_>,
+    row: &Row,
+    expected: Option<u64>,
+) -> Result<Row, StoreError> {
+    let stored = self::row(table, &row.key);
+    if stored.map(|stored| stored.version) != expected {
+        return Err(StoreError::Conflict(stored.cloned().map(Box::new)));
+    }
+    let mut written = row.clone();
+    written.version = expected.unwrap_or_default().saturating_add(1);
+    let item = Item::Row(written.clone());
+    table.put(&keys::demand(&row.key.fleet), keys::row(&row.key), item);
+    Ok(written)
 }
 
 fn connection<'a>(table: &Transaction<'a>, id: &ConnectionId) -> Option<&'a Connection> {

@@ -1,20 +1,39 @@
 //! The rules of a row: what it protects, what it waits for, and how each message moves it.
 //!
 //! Gateway and lifecycle share them, so that both sides of the grant and of the stop read a row
-//! alike. Pure: (row, message, now) lead to the new row; callers read, write and send.
+//! alike. Pure: a row, a message and the time lead to the new row and to what follows; callers
+//! read, write and send.
+
+mod standing;
+mod states;
+mod steps;
+mod words;
+
+use wakecast::protocol::Purpose;
 
 use crate::config::Timing;
 use crate::model::{Boot, Row, RowState, Timestamp};
-use wakecast::protocol::Purpose;
+
+pub use states::{disconnect, end, end_wait, hold, tell_draining, undrain, unhold, wait_again};
+pub use steps::{
+    Named, Step, Then, Visit, acquire, endpoint, finish, greet, missed, refresh, told,
+};
+pub use words::{drains, end_code, granted, lease_report, lost_boot, lost_reason, request_report};
 
 /// Tells whether the row keeps this boot from being stopped.
 ///
-/// It does from its grant until the first of: its end, `protected_until`, a readable sample that
-/// began after the grant and counted its kind, or an absence of `timing.absence`. `watch` never
-/// protects.
+/// It does from its grant until the first of: its release, `protected_until`, a readable sample
+/// that began after the grant and counted its kind, or an absence of `timing.absence`. `watch`
+/// never protects.
 #[must_use]
 pub fn protects(row: &Row, boot: &Boot, timing: &Timing, now: Timestamp) -> bool {
-    let RowState::Held { boot: held, granted_at, protected_until, .. } = &row.state else {
+    let RowState::Held {
+        boot: held,
+        granted_at,
+        protected_until,
+        ..
+    } = &row.state
+    else {
         return false;
     };
     let counted_at = match purpose(row) {
@@ -50,7 +69,8 @@ pub fn wakes(row: &Row) -> bool {
 /// Tells whether the row has been without a link for so long that it neither protects nor waits.
 #[must_use]
 pub fn dormant(row: &Row, timing: &Timing, now: Timestamp) -> bool {
-    row.absent_since.is_some_and(|since| now >= since + timing.absence)
+    row.absent_since
+        .is_some_and(|since| now >= since + timing.absence)
 }
 
 /// Tells whether the row's wait has ended without an answer. A dormant row's deadline rests: it
@@ -60,7 +80,9 @@ pub fn past_deadline(row: &Row, timing: &Timing, now: Timestamp) -> bool {
     let RowState::Waiting { deadline, .. } = &row.state else {
         return false;
     };
-    let asleep_by_then = row.absent_since.is_some_and(|since| *deadline >= since + timing.absence);
+    let asleep_by_then = row
+        .absent_since
+        .is_some_and(|since| *deadline >= since + timing.absence);
     now >= *deadline && !asleep_by_then
 }
 

@@ -1,0 +1,106 @@
+//! `GET /v1/access` and `POST /v1/hints/<secret>`.
+
+use sha2::{Digest as _, Sha256};
+use wakecast::Secret;
+use wakecast::protocol::VERSION;
+
+use super::Gateway;
+use super::event::{HttpEvent, Response, bearer};
+use crate::model::FleetKey;
+
+const ACCESS: &str = "/v1/access";
+const HINTS: &str = "/v1/hints/";
+
+/// While the table does not answer, nobody needs to ask again sooner.
+const RETRY_AFTER_S: &str = "5";
+
+/// A browser may remember for this long that the access check may be asked: Chrome's own limit.
+const PREFLIGHT_LIFE_S: &str = "7200";
+
+impl Gateway {
+    pub(super) async fn request(&self, event: &HttpEvent) -> Response {
+        match (event.method(), event.path()) {
+            ("GET", ACCESS) => self.with_cors(event, self.access(event).await),
+            ("OPTIONS", ACCESS) => {
+                let response = Response::status(204)
+                    .with_header("Access-Control-Allow-Methods", "GET, OPTIONS")
+                    .with_header("Access-Control-Allow-Headers", "Authorization")
+                    .with_header("Access-Control-Max-Age", PREFLIGHT_LIFE_S);
+                self.with_cors(event, response)
+            }
+            (_, ACCESS) => Response::status(405).with_header("Allow", "GET, OPTIONS"),
+            ("POST", path) => match path.strip_prefix(HINTS) {
+                Some(secret) => self.hint(&Secret::new(secret)).await,
+                None => Response::status(404),
+            },
+            _ => Response::status(404),
+        }
+    }
+
+    /// Says what a `$connect` with this token would have met, since a browser cannot see it.
+    async fn access(&self, event: &HttpEvent) -> Response {
+        let now = self.ports.clock.now();
+        if let Some(seconds) = self.recall.admit_access(now) {
+            return Response::status(429).with_header("Retry-After", seconds.to_string());
+        }
+        let version = event.query("v").map(str::parse::<u32>);
+        if version.is_some_and(|version| version != Ok(VERSION)) {
+            return Response::status(426);
+        }
+        let token = event.header("authorization").and_then(bearer);
+        if let Err(error) = self.admit(&Secret::new(token.unwrap_or_default())) {
+            tracing::info!(%error, "an access check was refused");
+            return Response::status(error.status());
+        }
+        // A connect needs the table: so does the answer that one would succeed.
+        match self.ports.store.open_connections(now).await {
+            Ok(_) => Response::status(204),
+            Err(_) => Response::status(503).with_header("Retry-After", RETRY_AFTER_S),
+        }
+    }
+
+    /// Makes the fleet's reconciler look sooner, and nothing else: the body is not read. Hints
+    /// within a second are one, which no caller can tell from the answer.
+    async fn hint(&self, secret: &Secret) -> Response {
+        let Some(fleet) = self.fleet_of(secret) else {
+            return Response::status(404);
+        };
+        if self.recall.admit_hint(&fleet, self.ports.clock.now()) {
+            self.ports.wake.wake(&fleet).await;
+        }
+        Response::status(204)
+    }
+
+    /// Compares with every configured secret, in a time that does not depend on any.
+    fn fleet_of(&self, secret: &Secret) -> Option<FleetKey> {
+        let given = Sha256::digest(secret.expose());
+        let mut found = None;
+        for hint in &self.config.hints {
+            let known = Sha256::digest(hint.secret.expose());
+            let pairs = known.iter().zip(given.iter());
+            if pairs.fold(0_u8, |all, (known, given)| all | (known ^ given)) == 0 {
+                found = Some(hint.fleet.clone());
+            }
+        }
+        found
+    }
+
+    fn with_cors(&self, event: &HttpEvent, response: Response) -> Response {
+        let response = response.with_header("Cache-Control", "no-store");
+        let Some(origin) = event.header("origin") else {
+            return response;
+        };
+        let origins = &self.config.origins;
+        let allowed = if origins.iter().any(|known| known == "*") {
+            "*"
+        } else if origins.iter().any(|known| known == origin) {
+            origin
+        } else {
+            return response.with_header("Vary", "Origin");
+        };
+        response
+            .with_header("Access-Control-Allow-Origin", allowed)
+            .with_header("Access-Control-Expose-Headers", "Retry-After")
+            .with_header("Vary", "Origin")
+    }
+}

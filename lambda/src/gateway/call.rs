@@ -1,0 +1,96 @@
+//! Who sends a message, and the fleet it means.
+
+use wakecast::ErrorCode;
+
+use super::Gateway;
+use super::reply::Refusal;
+use crate::config::FleetConfig;
+use crate::model::{Connection, FleetKey, Link, RowKey};
+
+/// Longest id and client id in bytes: ids of 128 random bits take 22 to 36 characters.
+const MAX_ID: usize = 128;
+
+/// The link a message came by, after `hello`.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) connection: Connection,
+    pub(super) link: Link,
+}
+
+impl Caller {
+    /// Returns the caller once `hello` has named its client.
+    pub(super) fn greeted(connection: Connection) -> Result<Self, Refusal> {
+        match connection.client_id.clone() {
+            Some(client_id) => Ok(Self::named(connection, client_id)),
+            None => Err(Refusal::new(
+                ErrorCode::ProtocolError,
+                "the first message on a link is `hello`: send it and wait for `welcome`",
+            )),
+        }
+    }
+
+    pub(super) fn named(connection: Connection, client_id: String) -> Self {
+        let link = Link {
+            connection: connection.id.clone(),
+            connected_at: connection.connected_at,
+            client_id,
+        };
+        Self { connection, link }
+    }
+
+    /// Builds the key of one of the caller's rows.
+    pub(super) fn row_key(&self, fleet: FleetKey, id: &str) -> Result<RowKey, Refusal> {
+        check_id("id", id)?;
+        Ok(RowKey {
+            fleet,
+            subject: self.connection.grants.subject.clone(),
+            id: id.to_owned(),
+        })
+    }
+}
+
+impl Gateway {
+    /// Finds the fleet that a message means: the one it names, else the token's only one.
+    pub(super) fn fleet(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+    ) -> Result<(FleetKey, &FleetConfig), Refusal> {
+        let grants = &caller.connection.grants;
+        let name = match (name, grants.fleets.as_slice()) {
+            (Some(name), fleets) if fleets.iter().any(|fleet| fleet == name) => name,
+            (Some(_), _) => {
+                return Err(Refusal::new(
+                    ErrorCode::Forbidden,
+                    "the token's `fleets` do not name this fleet",
+                ));
+            }
+            (None, [only]) => only,
+            (None, _) => {
+                return Err(Refusal::invalid(
+                    "the token allows several fleets: name one as `fleet`",
+                ));
+            }
+        };
+        let key = grants.fleet_key(name);
+        match self.config.fleets.get(&key) {
+            Some(config) => Ok((key, config)),
+            None => Err(Refusal::new(
+                ErrorCode::Forbidden,
+                "this fleet no longer exists: ask the operator for another",
+            )),
+        }
+    }
+}
+
+/// Checks a name that becomes part of a row.
+pub(super) fn check_id(field: &str, text: &str) -> Result<(), Refusal> {
+    let fits = (1..=MAX_ID).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
+    if fits {
+        Ok(())
+    } else {
+        Err(Refusal::invalid(format!(
+            "`{field}` must have 1 to {MAX_ID} visible ASCII characters"
+        )))
+    }
+}

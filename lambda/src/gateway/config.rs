@@ -1,0 +1,126 @@
+//! What an operator sets for the gateway, checked at start.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wakecast::Secret;
+
+use crate::auth::{Issuer, IssuerError};
+use crate::config::FleetConfig;
+use crate::model::FleetKey;
+
+/// Shortest hint secret in bytes: 128 random bits in base64url.
+const MIN_HINT_SECRET: usize = 22;
+
+/// The gateway's configuration.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The fleets that may be asked for.
+    pub fleets: BTreeMap<FleetKey, FleetConfig>,
+    /// Who may issue tokens.
+    pub issuers: Vec<Issuer>,
+    /// The secret paths by which media servers and instances give hints.
+    pub hints: Vec<Hint>,
+    /// Origins that may read `/v1/access` in a browser; `*` for any. Any is safe: no cookie is
+    /// involved, the token is the app's own.
+    pub origins: Vec<String>,
+    /// What links are told.
+    pub link: LinkConfig,
+    /// How long an acquire may wait.
+    pub waits: Waits,
+}
+
+/// A secret path and the fleet it wakes.
+#[derive(Clone, Debug)]
+pub struct Hint {
+    /// The last part of `POST /v1/hints/<secret>`; at least 22 characters of base64url.
+    pub secret: Secret,
+    /// The fleet whose reconciler looks sooner.
+    pub fleet: FleetKey,
+}
+
+/// What links are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkConfig {
+    /// Heartbeat of a quiet link.
+    pub heartbeat: Duration,
+    /// Age at which the API Gateway cuts a link.
+    pub max_age: Duration,
+    /// New connections a second that a reconnect may use up, of the account's 500.
+    pub connects_per_second: u32,
+}
+
+impl Default for LinkConfig {
+    /// 270 s, since the gateway cuts after 10 min of silence and each ping is billed; 2 h, the
+    /// gateway's limit; 350, which leaves room for refused and first connects.
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(270),
+            max_age: Duration::from_secs(2 * 3600),
+            connects_per_second: 350,
+        }
+    }
+}
+
+/// How long an acquire may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Of an acquire that says 0.
+    pub default: Duration,
+    /// The longest wait of `publish` and `play`.
+    pub longest: Duration,
+    /// The longest wait of `watch`, and the one of a `watch` that says 0.
+    pub watch: Duration,
+}
+
+impl Default for Waits {
+    /// 10 min, two boots of a stopped instance and a retry; an hour, a token's life; a day.
+    fn default() -> Self {
+        Self {
+            default: Duration::from_secs(600),
+            longest: Duration::from_secs(3600),
+            watch: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayConfigError {
+    /// Nobody could connect.
+    #[error(transparent)]
+    Issuers(#[from] IssuerError),
+    /// Nothing could be asked for.
+    #[error("no fleet is configured: name at least one")]
+    NoFleet,
+    /// A hint's path could be guessed.
+    #[error("the hint secret of {0} has fewer than 22 characters: use 128 random bits")]
+    ShortHint(FleetKey),
+    /// A hint for an unknown fleet.
+    #[error("the hint secret of {0} names a fleet that is not configured")]
+    HintFleet(FleetKey),
+    /// The spread would be without end.
+    #[error("connects_per_second is 0: use at most the account's limit, 350 by default")]
+    NoConnects,
+}
+
+impl GatewayConfig {
+    /// Checks everything but the issuers, which their verifier checks.
+    pub(super) fn check(&self) -> Result<(), GatewayConfigError> {
+        if self.fleets.is_empty() {
+            return Err(GatewayConfigError::NoFleet);
+        }
+        for hint in &self.hints {
+            if hint.secret.expose().len() < MIN_HINT_SECRET {
+                return Err(GatewayConfigError::ShortHint(hint.fleet.clone()));
+            }
+            if !self.fleets.contains_key(&hint.fleet) {
+                return Err(GatewayConfigError::HintFleet(hint.fleet.clone()));
+            }
+        }
+        if self.link.connects_per_second == 0 {
+            return Err(GatewayConfigError::NoConnects);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! What this process remembers between events. Nothing rests on it: each memory only saves a read
+//! or slows a flood, and a fresh process starts without any.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::model::{FleetKey, Timestamp};
+use crate::ports::BootOf;
+
+/// A counted number of connections is good for this long: the spread moves by minutes.
+const COUNT_LIFE: Duration = Duration::from_secs(10);
+
+/// Hints of one fleet within this time are one: the reconciler looks once a second by itself
+/// while anything moves.
+const HINT_GAP: Duration = Duration::from_secs(1);
+
+/// Access checks a second that one process answers; each follows a failed handshake, of which the
+/// account has at most 500 a second.
+const ACCESS_PER_SECOND: u32 = 50;
+
+#[derive(Debug, Default)]
+pub(super) struct Recall(Mutex<Memory>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    ready: BTreeMap<FleetKey, BootOf>,
+    connections: Option<(Timestamp, u64)>,
+    hinted: BTreeMap<FleetKey, Timestamp>,
+    access: (Timestamp, u32),
+}
+
+impl Recall {
+    /// Returns the boot that was last seen ready: G2 decides whether it still is.
+    pub(super) fn ready(&self, fleet: &FleetKey) -> Option<BootOf> {
+        self.memory().ready.get(fleet).cloned()
+    }
+
+    pub(super) fn remember_ready(&self, fleet: &FleetKey, boot: Option<&BootOf>) {
+        let mut memory = self.memory();
+        match boot {
+            Some(boot) => memory.ready.insert(fleet.clone(), boot.clone()),
+            None => memory.ready.remove(fleet),
+        };
+    }
+
+    /// Returns the last count of open connections, and whether it is still fresh.
+    pub(super) fn connections(&self, now: Timestamp) -> Option<(u64, bool)> {
+        let (at, count) = self.memory().connections?;
+        Some((count, now.since(at) < COUNT_LIFE))
+    }
+
+    pub(super) fn remember_connections(&self, now: Timestamp, count: u64) {
+        self.memory().connections = Some((now, count));
+    }
+
+    /// Returns whether a hint for the fleet is passed on.
+    pub(super) fn admit_hint(&self, fleet: &FleetKey, now: Timestamp) -> bool {
+        let mut memory = self.memory();
+        let last = memory.hinted.get(fleet);
+        let admitted = last.is_none_or(|last| now.since(*last) >= HINT_GAP);
+        if admitted {
+            memory.hinted.insert(fleet.clone(), now);
+        }
+        admitted
+    }
+
+    /// Returns `None` if an access check is answered now, else the seconds until one is.
+    pub(super) fn admit_access(&self, now: Timestamp) -> Option<u64> {
+        let mut memory = self.memory();
+        let (since, used) = &mut memory.access;
+        if now.since(*since) >= Duration::from_secs(1) {
+            (*since, *used) = (now, 0);
+        }
+        *used = used.saturating_add(1);
+        (*used > ACCESS_PER_SECOND).then_some(1)
+    }
+
+    /// A panic elsewhere leaves each memory whole.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

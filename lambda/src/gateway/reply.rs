@@ -1,0 +1,115 @@
+//! Answers to messages, and why one is refused.
+
+use std::time::Duration;
+
+use wakecast::ErrorCode;
+use wakecast::protocol::{Ack, Bye, DecodeError, ErrorPush, Outcome, ServerMessage};
+
+use crate::auth::{AuthError, NotAllowed};
+use crate::store::StoreError;
+
+/// Why a message was not carried out, in the protocol's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    code: ErrorCode,
+    message: String,
+    retry_after: Option<Duration>,
+    outcome: Outcome,
+}
+
+impl Refusal {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retry_after: None,
+            outcome: Outcome::Rejected,
+        }
+    }
+
+    /// Refuses with the code's own remedy as the message.
+    pub(super) fn coded(code: ErrorCode) -> Self {
+        let message = code.remedy();
+        Self::new(code, message)
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+    }
+
+    /// The rows of a message kept changing under it, or the table did not answer.
+    pub(super) fn unavailable() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            outcome: Outcome::Unknown,
+            ..Self::coded(ErrorCode::ServiceUnavailable)
+        }
+    }
+
+    pub(super) fn into_code(self) -> ErrorCode {
+        self.code
+    }
+
+    /// Says that nothing was written before the failure.
+    pub(super) fn rejected(self) -> Self {
+        Self {
+            outcome: Outcome::Rejected,
+            ..self
+        }
+    }
+
+    pub(super) fn into_message(self, id: Option<&str>) -> ServerMessage {
+        ServerMessage::Error(ErrorPush {
+            id: id.map(str::to_owned),
+            retryable: self.code.retryable(),
+            code: self.code,
+            message: self.message,
+            retry_after_ms: self
+                .retry_after
+                .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+            outcome: self.outcome,
+        })
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "the table refused an operation");
+        Self::unavailable()
+    }
+}
+
+impl From<NotAllowed> for Refusal {
+    fn from(error: NotAllowed) -> Self {
+        Self::new(ErrorCode::Forbidden, error.to_string())
+    }
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        let code = match error {
+            DecodeError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            DecodeError::Malformed { .. } => ErrorCode::InvalidArgument,
+            _ => ErrorCode::ProtocolError,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+pub(super) fn ack(id: &str) -> ServerMessage {
+    ServerMessage::Ack(Ack { id: id.to_owned() })
+}
+
+pub(super) const fn bye(code: ErrorCode) -> ServerMessage {
+    ServerMessage::Bye(Bye {
+        code,
+        retry_after_ms: None,
+        reconnect: true,
+    })
+}

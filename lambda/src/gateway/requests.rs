@@ -1,0 +1,197 @@
+//! `acquire`, `endpoint`, `cancel` and `release`.
+
+use std::time::Duration;
+
+use wakecast::protocol::{
+    Acquire, EndpointPush, EndpointRequest, Lost, LostReason, Purpose, Ready, ServerMessage,
+};
+
+use super::Gateway;
+use super::call::Caller;
+use super::reply::{Refusal, ack};
+use super::rows::{Answer, OnMiss, RowCall};
+use crate::auth::allows;
+use crate::config::FleetConfig;
+use crate::leases;
+use crate::model::{Ask, Row, RowEnd, RowState, WaitKind};
+
+/// Longest stream id in bytes: the media server's own ids have at most 100.
+const MAX_STREAM: usize = 256;
+
+/// Nothing can be answered sooner than a round of the reconciler.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+impl Gateway {
+    pub(super) async fn acquire(
+        &self,
+        caller: &Caller,
+        acquire: Acquire,
+    ) -> Result<ServerMessage, Refusal> {
+        let (fleet, config) = self.fleet(caller, acquire.fleet.as_deref())?;
+        let ask = Ask {
+            purpose: acquire.purpose,
+            app: acquire.app,
+            stream_id: acquire.stream_id,
+        };
+        check_ask(&ask)?;
+        allows(&caller.connection.grants, &ask)?;
+        check_app(&ask, config)?;
+        let wait = self.wait_of(ask.purpose, acquire.deadline_ms);
+        let ready = match self.recall.ready(&fleet) {
+            Some(boot) => Some(boot),
+            None => self.find_ready(&fleet).await.map_err(|error| {
+                // Nothing has been written yet.
+                Refusal::from(error).rejected()
+            })?,
+        };
+        let call = RowCall {
+            gateway: self,
+            caller,
+            key: caller.row_key(fleet, &acquire.id)?,
+            config,
+            believed_new: true,
+            guarded: false,
+            on_miss: OnMiss::Wait(WaitKind::Acquire),
+        };
+        let answer = call
+            .run(|row, visit| leases::acquire(row, visit, &ask, wait, ready.as_ref()))
+            .await?;
+        match answer {
+            Answer::Granted(row, endpoint) => {
+                let spread = self.verify_spread(self.ports.clock.now()).await;
+                Ok(ServerMessage::Ready(Ready {
+                    id: acquire.id,
+                    rev: row.rev,
+                    endpoint: *endpoint,
+                    verify_spread_ms: u64::try_from(spread.as_millis()).unwrap_or(u64::MAX),
+                }))
+            }
+            Answer::Over(row) => ended(&row),
+            Answer::TakenOver(row) => Ok(lost(&row, LostReason::TakenOver)),
+            Answer::OtherAsk => Err(Refusal::invalid(
+                "this id stands for another app, purpose or stream: use a new id for a new ask",
+            )),
+            Answer::NotAllowed(error) => Err(error.into()),
+            Answer::Waiting(_) | Answer::NotReady(..) | Answer::Unknown => Ok(ack(&acquire.id)),
+        }
+    }
+
+    pub(super) async fn endpoint(
+        &self,
+        caller: &Caller,
+        request: EndpointRequest,
+    ) -> Result<ServerMessage, Refusal> {
+        let (fleet, config) = self.fleet(caller, request.fleet.as_deref())?;
+        let call = RowCall {
+            gateway: self,
+            caller,
+            key: caller.row_key(fleet, &request.lease)?,
+            config,
+            believed_new: false,
+            guarded: true,
+            on_miss: OnMiss::Wait(WaitKind::Endpoint {
+                request: Some(request.id.clone()),
+            }),
+        };
+        let answer = call
+            .run(|row, visit| leases::endpoint(row, visit, &request.id))
+            .await?;
+        match answer {
+            Answer::Granted(row, endpoint) => Ok(ServerMessage::Endpoint(EndpointPush {
+                id: Some(request.id),
+                lease: request.lease,
+                rev: row.rev,
+                endpoint: *endpoint,
+            })),
+            Answer::Waiting(_) | Answer::NotReady(..) => Ok(ack(&request.id)),
+            Answer::NotAllowed(error) => Err(error.into()),
+            Answer::TakenOver(_) => Err(Refusal::new(
+                wakecast::ErrorCode::LeaseLost,
+                "another client has taken this lease over: acquire under a new id",
+            )),
+            Answer::Over(_) | Answer::Unknown | Answer::OtherAsk => {
+                Err(Refusal::coded(wakecast::ErrorCode::LeaseLost))
+            }
+        }
+    }
+
+    /// `cancel` and `release`: always acknowledged, whatever became of the row.
+    pub(super) async fn finish(
+        &self,
+        caller: &Caller,
+        (fleet, row): (Option<&str>, &str),
+        id: &str,
+        end: RowEnd,
+    ) -> Result<ServerMessage, Refusal> {
+        let (fleet, config) = self.fleet(caller, fleet)?;
+        let call = RowCall {
+            gateway: self,
+            caller,
+            key: caller.row_key(fleet, row)?,
+            config,
+            believed_new: false,
+            guarded: false,
+            on_miss: OnMiss::Tell,
+        };
+        call.run(|row, visit| leases::finish(row, visit, end.clone()))
+            .await?;
+        Ok(ack(id))
+    }
+
+    fn wait_of(&self, purpose: Purpose, deadline_ms: u64) -> Duration {
+        let waits = &self.config.waits;
+        let (default, longest) = match purpose {
+            Purpose::Watch => (waits.watch, waits.watch),
+            _ => (waits.default, waits.longest),
+        };
+        match Duration::from_millis(deadline_ms) {
+            Duration::ZERO => default,
+            asked => asked.clamp(SHORTEST_WAIT, longest),
+        }
+    }
+}
+
+/// Repeats how an acquisition ended.
+fn ended(row: &Row) -> Result<ServerMessage, Refusal> {
+    match &row.state {
+        RowState::Ended {
+            end: end @ (RowEnd::Cancelled | RowEnd::Failed(_)),
+            ..
+        } => Err(Refusal::coded(leases::end_code(end))),
+        RowState::Ended { end, .. } => Ok(lost(row, leases::lost_reason(end))),
+        RowState::Waiting { .. } | RowState::Held { .. } => Ok(ack(&row.key.id)),
+    }
+}
+
+fn lost(row: &Row, reason: LostReason) -> ServerMessage {
+    ServerMessage::Lost(Lost {
+        lease: row.key.id.clone(),
+        rev: row.rev,
+        reason,
+    })
+}
+
+fn check_ask(ask: &Ask) -> Result<(), Refusal> {
+    let stream = ask.stream_id.as_deref().unwrap_or("-");
+    let fits =
+        |text: &str| (1..=MAX_STREAM).contains(&text.len()) && !text.chars().any(char::is_control);
+    match (fits(&ask.app), fits(stream)) {
+        (true, true) => Ok(()),
+        (false, _) => Err(Refusal::invalid(
+            "`app` must have 1 to 256 visible characters",
+        )),
+        (_, false) => Err(Refusal::invalid(
+            "`stream_id` must have 1 to 256 visible characters",
+        )),
+    }
+}
+
+fn check_app(ask: &Ask, config: &FleetConfig) -> Result<(), Refusal> {
+    if config.apps.contains(&ask.app) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid(
+            "this fleet does not run that app: use one of its configured apps",
+        ))
+    }
+}

@@ -1,0 +1,251 @@
+//! One message on one row: read, let the rules decide, write, grant, announce.
+
+use wakecast::protocol::{Endpoint, Lost, LostReason, ServerMessage};
+
+use super::Gateway;
+use super::call::Caller;
+use super::push::push;
+use crate::auth::{NotAllowed, allows};
+use crate::config::FleetConfig;
+use crate::grant::{self, Granted};
+use crate::leases::{self, Step, Then, Visit};
+use crate::model::{FleetKey, Instance, Link, Row, RowKey, RowState, Timestamp, WaitKind};
+use crate::ports::{BootOf, Store};
+use crate::store::StoreError;
+
+/// A row that changes under us is looked at again this often; at most a handful of writers (two
+/// links, the reconciler) ever meet on one row.
+const ROUNDS: u32 = 6;
+
+/// One message on one row.
+pub(super) struct RowCall<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) caller: &'a Caller,
+    pub(super) key: RowKey,
+    pub(super) config: &'a FleetConfig,
+    /// The row is believed to be new: it is written unread, and read only if that is refused.
+    pub(super) believed_new: bool,
+    /// The row's ask must still be covered by the token.
+    pub(super) guarded: bool,
+    /// What follows where a held row's boot is not ready.
+    pub(super) on_miss: OnMiss,
+}
+
+/// What follows where a held row's boot is not ready.
+#[derive(Clone, Debug)]
+pub(super) enum OnMiss {
+    /// The row waits for another, and its demand is raised.
+    Wait(WaitKind),
+    /// The client is told the state and nothing moves, so that an idle tab undoes no drain. A row
+    /// that had been dormant is lost.
+    Tell,
+}
+
+/// How a message on a row ended.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Granted(Box<Row>, Box<Endpoint>),
+    NotReady(Box<Row>, Option<Box<Instance>>),
+    Waiting(Box<Row>),
+    Over(Box<Row>),
+    TakenOver(Box<Row>),
+    OtherAsk,
+    NotAllowed(NotAllowed),
+    Unknown,
+}
+
+impl RowCall<'_> {
+    /// Carries out `step` on the row as it is.
+    pub(super) async fn run(
+        &self,
+        step: impl Fn(Option<&Row>, &Visit<'_>) -> Step,
+    ) -> Result<Answer, StoreError> {
+        let mut stored = if self.believed_new {
+            None
+        } else {
+            self.store().row(&self.key).await?
+        };
+        for _ in 0..ROUNDS {
+            match self.attempt(stored.as_ref(), &step).await {
+                Err(StoreError::Conflict(row)) => stored = row.map(|row| *row),
+                answer => return answer,
+            }
+        }
+        Err(StoreError::Unavailable("the row kept changing".to_owned()))
+    }
+
+    async fn attempt(
+        &self,
+        stored: Option<&Row>,
+        step: impl Fn(Option<&Row>, &Visit<'_>) -> Step,
+    ) -> Result<Answer, StoreError> {
+        let now = self.gateway.ports.clock.now();
+        let visit = self.visit(now);
+        let known = stored.filter(|row| row.expires_at > now);
+        if self.guarded
+            && let Some(ask) = known.and_then(|row| row.ask.as_ref())
+            && let Err(error) = allows(&self.caller.connection.grants, ask)
+        {
+            return Ok(Answer::NotAllowed(error));
+        }
+        let step = step(known, &visit);
+        let Some(row) = step.row else {
+            return Ok(Answer::Unknown);
+        };
+        let row = if step.write {
+            self.put(&row, stored.map(|row| row.version)).await?
+        } else {
+            row
+        };
+        if let Some(old) = &step.taken_from {
+            self.tell_taken_over(old, &row).await;
+        }
+        match step.then {
+            Then::Verify { revived } => self.verify(row, revived, now).await,
+            Then::Wait { wake } => self.wait(row, wake).await,
+            Then::Over => Ok(Answer::Over(Box::new(row))),
+            Then::TakenOver => Ok(Answer::TakenOver(Box::new(row))),
+            Then::Unknown => Ok(Answer::Unknown),
+            Then::OtherAsk => Ok(Answer::OtherAsk),
+        }
+    }
+
+    /// G2, and where it fails one more boot that is ready, if there is one.
+    async fn verify(
+        &self,
+        row: Row,
+        revived: bool,
+        put_at: Timestamp,
+    ) -> Result<Answer, StoreError> {
+        let mut row = row;
+        let mut boots_tried = 0_u32;
+        loop {
+            let ports = &self.gateway.ports;
+            let now = ports.clock.now();
+            let (store, tokens) = (self.store(), &*ports.stream_tokens);
+            let instance =
+                match grant::verify(store, tokens, self.config, &row, put_at, now).await? {
+                    Granted::Ready(endpoint) => {
+                        let boot = grant::held_boot(&row);
+                        self.gateway
+                            .recall
+                            .remember_ready(&self.key.fleet, boot.as_ref());
+                        return Ok(Answer::Granted(Box::new(row), endpoint));
+                    }
+                    Granted::NotReady(instance) => instance,
+                };
+            let visit = self.visit(now);
+            let step = match &self.on_miss {
+                OnMiss::Tell => {
+                    let step = leases::told(&row, &visit, revived, instance.as_deref());
+                    return self.tell(step, row, instance).await;
+                }
+                OnMiss::Wait(kind) => {
+                    let ready = match boots_tried {
+                        0 => self.gateway.find_ready(&self.key.fleet).await?,
+                        _ => None,
+                    };
+                    leases::missed(&row, &visit, kind.clone(), ready.as_ref())
+                }
+            };
+            boots_tried = boots_tried.saturating_add(1);
+            let Some(next) = &step.row else {
+                return Ok(Answer::Unknown);
+            };
+            row = self.put(next, Some(row.version)).await?;
+            match step.then {
+                Then::Verify { .. } => {}
+                Then::Wait { wake } => return self.wait(row, wake).await,
+                _ => return Ok(Answer::Over(Box::new(row))),
+            }
+        }
+    }
+
+    async fn tell(
+        &self,
+        step: Step,
+        row: Row,
+        instance: Option<Box<Instance>>,
+    ) -> Result<Answer, StoreError> {
+        let row = match step.row {
+            Some(next) if step.write => self.put(&next, Some(row.version)).await?,
+            _ => row,
+        };
+        Ok(match row.state {
+            RowState::Held { .. } => Answer::NotReady(Box::new(row), instance),
+            RowState::Waiting { .. } | RowState::Ended { .. } => Answer::Over(Box::new(row)),
+        })
+    }
+
+    async fn wait(&self, row: Row, wake: bool) -> Result<Answer, StoreError> {
+        if wake {
+            self.gateway.announce(&self.key.fleet).await?;
+        }
+        Ok(Answer::Waiting(Box::new(row)))
+    }
+
+    /// Writes the row, and claims it in the same request where this link has not yet.
+    async fn put(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
+        let connection = &self.caller.connection;
+        if connection.rows.contains(&self.key) {
+            self.store().put_row(row, expected).await
+        } else {
+            self.store()
+                .put_claimed_row(&connection.id, row, expected)
+                .await
+        }
+    }
+
+    async fn tell_taken_over(&self, old: &Link, row: &Row) {
+        let lost = ServerMessage::Lost(Lost {
+            lease: row.key.id.clone(),
+            rev: row.rev,
+            reason: LostReason::TakenOver,
+        });
+        let ports = &self.gateway.ports;
+        push(&*ports.connections, &*ports.clock, old, &lost).await;
+    }
+
+    fn visit(&self, now: Timestamp) -> Visit<'_> {
+        Visit {
+            key: &self.key,
+            link: &self.caller.link,
+            timing: &self.config.timing,
+            now,
+        }
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.gateway.ports.store
+    }
+}
+
+impl Gateway {
+    /// Looks for a ready boot, and remembers what it found.
+    pub(super) async fn find_ready(&self, fleet: &FleetKey) -> Result<Option<BootOf>, StoreError> {
+        let instances = self.ports.store.instances(fleet).await?;
+        let ready = grant::ready_boot(&instances);
+        self.recall.remember_ready(fleet, ready.as_ref());
+        Ok(ready)
+    }
+}
+
+/// Changes a row by a rule that needs no answer; a row that changes meanwhile is looked at again.
+pub(super) async fn change(
+    store: &dyn Store,
+    key: &RowKey,
+    rule: impl Fn(&Row) -> Option<Row>,
+) -> Result<(), StoreError> {
+    let mut stored = store.row(key).await?;
+    for _ in 0..ROUNDS {
+        let Some((row, next)) = stored.as_ref().and_then(|row| Some((row, rule(row)?))) else {
+            return Ok(());
+        };
+        match store.put_row(&next, Some(row.version)).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict(row)) => stored = row.map(|row| *row),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::Unavailable("the row kept changing".to_owned()))
+}

@@ -1,0 +1,74 @@
+//! What an operator must hear.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::InstanceId;
+
+/// Something that needs a person. It is reported when it begins to hold, not while it holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alarm {
+    /// EC2 cannot be read: nothing is started or stopped.
+    Ec2Unreadable,
+    /// Image, template, permission or secrets are wrong; tried again every ten minutes of demand.
+    Misconfigured {
+        /// What EC2 or the media server said.
+        cause: String,
+    },
+    /// An account limit of EC2 or a cap of the fleet is reached.
+    QuotaExceeded {
+        /// Which.
+        cause: String,
+    },
+    /// Two boots in a row failed.
+    StartFailed {
+        /// What went wrong in the last one.
+        cause: String,
+    },
+    /// A ready server has not been readable three times in a row: it counts as busy and stays on.
+    Unknown {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// The server's address is not the one that was proved.
+    AddressChanged {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// A setting of the app has its default value though another one is configured.
+    SettingsLost {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// EC2 still shows `running` a minute after the stop.
+    StopNotSeen {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// EC2 has shown `stopping` for more than ten minutes.
+    StuckStopping {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// A boot is past its limit on an instance that must not be touched (tag `wakecast:hold`), or
+    /// that EC2 does not bring to `running`.
+    BootStuck {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// A ready server died.
+    Died {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// More instances live than may.
+    Surplus {
+        /// One that nothing explains.
+        instance: InstanceId,
+    },
+    /// EC2 knows the token of an intent with other parameters.
+    TokenMismatch {
+        /// The intent.
+        sequence: u64,
+    },
+}

@@ -1,0 +1,157 @@
+//! Tells waiters how far it is: on a change of phase, once when a phase is overdue, and once when a
+//! boot is tried again. That is at most eight pushes a boot.
+
+use std::time::Duration;
+
+use wakecast::protocol::{Phase, ProgressPush, ServerMessage};
+
+use super::eta;
+use super::pass::Pass;
+use crate::leases;
+use crate::model::{Boot, BootPath, InstanceId, InstanceStatus, LaunchKind, RowState, Timestamp};
+
+/// What waiters can be told of the fleet.
+struct Outlook {
+    phase: Phase,
+    path: BootPath,
+    /// When the phase began.
+    since: Timestamp,
+    restarted: bool,
+    /// The boot under way.
+    boot: Option<InstanceId>,
+}
+
+pub(super) fn step(pass: &mut Pass<'_>) {
+    if pass.ready().is_some() {
+        return;
+    }
+    let outlook = outlook(pass);
+    let everyone = note_overdue(pass, &outlook) || pass.restarting;
+    let waiting = pass
+        .rows()
+        .filter(|row| leases::grantable(row, &pass.config.timing, pass.now))
+        .cloned()
+        .collect::<Vec<_>>();
+    for mut row in waiting {
+        let changed = pass.untold(&row);
+        let RowState::Waiting {
+            phase,
+            deadline,
+            wait_ms,
+            ..
+        } = &mut row.state
+        else {
+            continue;
+        };
+        let further = outlook.phase > *phase;
+        // A boot that is tried again keeps the phase it had reached.
+        *phase = outlook.phase.max(*phase);
+        let began = deadline.saturating_sub(Duration::from_millis(*wait_ms));
+        let told = ServerMessage::Progress(ProgressPush {
+            id: row.key.id.clone(),
+            rev: row.rev,
+            phase: *phase,
+            elapsed_ms: millis(pass.now.since(began)),
+            ..figures(pass, &outlook)
+        });
+        if changed || further {
+            pass.change(row, Some(told));
+        } else if everyone {
+            pass.push(&row, told);
+        }
+    }
+}
+
+fn outlook(pass: &Pass<'_>) -> Outlook {
+    let restarted = pass.state.failed_boots > 0;
+    let coming = pass.instances.values().find_map(|known| {
+        let boot = known.boot.as_ref()?;
+        let (phase, since) = match known.status {
+            InstanceStatus::Booting => phase(boot),
+            InstanceStatus::Recovering { since } => (Phase::Warming, since),
+            _ => return None,
+        };
+        let (path, boot) = (boot.path, Some(known.id.clone()));
+        Some(Outlook {
+            phase,
+            path,
+            since,
+            restarted,
+            boot,
+        })
+    });
+    coming.unwrap_or_else(|| {
+        let phase = if pass.state.capacity_retry_at.is_some() {
+            Phase::WaitingForCapacity
+        } else {
+            Phase::Requested
+        };
+        let new = match pass.intents.values().next() {
+            Some(intent) => matches!(intent.kind, LaunchKind::New { .. }),
+            None => pass.instances.is_empty(),
+        };
+        let path = if new {
+            BootPath::New
+        } else {
+            BootPath::Stopped
+        };
+        Outlook {
+            phase,
+            path,
+            since: pass.now,
+            restarted,
+            boot: None,
+        }
+    })
+}
+
+/// `launching` once EC2 has accepted, `booting` while the system starts, `warming` from liveness.
+fn phase(boot: &Boot) -> (Phase, Timestamp) {
+    match (boot.live_at, boot.running_at) {
+        (Some(live), _) => (Phase::Warming, live),
+        (None, Some(running)) => (Phase::Booting, running),
+        (None, None) => (Phase::Launching, boot.started_at),
+    }
+}
+
+/// Notes on the boot that its phase takes longer than nine boots in ten; true the first time.
+fn note_overdue(pass: &mut Pass<'_>, outlook: &Outlook) -> bool {
+    let known = outlook
+        .boot
+        .as_ref()
+        .and_then(|id| pass.instances.get(id))
+        .cloned();
+    let Some((mut known, mut boot)) = known.and_then(|mut known| {
+        let boot = known.boot.take()?;
+        Some((known, boot))
+    }) else {
+        return false;
+    };
+    if boot.overdue == Some(outlook.phase) || !figures(pass, outlook).overdue {
+        return false;
+    }
+    boot.overdue = Some(outlook.phase);
+    known.boot = Some(boot);
+    pass.instances.insert(known.id.clone(), known);
+    true
+}
+
+/// Returns the part of a message that is the same for every waiter.
+fn figures(pass: &Pass<'_>, outlook: &Outlook) -> ProgressPush {
+    let elapsed = pass.now.since(outlook.since);
+    let eta = eta::remaining(&pass.config.prior, outlook.path, outlook.phase, elapsed);
+    ProgressPush {
+        id: String::new(),
+        rev: 0,
+        phase: outlook.phase,
+        elapsed_ms: 0,
+        eta_p50_ms: millis(eta.p50),
+        eta_p90_ms: millis(eta.p90),
+        overdue: eta.overdue,
+        note: outlook.restarted.then(|| "restarting".to_owned()),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

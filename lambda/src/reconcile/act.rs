@@ -1,0 +1,177 @@
+//! The acting half of a round, in the one order that the laws rest on.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join;
+use futures_util::stream;
+
+use super::observe::View;
+use super::push::{Outbox, Parcel};
+use super::{Broken, Ports, Run, report};
+use crate::grant::{grant_waiter, ready_boot};
+use crate::lifecycle::{Decision, Next, RowChange};
+use crate::model::{Instance, Row};
+use crate::store::{Commit, StoreError};
+
+/// Writes and posts in flight at once: enough for a herd of thousands within a round, few enough
+/// for one function's sockets.
+pub(super) const IN_FLIGHT: usize = 64;
+
+/// Proofs of an endpoint that a fresh server meets in a second: each is a TLS handshake and a
+/// WebSocket, and a small server with cold caches does some hundreds of those.
+const PROOFS_PER_SECOND: u32 = 250;
+
+/// No client waits longer for its first proof, however large the herd.
+const LONGEST_SPREAD: Duration = Duration::from_secs(60);
+
+impl Run<'_> {
+    /// Carries the decision out: commit, row changes with what they tell, grants, pushes, calls.
+    /// A refused commit ends it before anything else has happened.
+    pub(super) async fn act(&mut self, view: &View, decision: Decision) -> Result<Next, Broken> {
+        let Decision {
+            commit,
+            rows,
+            grants,
+            pushes,
+            calls,
+            next,
+            alarms,
+            ..
+        } = decision;
+        self.commit(commit.as_ref()).await?;
+        self.answers.clear();
+        report::alarms(self.fleet, &self.lock, &alarms);
+
+        let mut outbox = Outbox::default();
+        for parcel in self.change_rows(rows).await? {
+            outbox.add(parcel);
+        }
+        for parcel in self.grant(grants, view, commit.as_ref()).await? {
+            outbox.add(parcel);
+        }
+        for push in pushes {
+            outbox.add(Parcel {
+                link: push.link,
+                message: push.message,
+            });
+        }
+
+        self.still_mine()?;
+        // Slow sockets must not hold up a start: the posts are begun first, the calls do not wait
+        // for their end.
+        let delivered = self.deliver(outbox);
+        let called = self.call_all(calls, view, commit.as_ref());
+        let (gone, answers) = join(delivered, called).await;
+        self.answers = answers;
+        self.mark_absent(&view.rows, &gone).await?;
+        Ok(next)
+    }
+
+    /// Answers that the decision has used up are kept if the table definitely refused it.
+    async fn commit(&mut self, commit: Option<&Commit>) -> Result<(), Broken> {
+        self.still_mine()?;
+        let Some(commit) = commit else { return Ok(()) };
+        let result = self
+            .ports
+            .store
+            .commit(self.fleet, &self.lock, self.now(), commit)
+            .await;
+        if let Err(StoreError::Unavailable(_)) = &result {
+            self.answers.clear();
+        }
+        Ok(result?)
+    }
+
+    /// Writes rows and returns what to tell those whose write succeeded. A row that has changed
+    /// since it was read is left for the next round.
+    async fn change_rows(&self, changes: Vec<RowChange>) -> Result<Vec<Parcel>, Broken> {
+        let writes = changes.into_iter().map(|change| async move {
+            self.still_mine()?;
+            let RowChange {
+                row,
+                expected,
+                tell,
+            } = change;
+            match self.ports.store.put_row(&row, Some(expected)).await {
+                Ok(written) => {
+                    let parcel = written.link.zip(tell);
+                    Ok(parcel.map(|(link, message)| Parcel { link, message }))
+                }
+                Err(StoreError::LockLost) => Err(Broken::LockLost),
+                Err(error) => {
+                    report::row_left(self.fleet, &self.lock, &error);
+                    Ok(None)
+                }
+            }
+        });
+        in_order(writes).await
+    }
+
+    /// Grants waiters on the boot that is ready now: G1, then G2, then what to tell.
+    async fn grant(
+        &self,
+        rows: Vec<Row>,
+        view: &View,
+        commit: Option<&Commit>,
+    ) -> Result<Vec<Parcel>, Broken> {
+        let Some(boot) = ready_boot(&instances_now(view, commit)) else {
+            return Ok(Vec::new());
+        };
+        let spread = verify_spread(rows.len());
+        let Ports {
+            store,
+            stream_tokens,
+            ..
+        } = self.ports;
+        let grants = rows.into_iter().map(|row| {
+            let boot = &boot;
+            async move {
+                self.still_mine()?;
+                let (store, tokens) = (store.as_ref(), stream_tokens.as_ref());
+                let now = self.now();
+                match grant_waiter(store, tokens, self.config, &row, boot, spread, now).await {
+                    Ok(Some((held, message))) => Ok(held.link.map(|link| Parcel { link, message })),
+                    Ok(None) => Ok(None),
+                    Err(error) => {
+                        report::row_left(self.fleet, &self.lock, &error);
+                        Ok(None)
+                    }
+                }
+            }
+        });
+        in_order(grants).await
+    }
+}
+
+/// The instances as the commit leaves them.
+fn instances_now(view: &View, commit: Option<&Commit>) -> Vec<Instance> {
+    let mut instances = view.records.instances.clone();
+    if let Some(commit) = commit {
+        for id in &commit.forget_instances {
+            instances.remove(id);
+        }
+        let put = commit.put_instances.iter();
+        instances.extend(put.map(|instance| (instance.id.clone(), instance.clone())));
+    }
+    instances.into_values().collect()
+}
+
+/// Over how long clients spread their first proof of a fresh server.
+fn verify_spread(granted: usize) -> Duration {
+    let granted = u32::try_from(granted).unwrap_or(u32::MAX);
+    (Duration::from_secs(1) * granted.saturating_sub(1) / PROOFS_PER_SECOND).min(LONGEST_SPREAD)
+}
+
+/// Runs the works, a bounded number at once, and returns what came of them in their order.
+async fn in_order<F>(works: impl Iterator<Item = F>) -> Result<Vec<Parcel>, Broken>
+where
+    F: Future<Output = Result<Option<Parcel>, Broken>>,
+{
+    let mut results = stream::iter(works).buffered(IN_FLIGHT);
+    let mut parcels = Vec::new();
+    while let Some(result) = results.next().await {
+        parcels.extend(result?);
+    }
+    Ok(parcels)
+}

@@ -1,0 +1,302 @@
+//! Observes, decides and acts for one fleet under its lock, round after round while something
+//! moves.
+//!
+//! Nothing is remembered between runs but what the table holds: a run that is dropped at any await
+//! is a crash, and the next run goes on from the table and from what EC2 shows. The reconciler has
+//! no port to wake itself; the tick and the gateway wake it.
+
+mod act;
+mod observe;
+mod policy;
+mod power;
+mod push;
+mod report;
+mod within;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::FleetConfig;
+use crate::lifecycle::{Answer, Next};
+use crate::model::{FleetKey, Lock, Timestamp};
+use crate::ports::{Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens};
+use crate::store::{Released, StoreError};
+
+pub use policy::{Lifecycle, Policy};
+
+/// A run leaves its loop with this much of its deadline left: time for the round under way.
+pub const LEAVE_BEFORE: Duration = Duration::from_secs(30);
+
+/// A run rests at most this long between two rounds: new demand is seen by then, and a lock of
+/// thirty seconds never runs out meanwhile.
+const LONGEST_REST: Duration = Duration::from_secs(10);
+
+/// Rounds that may follow each other at once. No chain of answered steps is nearly as long: a
+/// longer one is a fault of the policy, and is slowed down instead of spinning.
+const ROUNDS_AT_ONCE: u32 = 32;
+
+/// Rounds in a row that the table may refuse or leave unanswered before the run ends: the tick
+/// tries again.
+const FAILED_ROUNDS: u32 = 3;
+
+/// What a run needs of the world. There is no `Wake` among it.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    /// The table, with the reconciler's permissions.
+    pub store: Arc<dyn Store>,
+    /// EC2.
+    pub fleet: Arc<dyn Fleet>,
+    /// Media servers.
+    pub media: Arc<dyn MediaServer>,
+    /// `@connections`.
+    pub connections: Arc<dyn Connections>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Names of lock owners and jitter.
+    pub entropy: Arc<dyn Entropy>,
+    /// Stream tokens.
+    pub stream_tokens: Arc<dyn StreamTokens>,
+}
+
+/// Runs fleets. Cheap to clone; runs of several fleets may go on at once.
+#[derive(Clone, Debug)]
+pub struct Reconciler {
+    ports: Ports,
+    configs: Arc<BTreeMap<FleetKey, FleetConfig>>,
+    policy: Arc<dyn Policy>,
+}
+
+/// How a run went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub end: End,
+    /// Rounds that were begun.
+    pub rounds: u32,
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// No such fleet is configured.
+    UnknownFleet,
+    /// Another run holds the lock, and sees the demand that this one was woken for.
+    Held {
+        /// When that lock ends unless it is extended.
+        until: Timestamp,
+    },
+    /// Nothing moves; the lock is released.
+    Quiet,
+    /// The deadline is near; the lock is released and the tick goes on.
+    TimeUp,
+    /// The lock ran out or was taken: nothing was written since.
+    LockLost,
+    /// The table refused or did not answer several times.
+    Failed(StoreError),
+}
+
+impl Reconciler {
+    /// Builds a reconciler that decides by [`Lifecycle`].
+    #[must_use]
+    pub fn new(ports: Ports, configs: BTreeMap<FleetKey, FleetConfig>) -> Self {
+        Self {
+            ports,
+            configs: Arc::new(configs),
+            policy: Arc::new(Lifecycle),
+        }
+    }
+
+    /// Replaces what decides: for tests of everything around the decision.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Arc<dyn Policy>) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Runs one fleet until nothing moves or [`LEAVE_BEFORE`] is left of `deadline`.
+    ///
+    /// Dropping the future is safe at any await: the lock runs out and the next run goes on.
+    pub async fn run(&self, fleet: &FleetKey, deadline: Timestamp) -> Outcome {
+        let ended = |end| Outcome { end, rounds: 0 };
+        let Some(config) = self.configs.get(fleet) else {
+            return ended(End::UnknownFleet);
+        };
+        let now = self.ports.clock.now();
+        let leave_at = deadline.saturating_sub(LEAVE_BEFORE);
+        if now >= leave_at {
+            return ended(End::TimeUp);
+        }
+        let owner = self.random_name();
+        let until = now + config.timing.lock;
+        let lock = match self.ports.store.take_lock(fleet, &owner, now, until).await {
+            Ok(lock) => lock,
+            Err(StoreError::LockHeld { until }) => return ended(End::Held { until }),
+            Err(error) => return ended(End::Failed(error)),
+        };
+        let mut run = Run {
+            ports: &self.ports,
+            policy: self.policy.as_ref(),
+            fleet,
+            config,
+            lock,
+            leave_at,
+            answers: Vec::new(),
+            rounds: 0,
+        };
+        let end = run.go_on().await;
+        let outcome = Outcome {
+            end,
+            rounds: run.rounds,
+        };
+        report::ended(fleet, &run.lock, &outcome);
+        outcome
+    }
+
+    fn random_name(&self) -> String {
+        let entropy = &self.ports.entropy;
+        format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64())
+    }
+}
+
+/// One run under one lock.
+struct Run<'a> {
+    ports: &'a Ports,
+    policy: &'a dyn Policy,
+    fleet: &'a FleetKey,
+    config: &'a FleetConfig,
+    lock: Lock,
+    leave_at: Timestamp,
+    /// Answers to the last round's calls. A crash loses them: the next run treats those calls as
+    /// ones whose reply was lost.
+    answers: Vec<Answer>,
+    rounds: u32,
+}
+
+/// Why a round ended before it was carried out.
+enum Broken {
+    /// The lock is gone: nothing more may be written.
+    LockLost,
+    /// The table refused or did not answer.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::LockLost => Self::LockLost,
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl Run<'_> {
+    async fn go_on(&mut self) -> End {
+        let mut at_once = 0;
+        let mut failed = 0;
+        loop {
+            if self.now() >= self.leave_at {
+                return self.leave(End::TimeUp).await;
+            }
+            self.rounds = self.rounds.saturating_add(1);
+            let next = match self.round().await {
+                Ok(next) => {
+                    failed = 0;
+                    next
+                }
+                Err(Broken::LockLost) => return End::LockLost,
+                Err(Broken::Store(error)) => {
+                    failed += 1;
+                    report::refused(self.fleet, &self.lock, &error);
+                    if failed >= FAILED_ROUNDS {
+                        return self.leave(End::Failed(error)).await;
+                    }
+                    Next::After(self.config.timing.round)
+                }
+            };
+            match next {
+                Next::Now if at_once < ROUNDS_AT_ONCE => at_once += 1,
+                Next::Now => {
+                    report::spinning(self.fleet, &self.lock);
+                    at_once = 0;
+                    self.rest(self.config.timing.round).await;
+                }
+                Next::After(pause) => {
+                    at_once = 0;
+                    self.rest(pause).await;
+                }
+                Next::Quiet => match self.release().await {
+                    Ok(Released::Free) => return End::Quiet,
+                    Ok(Released::DemandRose) => {}
+                    Err(Broken::LockLost) => return End::LockLost,
+                    Err(Broken::Store(error)) => return End::Failed(error),
+                },
+            }
+        }
+    }
+
+    async fn round(&mut self) -> Result<Next, Broken> {
+        self.keep_lock().await?;
+        let view = self.observe().await?;
+        let decision = self.decide(&view);
+        report::decided(self.fleet, &self.lock, &view.records, &decision);
+        self.act(&view, decision).await
+    }
+
+    /// Extends the lock once a third of it is spent, so that a power call finds its reserve.
+    async fn keep_lock(&mut self) -> Result<(), Broken> {
+        let now = self.now();
+        if now.until(self.lock.until) < self.config.timing.lock * 2 / 3 {
+            let until = now + self.config.timing.lock;
+            self.lock = self
+                .ports
+                .store
+                .extend_lock(self.fleet, &self.lock, now, until)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Fails once the lock has run out: another run may hold it.
+    fn still_mine(&self) -> Result<(), Broken> {
+        if self.now() < self.lock.until {
+            Ok(())
+        } else {
+            Err(Broken::LockLost)
+        }
+    }
+
+    async fn release(&self) -> Result<Released, Broken> {
+        let seen = self.lock.demand_seen;
+        Ok(self
+            .ports
+            .store
+            .release_lock(self.fleet, &self.lock, seen)
+            .await?)
+    }
+
+    /// Gives the lock back though more may be asked: whoever comes next sees it from the table,
+    /// the tick at the latest. The lock runs out by itself where even that fails.
+    async fn leave(&mut self, end: End) -> End {
+        for _ in 0..FAILED_ROUNDS {
+            match self.release().await {
+                Ok(Released::DemandRose) => {}
+                Ok(Released::Free) | Err(_) => break,
+            }
+            let Ok(demand) = self.ports.store.demand(self.fleet).await else {
+                break;
+            };
+            self.lock.demand_seen = demand;
+        }
+        end
+    }
+
+    async fn rest(&self, pause: Duration) {
+        let until = self.now() + pause.min(LONGEST_REST);
+        self.ports.clock.sleep_until(until.min(self.leave_at)).await;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+}

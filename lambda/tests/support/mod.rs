@@ -1,0 +1,641 @@
+//! A small pure world on virtual time: scripted EC2 and media servers, records applied as a store
+//! would apply them, and a reconciler that can crash between any two steps of a pass.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part of the world"
+)]
+
+pub mod clients;
+pub mod ec2;
+pub mod media;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wakecast::protocol::ServerMessage;
+use wakecast_lambda::config::{
+    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
+};
+use wakecast_lambda::lifecycle::{
+    Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, probes,
+    transitions,
+};
+use wakecast_lambda::model::{
+    Counters, Fence, FleetKey, FleetRecords, InstanceId, InstanceStatus, Lock, Row, RowKey,
+    RowState, Timestamp,
+};
+use wakecast_lambda::ports::{Ec2State, MediaError};
+use wakecast_lambda::store::Commit;
+
+use ec2::Ec2;
+use media::Media;
+
+/// Where a pass ends without a trace of the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    BeforeCommit,
+    AfterCommit,
+    AfterRows,
+    AfterGrants,
+    /// The calls took effect, their answers are lost.
+    AfterCalls,
+}
+
+pub struct World {
+    pub now: Timestamp,
+    pub config: FleetConfig,
+    pub fleet: FleetKey,
+    pub records: FleetRecords,
+    pub rows: BTreeMap<RowKey, Row>,
+    pub ec2: Ec2,
+    pub media: BTreeMap<InstanceId, Media>,
+    /// What every new server starts as.
+    pub next_media: Media,
+    /// The next pass ends here.
+    pub crash: Option<Crash>,
+    pub told: Vec<(Timestamp, String, ServerMessage)>,
+    pub calls: Vec<(Timestamp, Power)>,
+    pub alarms: Vec<(Timestamp, Alarm)>,
+    pub transitions: Vec<Transition>,
+    pub timeline: Vec<String>,
+    pub last: Option<Decision>,
+    pub charges: Vec<(Timestamp, bool)>,
+    /// What a law's breach was.
+    pub breaches: Vec<String>,
+    /// Instances that an operator started: they may exceed the maximum for a while.
+    pub foreign: u32,
+    lock: Option<Lock>,
+    fence: u64,
+    answers: Vec<Answer>,
+    in_flight: bool,
+    next_pass: Timestamp,
+    next_tick: Timestamp,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(config())
+    }
+
+    pub fn with(config: FleetConfig) -> Self {
+        config.validate().expect("a valid configuration");
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        Self {
+            now,
+            config,
+            fleet: FleetKey {
+                tenant: "t".into(),
+                fleet: "f".into(),
+            },
+            records: FleetRecords::default(),
+            rows: BTreeMap::new(),
+            ec2: Ec2::new(),
+            media: BTreeMap::new(),
+            next_media: Media::new(),
+            crash: None,
+            told: Vec::new(),
+            calls: Vec::new(),
+            alarms: Vec::new(),
+            transitions: Vec::new(),
+            timeline: Vec::new(),
+            last: None,
+            charges: Vec::new(),
+            breaches: Vec::new(),
+            foreign: 0,
+            lock: None,
+            fence: 0,
+            answers: Vec::new(),
+            in_flight: false,
+            next_pass: now,
+            next_tick: now,
+        }
+    }
+
+    /// Lets the time pass and the reconciler run as it does.
+    pub fn run(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Runs until `done`, for at most `seconds`; returns the time that it took.
+    pub fn run_until(&mut self, seconds: u64, done: impl Fn(&Self) -> bool) -> Duration {
+        let began = self.now;
+        let end = self.now + Duration::from_secs(seconds);
+        while !done(self) {
+            assert!(self.step(end), "not within {seconds} s\n{}", self.story());
+        }
+        self.now.since(began)
+    }
+
+    /// Makes the reconciler run at once, unless it runs.
+    pub fn wake(&mut self) {
+        if !self.in_flight {
+            self.next_pass = self.now;
+        }
+    }
+
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        let seconds = self.now.as_millis() % 1_000_000_000;
+        let line = format!(
+            "{:>9}.{:03} {}",
+            seconds / 1000,
+            seconds % 1000,
+            text.as_ref()
+        );
+        self.timeline.push(line);
+    }
+
+    pub fn story(&self) -> String {
+        self.timeline.join("\n")
+    }
+
+    pub fn id(&self) -> InstanceId {
+        self.ec2
+            .machines
+            .keys()
+            .next()
+            .expect("an instance")
+            .clone()
+    }
+
+    pub fn media(&mut self) -> &mut Media {
+        let id = self.id();
+        self.media.get_mut(&id).expect("a media server")
+    }
+
+    pub fn status(&self) -> Option<&InstanceStatus> {
+        self.records
+            .instances
+            .values()
+            .next()
+            .map(|instance| &instance.status)
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.records
+            .instances
+            .values()
+            .any(|known| known.status == InstanceStatus::Ready)
+    }
+
+    pub fn is_draining(&self) -> bool {
+        matches!(self.status(), Some(InstanceStatus::Draining { .. }))
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        matches!(self.status(), Some(InstanceStatus::Stopping { .. }))
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.status() == Some(&InstanceStatus::Stopped)
+    }
+
+    pub fn count(&self, which: impl Fn(&Power) -> bool) -> usize {
+        self.calls.iter().filter(|(_, power)| which(power)).count()
+    }
+
+    pub fn launches(&self) -> usize {
+        self.ec2.machines.len()
+    }
+
+    pub fn stops(&self) -> usize {
+        self.count(|power| matches!(power, Power::Stop { .. }))
+    }
+
+    /// Fails the test if a law was broken or the app was touched while it was starting.
+    pub fn check(&self) {
+        assert!(
+            self.breaches.is_empty(),
+            "{:#?}\n{}",
+            self.breaches,
+            self.story()
+        );
+        assert!(
+            !self.media.values().any(|media| media.touched_early),
+            "{}",
+            self.story()
+        );
+    }
+
+    fn step(&mut self, end: Timestamp) -> bool {
+        let at = if self.in_flight {
+            self.next_pass
+        } else {
+            self.next_pass.min(self.next_tick)
+        };
+        let at = at.max(self.now);
+        if at > end {
+            return false;
+        }
+        self.now = at;
+        self.boot_media();
+        if !self.in_flight {
+            self.next_tick = self.now + self.config.timing.tick;
+            self.next_pass = self.next_tick;
+            if !self.take_lock() {
+                return true;
+            }
+            self.in_flight = true;
+            self.answers.clear();
+        }
+        let next = self.pass();
+        self.check_laws();
+        match next {
+            // A pass costs a little: reads, a commit, a call.
+            Some(Next::Now) => self.next_pass = self.now + Duration::from_millis(50),
+            Some(Next::After(wait)) => self.next_pass = self.now + wait,
+            Some(Next::Quiet) => {
+                self.in_flight = false;
+                self.lock = None;
+                self.next_pass = self.next_tick;
+            }
+            // The lock stays until it runs out.
+            None => {
+                self.note("the reconciler crashes");
+                self.in_flight = false;
+                self.next_pass = self.next_tick;
+            }
+        }
+        true
+    }
+
+    fn take_lock(&mut self) -> bool {
+        if self.lock.as_ref().is_some_and(|lock| self.now < lock.until) {
+            return false;
+        }
+        self.fence += 1;
+        self.lock = Some(Lock {
+            owner: format!("r{}", self.fence),
+            fence: Fence(self.fence),
+            taken_at: self.now,
+            until: self.now + self.config.timing.lock,
+            demand_seen: 0,
+        });
+        true
+    }
+
+    /// One pass of the reconciler; `None` if it crashed.
+    fn pass(&mut self) -> Option<Next> {
+        let mut lock = self.lock.clone().expect("the lock is held");
+        if self.now.until(lock.until) < Duration::from_secs(20) {
+            lock.until = self.now + self.config.timing.lock;
+            self.lock = Some(lock.clone());
+        }
+        let described = self.ec2.describe(self.now);
+        let rows = self.rows.values().cloned().collect::<Vec<_>>();
+        let records = self.records.clone();
+        let counters = self.counters();
+        let answers = std::mem::take(&mut self.answers);
+        let (config, fleet) = (self.config.clone(), self.fleet.clone());
+        let mut snapshot = Snapshot {
+            now: self.now,
+            fleet: &fleet,
+            config: &config,
+            lock: &lock,
+            ec2: described.as_deref(),
+            records: &records,
+            rows: &rows,
+            counters: &counters,
+            observations: &[],
+            answers: &answers,
+        };
+        let asked = probes(&snapshot);
+        let observations = asked
+            .into_iter()
+            .map(|probe| self.look(probe))
+            .collect::<Vec<_>>();
+        snapshot.observations = &observations;
+        let decision = decide(&snapshot);
+        for why in &decision.why {
+            self.note(why);
+        }
+        if self.crash_at(Crash::BeforeCommit) {
+            return None;
+        }
+        if let Some(commit) = &decision.commit {
+            self.commit(commit);
+        }
+        self.alarms.extend(
+            decision
+                .alarms
+                .iter()
+                .map(|alarm| (self.now, alarm.clone())),
+        );
+        self.transitions.extend(&decision.transitions);
+        if self.crash_at(Crash::AfterCommit) {
+            return None;
+        }
+        self.apply_rows(&decision);
+        if self.crash_at(Crash::AfterRows) {
+            return None;
+        }
+        for row in &decision.grants {
+            self.grant(row.clone());
+        }
+        for push in &decision.pushes {
+            self.tell("push", &push.message);
+        }
+        if self.crash_at(Crash::AfterGrants) {
+            return None;
+        }
+        for call in &decision.calls {
+            let answer = self.call(&call.action, call.not_after);
+            self.answers.push(answer);
+        }
+        let next = decision.next;
+        if next == Next::Now && decision.commit.is_none() {
+            self.breaches.push(format!(
+                "at once again, though nothing changed: {:?}",
+                decision.why
+            ));
+        }
+        self.last = Some(decision);
+        if self.crash_at(Crash::AfterCalls) {
+            return None;
+        }
+        Some(next)
+    }
+
+    fn crash_at(&mut self, point: Crash) -> bool {
+        let here = self.crash == Some(point);
+        if here {
+            self.crash = None;
+        }
+        here
+    }
+
+    fn look(&mut self, probe: wakecast_lambda::lifecycle::Probe) -> Observation {
+        let sent_at = self.now;
+        let machine = self.ec2.machines.get(&probe.instance);
+        let reached = machine.is_some_and(|machine| {
+            let own = format!("{}-{}", machine.id, machine.starts);
+            let here = if machine.elastic {
+                "media.example.com:5443"
+            } else {
+                &own
+            };
+            machine.state(self.now) == Some(Ec2State::Running) && probe.address == here
+        });
+        let result = match self.media.get_mut(&probe.instance).filter(|_| reached) {
+            Some(media) => media.answer(self.now, &probe.question),
+            None => Err(MediaError::NotYet("refused".into())),
+        };
+        Observation {
+            probe,
+            sent_at,
+            result,
+        }
+    }
+
+    fn commit(&mut self, commit: &Commit) {
+        assert_eq!(
+            commit.expected, self.records.state.version,
+            "a commit over another version"
+        );
+        if let Some(charge) = &commit.charge {
+            let spent = self.counters();
+            assert!(spent.starts < charge.start_cap, "the start cap is exceeded");
+            assert!(
+                !charge.launch || spent.launches < charge.launch_cap,
+                "the launch cap is exceeded"
+            );
+            self.charges.push((self.now, charge.launch));
+        }
+        let version = self.records.state.version + 1;
+        self.records.state = commit.state.clone();
+        self.records.state.version = version;
+        for id in &commit.forget_instances {
+            self.records.instances.remove(id);
+        }
+        for instance in &commit.put_instances {
+            self.records
+                .instances
+                .insert(instance.id.clone(), instance.clone());
+        }
+        for sequence in &commit.forget_intents {
+            self.records.intents.remove(sequence);
+        }
+        for intent in &commit.put_intents {
+            self.records.intents.insert(intent.sequence, intent.clone());
+        }
+        if let Some(unavailable) = &commit.unavailable {
+            self.records.unavailable.clone_from(unavailable);
+        }
+    }
+
+    fn apply_rows(&mut self, decision: &Decision) {
+        for change in &decision.rows {
+            let current = self.rows.get(&change.row.key).map(|row| row.version);
+            if current != Some(change.expected) {
+                continue;
+            }
+            let mut row = change.row.clone();
+            row.version += 1;
+            self.rows.insert(row.key.clone(), row);
+            if let Some(message) = &change.tell {
+                self.tell(&change.row.key.id, message);
+            }
+        }
+    }
+
+    fn tell(&mut self, to: &str, message: &ServerMessage) {
+        self.note(format!("→ {to}: {}", message.encode()));
+        self.told.push((
+            self.now,
+            message_id(message).unwrap_or(to.to_owned()),
+            message.clone(),
+        ));
+    }
+
+    fn call(&mut self, power: &Power, not_after: Timestamp) -> Answer {
+        if self.now > not_after {
+            return Answer {
+                action: power.clone(),
+                result: Ok(None),
+                dropped: true,
+            };
+        }
+        self.note(format!("call {power:?}"));
+        self.calls.push((self.now, power.clone()));
+        let now = self.now;
+        let result = match power {
+            Power::Run { sequence, token } => {
+                let intent = self.records.intents[sequence].clone();
+                self.ec2.run(now, &intent, token).map(Some)
+            }
+            Power::Start { instance, .. } => self.ec2.start(now, instance).map(|()| None),
+            Power::Stop { instance } => {
+                self.check_stop(instance);
+                self.ec2.stop(now, instance).map(|()| None)
+            }
+            Power::Associate { instance } => {
+                self.ec2.associate(instance);
+                Ok(None)
+            }
+            Power::Disassociate => {
+                self.ec2.disassociate(now);
+                Ok(None)
+            }
+        };
+        Answer {
+            action: power.clone(),
+            result,
+            dropped: false,
+        }
+    }
+
+    /// Law 2, on the truth that the reconciler cannot see.
+    fn check_stop(&mut self, id: &InstanceId) {
+        if self.ec2.unreadable {
+            self.breaches
+                .push(format!("{id} is stopped while EC2 cannot be read"));
+        }
+        let Some(known) = self.records.instances.get(id) else {
+            return self
+                .breaches
+                .push(format!("{id} is stopped without a record"));
+        };
+        let failed = matches!(known.status, InstanceStatus::Stopping { failed: true, .. });
+        if failed {
+            return;
+        }
+        if let Some(media) = self.media.get(id)
+            && (media.streams > 0 || media.viewers > 0 || media.hls_viewers > 0)
+        {
+            self.breaches
+                .push(format!("{id} is stopped while it serves"));
+        }
+        if self
+            .ec2
+            .machines
+            .get(id)
+            .is_some_and(|machine| machine.hold)
+        {
+            self.breaches
+                .push(format!("{id} is stopped though it is held"));
+        }
+    }
+
+    fn check_laws(&mut self) {
+        let live = self.ec2.live(self.now).len();
+        if live > (self.config.max + self.foreign) as usize {
+            self.breaches.push(format!("{live} instances live"));
+        }
+        let table = transitions();
+        let unknown = self
+            .transitions
+            .iter()
+            .find(|step| !table.contains(step))
+            .copied();
+        if let Some(unknown) = unknown {
+            self.breaches
+                .push(format!("{unknown:?} is not in the table"));
+        }
+        let late = self
+            .rows
+            .values()
+            .find(|row| match &row.state {
+                RowState::Waiting { deadline, .. } => {
+                    let grace = self.config.timing.tick * 2 + self.config.timing.lock;
+                    row.absent_since.is_none() && self.now > *deadline + grace
+                }
+                _ => false,
+            })
+            .map(|row| row.key.id.clone());
+        if let Some(late) = late {
+            self.breaches
+                .push(format!("{late} waits past its deadline"));
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let lately = self
+            .charges
+            .iter()
+            .filter(|(at, _)| self.now.since(*at) < Duration::from_secs(3600))
+            .collect::<Vec<_>>();
+        Counters {
+            launches: u32::try_from(lately.iter().filter(|(_, launch)| *launch).count())
+                .expect("few"),
+            starts: u32::try_from(lately.len()).expect("few"),
+        }
+    }
+
+    /// Starts the server process of every machine that has come to run.
+    fn boot_media(&mut self) {
+        for machine in self.ec2.machines.values() {
+            if let Some(since) = machine.running_since(self.now) {
+                let fresh = || {
+                    let mut media = self.next_media.clone();
+                    media.began = Timestamp::from_millis(0);
+                    media
+                };
+                let media = self.media.entry(machine.id.clone()).or_insert_with(fresh);
+                if media.began < since {
+                    media.begin(since);
+                }
+            } else if let Some(media) = self.media.get_mut(&machine.id) {
+                media.streams = 0;
+                media.viewers = 0;
+                media.hls_viewers = 0;
+            }
+        }
+    }
+}
+
+/// Returns the row's id that a message is about.
+fn message_id(message: &ServerMessage) -> Option<String> {
+    match message {
+        ServerMessage::Progress(progress) => Some(progress.id.clone()),
+        ServerMessage::Draining(draining) => Some(draining.lease.clone()),
+        ServerMessage::Lost(lost) => Some(lost.lease.clone()),
+        ServerMessage::Error(error) => error.id.clone(),
+        _ => None,
+    }
+}
+
+/// One type in two zones, an app `live`, the defaults for the rest.
+pub fn config() -> FleetConfig {
+    let offering = |zone: &str| Offering {
+        instance_type: "c7g.xlarge".into(),
+        zone: zone.into(),
+        subnet: format!("subnet-{zone}"),
+    };
+    FleetConfig {
+        apps: vec!["live".into()],
+        known_setting: KnownSetting {
+            app: "live".into(),
+            name: "jwtControlEnabled".into(),
+            value: serde_json::Value::Bool(media::SETTING),
+        },
+        min: 0,
+        max: 1,
+        offerings: vec![offering("a"), offering("b")],
+        image: "ami-1".into(),
+        template: "1".into(),
+        endpoint: EndpointConfig {
+            websocket_url: "wss://{address}/{app}/websocket".into(),
+            http_url: "https://{address}/{app}".into(),
+            elastic: false,
+        },
+        counts: Counts::ENTERPRISE,
+        timing: Timing::default(),
+        caps: Caps::default(),
+        prior: Prior::defaults(),
+        table_id: "table".into(),
+    }
+}
+
+/// The same behind one Elastic IP.
+pub fn elastic() -> FleetConfig {
+    FleetConfig {
+        endpoint: EndpointConfig {
+            websocket_url: "wss://media.example.com:5443/{app}/websocket".into(),
+            http_url: "https://media.example.com:5443/{app}".into(),
+            elastic: true,
+        },
+        ..config()
+    }
+}

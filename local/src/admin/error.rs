@@ -1,0 +1,71 @@
+//! Why the admin refused a request.
+
+use serde_json::{Value, json};
+
+/// A refusal: what was wrong, what was expected, how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// No such path.
+    #[error("no such path: use POST or DELETE /faults, GET /status or GET /timeline")]
+    Path,
+    /// The path takes other methods.
+    #[error("this path takes {0}")]
+    Method(&'static str),
+    /// The request was addressed to another host: a page that was led here by its DNS name.
+    #[error("the Host header is no loopback address: open the admin at its own URL")]
+    Host,
+    /// The body was not declared as JSON.
+    #[error("the content type must be application/json: add `-H content-type:application/json`")]
+    ContentType,
+    /// The body is larger than any fault.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The body is no fault.
+    #[error("the body is no fault: {0}")]
+    Malformed(String),
+    /// A field holds what cannot be.
+    #[error("`{field}` is wrong: expected {expected}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Nothing is there that the fault could meet.
+    #[error("nothing to do: {0}")]
+    Nothing(String),
+}
+
+impl AdminError {
+    /// Returns the stable name of the refusal.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Path => "not_found",
+            Self::Method(_) => "method_not_allowed",
+            Self::Host => "wrong_host",
+            Self::ContentType => "content_type",
+            Self::TooLarge(_) => "too_large",
+            Self::Malformed(_) => "malformed",
+            Self::Field { .. } => "invalid_field",
+            Self::Nothing(_) => "nothing_to_do",
+        }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::Path => 404,
+            Self::Method(_) => 405,
+            Self::Host => 403,
+            Self::ContentType => 415,
+            Self::TooLarge(_) => 413,
+            Self::Malformed(_) | Self::Field { .. } => 400,
+            Self::Nothing(_) => 409,
+        }
+    }
+
+    pub(super) fn body(&self) -> Value {
+        json!({ "error": { "code": self.code(), "message": self.to_string() } })
+    }
+}

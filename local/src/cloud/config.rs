@@ -1,0 +1,181 @@
+//! What the local cloud is made of, and its two profiles.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde_json::Value;
+use wakecast_lambda::config::{
+    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
+};
+use wakecast_lambda::gateway::{LinkConfig, Waits};
+use wakecast_lambda::model::FleetKey;
+
+use crate::ec2::Ec2Settings;
+use crate::gateway::Limits;
+use crate::media::BootTimeline;
+use crate::random::Span;
+
+/// The one app of the local media server.
+pub const APP: &str = "live";
+
+/// The setting that shows whether an early touch has reset the app: switched on, and off by the
+/// vendor's default.
+const KNOWN_SETTING: &str = "publishJwtControlEnabled";
+
+/// A table outlives no process here, so that any name will do.
+const TABLE_ID: &str = "local";
+
+/// The longest life that the gateway accepts of a token.
+pub const LONGEST_TOKEN_LIFE: Duration = Duration::from_hours(1);
+
+/// How fast the local cloud lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// The real lifecycle, shortened for somebody who develops an app against it.
+    #[default]
+    Default,
+    /// The whole lifecycle within a minute.
+    Demonstration,
+}
+
+/// What the local cloud is made of. Start from a profile and change what matters.
+#[derive(Clone, Debug)]
+pub struct LocalConfig {
+    /// The port of the WebSocket API; the HTTP API and the admin take the next two. `None` takes
+    /// free ones.
+    pub port: Option<u16>,
+    /// The fleet and its tenant, which tokens name.
+    pub fleet: FleetKey,
+    /// How long tokens live that do not say, at most [`LONGEST_TOKEN_LIFE`].
+    pub token_life: Duration,
+    /// The gateway's limits.
+    pub limits: Limits,
+    /// What links are told.
+    pub link: LinkConfig,
+    /// How long an acquire may wait.
+    pub waits: Waits,
+    /// Times of the lifecycle.
+    pub timing: Timing,
+    /// Launch caps.
+    pub caps: Caps,
+    /// Boot times that are told before there is history.
+    pub prior: Vec<Prior>,
+    /// What can be launched, in order.
+    pub offerings: Vec<Offering>,
+    /// The image id; an empty one makes every launch `misconfigured`.
+    pub image: String,
+    /// The simulated EC2.
+    pub ec2: Ec2Settings,
+    /// How the media server boots.
+    pub boot: BootTimeline,
+    /// Seeds everything simulated; `None` draws one.
+    pub seed: Option<u64>,
+}
+
+impl Default for LocalConfig {
+    fn default() -> Self {
+        Self::profile(Profile::Default)
+    }
+}
+
+impl LocalConfig {
+    /// Builds the configuration of a profile.
+    #[must_use]
+    pub fn profile(profile: Profile) -> Self {
+        match profile {
+            Profile::Default => Self::developer(),
+            Profile::Demonstration => Self::demonstration(),
+        }
+    }
+
+    /// The lifecycle as it is in production, with grace, settle and tick short enough to see an
+    /// app through a drain.
+    fn developer() -> Self {
+        let timing = Timing {
+            grace: Duration::from_secs(60),
+            min_up: Duration::from_secs(60),
+            stream_token: Duration::from_secs(20),
+            tick: Duration::from_secs(5),
+            ..Timing::default()
+        };
+        Self {
+            port: None,
+            fleet: FleetKey { tenant: "local".to_owned(), fleet: "main".to_owned() },
+            token_life: LONGEST_TOKEN_LIFE,
+            limits: Limits::default(),
+            link: LinkConfig::default(),
+            waits: Waits::default(),
+            timing,
+            // Nobody pays for simulated instances, and developers start them all day.
+            caps: Caps { launches_per_hour: 1_000, starts_per_hour: 1_000 },
+            prior: Prior::demonstration(),
+            offerings: vec![
+                offering("c7g.xlarge", "eu-central-1a"),
+                offering("c7g.xlarge", "eu-central-1b"),
+                offering("c6g.xlarge", "eu-central-1a"),
+            ],
+            image: "ami-0123456789abcdef0".to_owned(),
+            ec2: Ec2Settings {
+                // Fast enough to wait for, slow enough to see.
+                pending: Span::millis(1_500, 2_500),
+                stopping: Span::millis(1_500, 2_500),
+                shutting_down: Span::millis(1_000, 2_000),
+                describe_lag: Span::millis(100, 400),
+                ..Ec2Settings::default()
+            },
+            boot: BootTimeline::OBSERVED,
+            seed: None,
+        }
+    }
+
+    /// Grace and minimum up-time 3 s, stream tokens 5 s and so settle 10 s, tick 1 s, client
+    /// tokens 20 s.
+    fn demonstration() -> Self {
+        Self {
+            token_life: Duration::from_secs(20),
+            timing: Timing::demonstration(),
+            ..Self::developer()
+        }
+    }
+
+    /// Builds the fleet's configuration.
+    pub(super) fn fleet_config(&self) -> FleetConfig {
+        FleetConfig {
+            apps: vec![APP.to_owned()],
+            known_setting: KnownSetting {
+                app: APP.to_owned(),
+                name: KNOWN_SETTING.to_owned(),
+                value: Value::Bool(true),
+            },
+            min: 0,
+            max: 1,
+            offerings: self.offerings.clone(),
+            image: self.image.clone(),
+            template: "1".to_owned(),
+            endpoint: EndpointConfig {
+                websocket_url: "ws://{address}/{app}/websocket".to_owned(),
+                http_url: "http://{address}/{app}".to_owned(),
+                elastic: false,
+            },
+            counts: Counts::ENTERPRISE,
+            timing: self.timing,
+            caps: self.caps,
+            prior: self.prior.clone(),
+            table_id: TABLE_ID.to_owned(),
+        }
+    }
+
+    /// Returns where the `nth` server listens: on loopback only.
+    pub(super) fn address(&self, nth: u16) -> SocketAddr {
+        let port = self.port.map_or(0, |first| first.saturating_add(nth));
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+}
+
+fn offering(instance_type: &str, zone: &str) -> Offering {
+    Offering {
+        instance_type: instance_type.to_owned(),
+        zone: zone.to_owned(),
+        subnet: format!("subnet-{zone}"),
+    }
+}

@@ -1,0 +1,286 @@
+//! The whole cloud: real gateway and reconciler code between a simulated EC2, media servers on
+//! real ports and a table in memory.
+
+mod config;
+mod machines;
+mod parts;
+mod reconciling;
+mod timeline;
+mod tokens;
+mod watching;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use wakecast_lambda::config::ConfigError;
+use wakecast_lambda::gateway::{
+    Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint,
+};
+use wakecast_lambda::media::{HttpMediaServer, JwtStreamTokens, Scheme};
+use wakecast_lambda::ports::{Clock, Entropy};
+use wakecast_lambda::reconcile::{Ports, Reconciler};
+use wakecast_lambda::store::MemoryStore;
+
+use crate::Listener;
+use crate::admin::AdminApi;
+use crate::ec2::{Ec2Model, Happened, SimulatedEc2};
+use crate::gateway::{GatewayModel, HttpApi, Routes, Sockets, WebSocketApi};
+use crate::system::{OsEntropy, SystemClock};
+use machines::MediaMachines;
+use parts::Secrets;
+use reconciling::{Reconciling, Waker};
+use watching::{HttpFunction, WatchedConnections, WatchedPolicy, WebSocketFunction};
+
+pub use config::{APP, LONGEST_TOKEN_LIFE, LocalConfig, Profile};
+pub use timeline::{Event, Follow, Timeline, What};
+pub use tokens::{Token, TokenError, TokenRequest};
+
+pub(crate) use parts::{Parts, Whose};
+
+/// The stage of the WebSocket API, and the tag of the stack.
+const STACK: &str = "local";
+
+/// How often expired rows leave the table; the real one takes its time too.
+const PURGE_EVERY: Duration = Duration::from_mins(1);
+
+/// A running local cloud. [`LocalCloud::stop`] ends it cleanly, dropping it at once.
+#[derive(Debug)]
+pub struct LocalCloud {
+    /// Where clients connect.
+    pub websocket_url: String,
+    /// Where clients ask why a handshake failed, and where hints go.
+    pub access_url: String,
+    /// Where faults are set and the state is shown.
+    pub admin_url: String,
+    parts: Arc<Parts>,
+    websocket: WebSocketApi,
+    _access: HttpApi,
+    _admin: AdminApi,
+    background: Background,
+}
+
+/// Why the local cloud did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// A port is taken, or may not be used.
+    #[error("cannot listen on {address}: {source}; choose another --port, or none for free ones")]
+    Port {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The fleet's configuration cannot work.
+    #[error(transparent)]
+    Fleet(#[from] ConfigError),
+    /// The gateway's configuration cannot work.
+    #[error(transparent)]
+    Gateway(#[from] GatewayConfigError),
+    /// Tokens would be refused.
+    #[error("tokens that live {} s: expected 1 to {} s", .0.as_secs(), LONGEST_TOKEN_LIFE.as_secs())]
+    TokenLife(Duration),
+    /// The adapter that probes media servers was not built.
+    #[error("the media server's adapter: {0}")]
+    Media(String),
+}
+
+impl LocalCloud {
+    /// Starts everything on loopback.
+    ///
+    /// # Errors
+    /// A port is taken, or the configuration cannot work.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time and network.
+    pub async fn start(config: LocalConfig) -> Result<Self, LocalError> {
+        let fleet_config = config.fleet_config();
+        fleet_config.validate()?;
+        if config.token_life.as_secs() == 0 || config.token_life > LONGEST_TOKEN_LIFE {
+            return Err(LocalError::TokenLife(config.token_life));
+        }
+        let websocket = listen(config.address(0)).await?;
+        let access = listen(config.address(1)).await?;
+        let admin = listen(config.address(2)).await?;
+
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+        let seed = config.seed.unwrap_or_else(|| entropy.next_u64());
+        let timeline = Timeline::new(clock.clone());
+        let secrets = Secrets::draw(entropy.as_ref());
+        let fleets = BTreeMap::from([(config.fleet.clone(), fleet_config)]);
+        let store = MemoryStore::new();
+
+        let model =
+            GatewayModel::new(config.limits, Routes::default(), seed, clock.now());
+        let sockets = Sockets::new(model, clock.clone());
+        let connections = Arc::new(WatchedConnections {
+            inner: Arc::new(sockets.clone()),
+            timeline: timeline.clone(),
+        });
+        let machines =
+            MediaMachines::new(secrets.media_config(&config), timeline.clone(), Handle::current());
+        let ec2 = Ec2Model::new(config.ec2.clone(), seed, Box::new(machines.clone()));
+        let ec2 = Arc::new(SimulatedEc2::new(STACK, clock.clone(), ec2));
+        let stream_tokens =
+            Arc::new(JwtStreamTokens::new([(APP.to_owned(), secrets.stream.clone())]));
+        let media = HttpMediaServer::new(secrets.server.clone(), clock.clone(), Scheme::Http)
+            .map_err(|error| LocalError::Media(error.to_string()))?;
+
+        let reconciler = Reconciler::new(
+            Ports {
+                store: Arc::new(store.as_reconciler()),
+                fleet: ec2.clone(),
+                media: Arc::new(media),
+                connections: connections.clone(),
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                stream_tokens: stream_tokens.clone(),
+            },
+            fleets.clone(),
+        )
+        .with_policy(Arc::new(WatchedPolicy::new(timeline.clone())));
+        let (waker, orders) = Waker::new();
+        let mint = tokens::Mint::new(entropy.as_ref(), config.fleet.clone(), config.token_life);
+        let gateway = Gateway::new(
+            GatewayPorts {
+                store: Arc::new(store.as_gateway()),
+                connections,
+                wake: Arc::new(waker.clone()),
+                clock: clock.clone(),
+                entropy,
+                stream_tokens,
+            },
+            GatewayConfig {
+                fleets,
+                issuers: vec![mint.issuer()],
+                hints: vec![Hint { secret: secrets.hint.clone(), fleet: config.fleet.clone() }],
+                origins: vec!["*".to_owned()],
+                link: config.link,
+                waits: config.waits,
+            },
+        )?;
+        let gateway = Arc::new(gateway);
+
+        let function = WebSocketFunction { gateway: gateway.clone(), timeline: timeline.clone() };
+        let websocket =
+            WebSocketApi::serve(websocket, STACK, sockets.clone(), Arc::new(function));
+        let access = HttpApi::serve(access, clock.clone(), Arc::new(HttpFunction(gateway)));
+        let tick = config.timing.tick;
+        let reconciling =
+            Reconciling::start(reconciler, clock.clone(), config.fleet.clone(), tick, orders);
+        let parts = Arc::new(Parts {
+            clock,
+            fleet: config.fleet,
+            store,
+            sockets,
+            ec2,
+            machines,
+            timeline,
+            waker,
+            reconciling,
+            mint,
+            hint_secret: secrets.hint,
+        });
+        let admin = AdminApi::serve(admin, parts.clone());
+        Ok(Self {
+            websocket_url: websocket.url(),
+            access_url: access.url(),
+            admin_url: admin.url(),
+            background: Background(vec![drive(&parts), purge(&parts)]),
+            parts,
+            websocket,
+            _access: access,
+            _admin: admin,
+        })
+    }
+
+    /// Mints a token, as an app's own backend would.
+    ///
+    /// # Errors
+    /// The signature failed, which it does for no request that is known.
+    pub fn token(&self, request: &TokenRequest) -> Result<Token, TokenError> {
+        self.parts.mint.mint(self.parts.clock.as_ref(), request)
+    }
+
+    /// Returns the record of what happened.
+    #[must_use]
+    pub fn timeline(&self) -> &Timeline {
+        &self.parts.timeline
+    }
+
+    /// Returns how many instances were launched; starts of stopped ones are not among them.
+    #[must_use]
+    pub fn launches(&self) -> usize {
+        self.parts.timeline.count(Happened::Launched)
+    }
+
+    /// Returns the URL to which a media server would post its webhooks.
+    #[must_use]
+    pub fn hint_url(&self) -> wakecast::Secret {
+        let secret = self.parts.hint_secret.expose();
+        wakecast::Secret::new(format!("{}/v1/hints/{secret}", self.access_url))
+    }
+
+    /// Returns the simulated EC2, for scripts and the truth.
+    #[must_use]
+    pub fn ec2(&self) -> &SimulatedEc2 {
+        &self.parts.ec2
+    }
+
+    /// Returns the gateway's sockets, for faults.
+    #[must_use]
+    pub fn sockets(&self) -> &Sockets {
+        &self.parts.sockets
+    }
+
+    /// Cuts every socket of a subject without a Close frame. Returns how many there were.
+    pub async fn cut(&self, subject: &str) -> usize {
+        self.parts.cut(&Whose { subject: Some(subject.to_owned()), client_id: None }, false).await
+    }
+
+    /// Stops cleanly: clients get a Close frame with 1001, media servers end as on a shutdown.
+    pub async fn stop(self) {
+        drop(self.background);
+        self.parts.sockets.close_all();
+        self.websocket.shutdown().await;
+        self.parts.machines.stop_all().await;
+    }
+}
+
+/// Tasks that end with their owner.
+#[derive(Debug)]
+struct Background(Vec<JoinHandle<()>>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<Listener, LocalError> {
+    Listener::bind(address).await.map_err(|source| LocalError::Port { address, source })
+}
+
+/// Lets the simulated EC2's changes happen when they are due.
+fn drive(parts: &Parts) -> JoinHandle<()> {
+    let ec2 = parts.ec2.clone();
+    tokio::spawn(async move { ec2.drive().await })
+}
+
+/// Removes expired items from the table, as the real one does by itself.
+fn purge(parts: &Parts) -> JoinHandle<()> {
+    let (store, clock) = (parts.store.clone(), parts.clock.clone());
+    tokio::spawn(async move {
+        loop {
+            clock.sleep_until(clock.now() + PURGE_EVERY).await;
+            store.purge(clock.now());
+        }
+    })
+}

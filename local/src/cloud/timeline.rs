@@ -1,0 +1,239 @@
+//! What truly happened, in order, with times.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+use wakecast_lambda::lifecycle::Stand;
+use wakecast_lambda::model::{ConnectionId, InstanceId, Timestamp};
+use wakecast_lambda::ports::Clock;
+
+use crate::ec2::Happened;
+
+/// A growing record of one cloud's life. Clones share it.
+#[derive(Clone)]
+pub struct Timeline {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    started: Timestamp,
+    events: Mutex<Vec<Event>>,
+    count: watch::Sender<usize>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// The wall clock, in milliseconds since 1970.
+    pub at: Timestamp,
+    /// Milliseconds since the cloud started.
+    pub elapsed_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum What {
+    /// To an instance, in EC2.
+    Ec2 {
+        /// Which.
+        instance: InstanceId,
+        /// What.
+        happened: Happened,
+    },
+    /// The reconciler moved an instance to another state.
+    Stand {
+        /// Which.
+        instance: InstanceId,
+        /// Its boot.
+        boot: Option<u64>,
+        /// Where it stands now.
+        stand: Stand,
+    },
+    /// Why the reconciler acted.
+    Decided {
+        /// In words.
+        why: String,
+    },
+    /// A media server's load or boot changed.
+    Media {
+        /// On which instance.
+        instance: InstanceId,
+        /// How far it is.
+        phase: String,
+        /// Published streams.
+        publishers: u64,
+        /// Viewers.
+        viewers: u64,
+    },
+    /// A client was let in.
+    Connected {
+        /// The socket.
+        connection: ConnectionId,
+    },
+    /// A socket ended.
+    Disconnected {
+        /// The socket.
+        connection: ConnectionId,
+        /// The close code; 1006 without one.
+        code: u16,
+    },
+    /// A message was pushed through `@connections`.
+    Pushed {
+        /// The socket.
+        connection: ConnectionId,
+        /// The message's type.
+        kind: String,
+        /// The acquire or lease it is about.
+        id: Option<String>,
+        /// The phase, in `progress`.
+        phase: Option<String>,
+        /// Whether it was accepted.
+        accepted: bool,
+    },
+    /// Somebody asked for a fault.
+    Fault {
+        /// Which.
+        fault: String,
+    },
+}
+
+impl Timeline {
+    /// Begins an empty record at the present moment.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let shared = Shared {
+            started: clock.now(),
+            clock,
+            events: Mutex::default(),
+            count: watch::Sender::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Returns when the cloud started.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.shared.started
+    }
+
+    /// Returns everything so far.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.lock().clone()
+    }
+
+    /// Follows the record from its beginning.
+    #[must_use]
+    pub fn follow(&self) -> Follow {
+        Follow { timeline: self.clone(), next: 0 }
+    }
+
+    /// Follows the record from now on.
+    #[must_use]
+    pub fn follow_from_now(&self) -> Follow {
+        Follow { timeline: self.clone(), next: self.lock().len() }
+    }
+
+    /// Waits for the first event of the whole record that is wanted, past ones included.
+    /// Cancel-safe; has no deadline.
+    pub async fn wait_for(&self, wanted: impl FnMut(&Event) -> bool) -> Event {
+        self.follow().find(wanted).await
+    }
+
+    /// Counts what happened in EC2.
+    #[must_use]
+    pub fn count(&self, wanted: Happened) -> usize {
+        let is_wanted = |event: &&Event| matches!(&event.what,
+            What::Ec2 { happened, .. } if *happened == wanted);
+        self.lock().iter().filter(is_wanted).count()
+    }
+
+    /// Adds up how long instances were billed: from an accepted launch or start until a stop was
+    /// accepted or the instance was lost, or now.
+    #[must_use]
+    pub fn billed(&self) -> Duration {
+        let now = self.shared.clock.now();
+        let events = self.lock();
+        let mut open: Vec<(&InstanceId, Timestamp)> = Vec::new();
+        let mut total = Duration::ZERO;
+        for event in events.iter() {
+            let What::Ec2 { instance, happened } = &event.what else { continue };
+            match happened {
+                Happened::Launched | Happened::Started => open.push((instance, event.at)),
+                Happened::StopAccepted | Happened::ShuttingDown | Happened::Terminated => {
+                    if let Some(at) = open.iter().position(|(known, _)| *known == instance) {
+                        total += event.at.since(open.remove(at).1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        open.iter().fold(total, |total, (_, since)| total + now.since(*since))
+    }
+
+    /// Records that something happened now.
+    pub fn record(&self, what: What) {
+        self.record_at(self.shared.clock.now(), what);
+    }
+
+    /// Records that something happened at `at`.
+    pub fn record_at(&self, at: Timestamp, what: What) {
+        let elapsed = at.since(self.shared.started).as_millis();
+        let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let mut events = self.lock();
+        events.push(Event { at, elapsed_ms, what });
+        self.shared.count.send_replace(events.len());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.shared.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Timeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeline").field("events", &self.lock().len()).finish_non_exhaustive()
+    }
+}
+
+/// A reader of the record with a place in it.
+#[derive(Debug)]
+pub struct Follow {
+    timeline: Timeline,
+    next: usize,
+}
+
+impl Follow {
+    /// Returns the next event, once there is one. Cancel-safe.
+    pub async fn next(&mut self) -> Event {
+        let mut count = self.timeline.shared.count.subscribe();
+        loop {
+            let event = self.timeline.lock().get(self.next).cloned();
+            if let Some(event) = event {
+                self.next += 1;
+                return event;
+            }
+            // The sender lives in `timeline`, which is held here.
+            let _ = count.changed().await;
+        }
+    }
+
+    /// Reads on until a wanted event and returns it. Cancel-safe; has no deadline.
+    pub async fn find(&mut self, mut wanted: impl FnMut(&Event) -> bool) -> Event {
+        loop {
+            let event = self.next().await;
+            if wanted(&event) {
+                return event;
+            }
+        }
+    }
+}

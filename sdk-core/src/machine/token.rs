@@ -1,0 +1,433 @@
+//! The life of the access token: asked for once at a time, renewed in band, never sent after a refusal.
+
+use std::time::Duration;
+
+use super::constants::{
+    FRESH_REFUSALS, REQUEST_TIMEOUT, TOKEN_INTERVAL, TOKEN_MARGIN, TOKEN_MAX, TOKEN_MIN_LEFT,
+    TOKEN_RETRY_JITTER, TOKEN_TIMEOUT,
+};
+use super::dial::Dial;
+use super::input::Generation;
+use super::output::{Effect, Event, TokenReason};
+use super::requests::{Body, Request};
+use super::{Intent, Machine, backoff, jwt};
+use crate::protocol::Outcome;
+use crate::{Error, ErrorCode, Instant, Secret, Stage};
+
+/// What is known about tokens.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    current: Option<Token>,
+    /// The last refused ones: a provider's cache may hand one out again.
+    refused: Vec<Secret>,
+    /// Fresh tokens refused in a row.
+    refusals: u8,
+    fetch: Option<Fetch>,
+    fetch_at: Option<(Instant, TokenReason)>,
+    last_call: Option<Instant>,
+    generation: u64,
+    /// Whether 1008 has already caused a refresh since the last accepted token.
+    refreshed_by_policy: bool,
+}
+
+#[derive(Debug)]
+struct Token {
+    secret: Secret,
+    ends: Option<Instant>,
+    life: Option<Duration>,
+    /// Whether a server has ever accepted it.
+    accepted: bool,
+}
+
+#[derive(Debug)]
+struct Fetch {
+    generation: Generation,
+    until: Instant,
+}
+
+impl Token {
+    fn usable(&self, now: Instant) -> bool {
+        let least = self
+            .life
+            .map_or(TOKEN_MIN_LEFT, |life| TOKEN_MIN_LEFT.min(life / 4));
+        self.ends.is_none_or(|ends| ends > now + least)
+    }
+}
+
+impl Tokens {
+    /// Returns the token to connect with.
+    pub(super) fn usable(&self, now: Instant) -> Option<&Secret> {
+        self.current
+            .as_ref()
+            .filter(|token| token.usable(now))
+            .map(|token| &token.secret)
+    }
+
+    /// Whether two fresh tokens in a row were refused: only the app can mend that.
+    pub(super) fn refused_for_good(&self) -> bool {
+        self.refusals >= FRESH_REFUSALS
+    }
+
+    /// Whether the provider is being asked.
+    pub(super) fn fetching(&self) -> bool {
+        self.fetch.is_some()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.fetch.as_ref().map(|fetch| fetch.until)
+    }
+
+    pub(super) fn fetch_due(&self) -> Option<Instant> {
+        self.fetch_at.map(|(at, _)| at)
+    }
+
+    /// Forgets the current token, so that the next attempt asks for a fresh one.
+    pub(super) fn expire(&mut self) {
+        if let Some(token) = &mut self.current {
+            token.ends = Some(Instant::default());
+        }
+    }
+
+    /// Starts anew after `Failed`.
+    pub(super) fn start_over(&mut self) {
+        self.expire();
+        self.refusals = 0;
+        self.fetch_at = None;
+    }
+
+    /// Stops asking. A late answer is dropped.
+    pub(super) fn stop(&mut self) {
+        self.fetch = None;
+        self.fetch_at = None;
+    }
+
+    fn reason(&self) -> TokenReason {
+        match &self.current {
+            _ if self.refusals > 0 => TokenReason::Rejected,
+            None if self.refused.is_empty() => TokenReason::Initial,
+            None => TokenReason::Rejected,
+            Some(_) => TokenReason::Expiring,
+        }
+    }
+
+    /// Marks a token as refused. It counts only if it was fresh: no server ever accepted it.
+    fn refuse(&mut self, secret: &Secret) {
+        let fresh = match &self.current {
+            Some(token) if token.secret == *secret => !token.accepted,
+            _ => true,
+        };
+        if fresh {
+            self.refusals = self.refusals.saturating_add(1);
+        }
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|token| token.secret == *secret)
+        {
+            self.current = None;
+        }
+        self.remember_refused(secret.clone());
+    }
+
+    /// Keeps the last few refused tokens, no more: a provider's cache holds one.
+    fn remember_refused(&mut self, secret: Secret) {
+        self.refused.retain(|refused| *refused != secret);
+        if self.refused.len() >= usize::from(FRESH_REFUSALS) {
+            self.refused.remove(0);
+        }
+        self.refused.push(secret);
+    }
+}
+
+impl Machine {
+    /// Asks the provider, unless it is being asked; at most every [`TOKEN_INTERVAL`].
+    pub(super) fn ask_token(&mut self) {
+        let reason = self.tokens.reason();
+        let at = self
+            .tokens
+            .last_call
+            .map_or(self.now, |last| (last + TOKEN_INTERVAL).max(self.now));
+        self.ask_token_at(at, reason);
+    }
+
+    fn ask_token_at(&mut self, at: Instant, reason: TokenReason) {
+        if self.tokens.fetch.is_some() || self.intent != Intent::Open {
+            return;
+        }
+        if at > self.now {
+            // An earlier appointment stands.
+            let earlier = self.tokens.fetch_at.filter(|(before, _)| *before <= at);
+            self.tokens.fetch_at = Some((earlier.map_or(at, |(before, _)| before), reason));
+            return;
+        }
+        self.tokens.fetch_at = None;
+        self.tokens.last_call = Some(self.now);
+        self.tokens.generation += 1;
+        let generation = Generation(self.tokens.generation);
+        self.tokens.fetch = Some(Fetch {
+            generation,
+            until: self.now + TOKEN_TIMEOUT,
+        });
+        self.effect(Effect::FetchToken { generation, reason });
+    }
+
+    /// Fires the token's timers.
+    pub(super) fn fire_tokens(&mut self) {
+        if self
+            .tokens
+            .fetch
+            .as_ref()
+            .is_some_and(|fetch| fetch.until <= self.now)
+        {
+            self.token_failed(
+                ErrorCode::TokenProviderFailed,
+                "the token provider did not answer within 15 s: make it answer or fail sooner"
+                    .into(),
+            );
+        }
+        if let Some((at, reason)) = self.tokens.fetch_at.filter(|(at, _)| *at <= self.now) {
+            self.tokens.fetch_at = None;
+            // Without a link or an attempt nobody needs it; the next attempt asks by itself.
+            if self.link_live() || self.dial == Dial::Token {
+                let earliest = self
+                    .tokens
+                    .last_call
+                    .map_or(at, |last| last + TOKEN_INTERVAL);
+                self.ask_token_at(earliest.max(at), reason);
+            }
+        }
+    }
+
+    pub(super) fn token_ready(
+        &mut self,
+        generation: Generation,
+        secret: Secret,
+        expires_in: Option<Duration>,
+    ) {
+        if !self.answers_fetch(generation) {
+            return;
+        }
+        if let Err(message) = check_token(secret.expose()) {
+            return self.token_failed(ErrorCode::InvalidArgument, message);
+        }
+        if self.tokens.refused.contains(&secret) {
+            return self.fresh_token_refused(&secret);
+        }
+        self.tokens.fetch = None;
+        let life = expires_in.or_else(|| jwt::life(secret.expose()));
+        let same = self
+            .tokens
+            .current
+            .as_ref()
+            .is_some_and(|token| token.secret == secret);
+        if !self.link_live() {
+            let accepted = same
+                && self
+                    .tokens
+                    .current
+                    .as_ref()
+                    .is_some_and(|token| token.accepted);
+            let ends = life.map(|life| self.now + life);
+            self.tokens.current = Some(Token {
+                secret,
+                ends,
+                life,
+                accepted,
+            });
+        } else if same {
+            // A cache that has nothing newer yet: ask again, at the pace of what is left.
+            let left = self.tokens.current.as_ref().and_then(|token| token.ends);
+            let left = left.map_or(TOKEN_INTERVAL, |ends| renewal(ends.since(self.now)));
+            self.ask_token_at(self.now + left.max(TOKEN_INTERVAL), TokenReason::Expiring);
+        } else {
+            self.submit(Request::internal(
+                Body::Renew {
+                    token: secret,
+                    life,
+                },
+                REQUEST_TIMEOUT,
+            ));
+        }
+    }
+
+    pub(super) fn token_provider_failed(&mut self, generation: Generation, message: String) {
+        if self.answers_fetch(generation) {
+            self.token_failed(ErrorCode::TokenProviderFailed, message);
+        }
+    }
+
+    fn answers_fetch(&self, generation: Generation) -> bool {
+        self.tokens
+            .fetch
+            .as_ref()
+            .is_some_and(|fetch| fetch.generation == generation)
+    }
+
+    /// The provider has failed. A live link stays; an attempt backs off.
+    fn token_failed(&mut self, code: ErrorCode, cause: String) {
+        self.tokens.fetch = None;
+        let error = Error::new(code.clone(), Outcome::NotSent, Stage::Token);
+        let error = match code {
+            ErrorCode::InvalidArgument => error.with_message(cause),
+            _ => error.with_cause(cause),
+        };
+        self.emit(Event::Diagnostic(error.clone()));
+        if self.link_live() {
+            self.ask_token_later();
+        } else if self.dial == Dial::Token {
+            self.attempt_failed(error, backoff::Cause::Other, None);
+        }
+    }
+
+    fn ask_token_later(&mut self) {
+        let reason = self.tokens.reason();
+        let at = self.now + TOKEN_INTERVAL + self.random.up_to(TOKEN_RETRY_JITTER);
+        self.ask_token_at(at, reason);
+    }
+
+    /// A server refused the token of a handshake or a link.
+    pub(super) fn token_refused(&mut self, secret: &Secret) {
+        self.tokens.refuse(secret);
+    }
+
+    /// The provider handed out a token that is already refused.
+    fn fresh_token_refused(&mut self, secret: &Secret) {
+        self.tokens.fetch = None;
+        self.tokens.refuse(secret);
+        if self.link_live() {
+            if !self.tokens.refused_for_good() {
+                self.ask_token_later();
+            }
+        } else if self.dial == Dial::Token {
+            let message = "the token provider returned a token that the server has refused: \
+                           on `Rejected` a cache must step aside";
+            let error = Error::new(ErrorCode::TokenRejected, Outcome::NotSent, Stage::Token)
+                .with_message(message);
+            self.attempt_failed(error, backoff::Cause::Other, None);
+        }
+    }
+
+    /// `welcome`: the link's token is accepted, and the server says how long it lives.
+    pub(super) fn token_accepted(&mut self, secret: &Secret, left: Duration) {
+        if self
+            .tokens
+            .current
+            .as_ref()
+            .is_none_or(|token| token.secret != *secret)
+        {
+            return;
+        }
+        self.set_accepted(secret.clone(), left);
+    }
+
+    /// A token came while the link was being made with an older one: the link gets the newer one.
+    pub(super) fn renew_if_newer(&mut self, link: &Secret) {
+        if let Some(token) = self.tokens.current.as_ref()
+            && token.secret != *link
+            && token.usable(self.now)
+            && !self.renewing()
+        {
+            let body = Body::Renew {
+                token: token.secret.clone(),
+                life: token.life,
+            };
+            self.submit(Request::internal(body, REQUEST_TIMEOUT));
+        }
+    }
+
+    /// `renewed`: the new token replaces the old one.
+    pub(super) fn token_renewed(&mut self, secret: Secret, left: Duration) {
+        if let Some(link) = &mut self.links.active {
+            link.token = secret.clone();
+        }
+        self.set_accepted(secret, left);
+        self.send_waiting_for_token();
+    }
+
+    fn set_accepted(&mut self, secret: Secret, left: Duration) {
+        let ends = Some(self.now + left);
+        self.tokens.current = Some(Token {
+            secret,
+            ends,
+            life: Some(left),
+            accepted: true,
+        });
+        self.tokens.refusals = 0;
+        self.tokens.refreshed_by_policy = false;
+        let earliest = self
+            .tokens
+            .last_call
+            .map_or(self.now, |last| last + TOKEN_INTERVAL);
+        let at = (self.now + renewal(left)).max(earliest);
+        self.tokens.fetch_at = Some((at, TokenReason::Expiring));
+    }
+
+    /// A `renew` was refused: the link stays until the old token ends.
+    pub(super) fn renewal_refused(&mut self, secret: &Secret, code: &ErrorCode) {
+        match code {
+            ErrorCode::TokenRejected | ErrorCode::TokenExpired | ErrorCode::Forbidden => {
+                self.tokens.refuse(secret);
+                if !self.tokens.refused_for_good() {
+                    self.ask_token_later();
+                }
+            }
+            _ => self.ask_token_later(),
+        }
+    }
+
+    /// A `renew` was not answered before its link or its time ended. The token is still fresh: it
+    /// is used by the next attempt.
+    pub(super) fn renewal_unanswered(&mut self, secret: Secret, life: Option<Duration>) {
+        if self.link_live() {
+            self.ask_token_later();
+        } else {
+            let ends = life.map(|life| self.now + life);
+            self.tokens.current = Some(Token {
+                secret,
+                ends,
+                life,
+                accepted: false,
+            });
+        }
+    }
+
+    /// The server says that the link's token has ended.
+    pub(super) fn token_ended(&mut self) {
+        self.tokens.expire();
+        if self.link_live() && !self.tokens.refused_for_good() && !self.renewing() {
+            self.ask_token();
+        }
+    }
+
+    /// Close code 1008: a policy was broken, most likely by the token. It is refreshed once.
+    pub(super) fn token_broke_policy(&mut self) {
+        if !self.tokens.refreshed_by_policy {
+            self.tokens.refreshed_by_policy = true;
+            if let Some(token) = self.tokens.current.take() {
+                self.tokens.remember_refused(token.secret);
+            }
+        }
+    }
+}
+
+/// When to renew a token with `left` to live: late enough not to storm, early enough to try twice.
+fn renewal(left: Duration) -> Duration {
+    (left / 2).max((left * 4 / 5).min(left.saturating_sub(TOKEN_MARGIN)))
+}
+
+/// Checks that a token fits into a subprotocol, by which browsers carry it.
+fn check_token(token: &str) -> Result<(), String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if token.is_empty() || token.len() > TOKEN_MAX {
+        return Err(format!(
+            "the token has {} bytes: it must have 1 to {TOKEN_MAX}",
+            token.len()
+        ));
+    }
+    if !token.bytes().all(fits) {
+        let message = "the token holds a character that a WebSocket subprotocol cannot: \
+                       use a JWT or another text of letters, digits, `-`, `_` and `.`";
+        return Err(message.into());
+    }
+    Ok(())
+}

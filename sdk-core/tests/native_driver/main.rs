@@ -1,0 +1,20 @@
+//! The native driver against a scripted peer on loopback: real sockets, and time that moves only
+//! when a test says so.
+#![cfg(feature = "native")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod acquire;
+mod addresses;
+mod close;
+mod connect;
+mod harness;
+mod leases;
+mod peer;
+mod secrets;
+mod tls;
+mod tokens;

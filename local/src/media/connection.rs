@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::exchange::{Opening, Reply, Request, Response};
-use super::server::{Frame, OpenSocket, Shared};
+use super::shared::{Frame, OpenSocket, Shared};
 
 /// Messages up to this size reach the model, which judges them by its own limit; a larger one
 /// is refused with the same code before it is held in memory.

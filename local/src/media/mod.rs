@@ -19,14 +19,17 @@ mod config;
 mod connection;
 mod exchange;
 mod model;
+mod power;
 mod rest;
 mod server;
+mod shared;
 mod signalling;
 mod streams;
 
 pub use boot::{BootPhase, BootTimeline};
 pub use config::{AppConfig, Edition, Faults, MediaConfig};
 pub use exchange::{Opening, Output, Reply, Request, Response, SocketId};
-pub use model::{MediaModel, MediaStatus, Power};
+pub use model::{MediaModel, MediaStatus};
+pub use power::Power;
 pub use server::MediaProcess;
 pub use streams::Counts;

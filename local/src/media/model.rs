@@ -1,10 +1,6 @@
 //! One Ant Media Server on one box, as a pure state machine: time and requests come in, answers
 //! and messages come out. It reads no clock, draws no randomness of its own and does no I/O, so
 //! the same model stands behind a real port and inside the simulation.
-//!
-//! Every input takes `now`, in milliseconds on the driver's clock, which must not go back. After
-//! each input the driver drains [`MediaModel::poll`] and arms one timer for
-//! [`MediaModel::next_timeout`].
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,31 +9,11 @@ use serde_json::Value;
 use super::boot::{Boot, BootPhase};
 use super::config::{AppConfig, Faults, MediaConfig, default_settings};
 use super::exchange::{Opening, Output, Request, Response, SocketId};
-use super::streams::{Counts, Expiry, Source, Streams};
+use super::power::Power;
+use super::streams::{Counts, Source, Streams};
 
-/// From SIGTERM to the end of the process with nothing live (observed 0.41 to 0.43 s).
-const STOP_IDLE_MS: u64 = 420;
-/// The same with live streams, whose ends are recorded first (observed 0.84 to 0.87 s).
-const STOP_BUSY_MS: u64 = 860;
 /// Messages kept for a process that hangs; the socket buffers of a real one hold about as much.
 const HELD_MESSAGES: usize = 1_024;
-
-/// Whether the process runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Power {
-    /// Not running. With a time, it starts again by itself then.
-    Down {
-        /// When the service manager starts it again.
-        restart_at: Option<u64>,
-    },
-    /// Booting or serving.
-    Up,
-    /// Asked to end; it still answers.
-    Stopping {
-        /// When the process is gone.
-        gone_at: u64,
-    },
-}
 
 /// What the server looks like from inside, for tests and for the local cloud's own display.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,15 +34,19 @@ pub struct MediaStatus {
     pub starts: u64,
 }
 
-/// One Ant Media Server. See the [module](self).
+/// One Ant Media Server on one box.
+///
+/// Time comes in: every input takes `now`, in milliseconds on the driver's clock, which must not
+/// go back. After each input the driver drains [`MediaModel::poll`] and arms one timer for
+/// [`MediaModel::next_timeout`]. A late timer changes nothing but when it is seen.
 #[derive(Debug)]
 pub struct MediaModel {
     pub(super) config: MediaConfig,
     pub(super) faults: Faults,
-    power: Power,
+    pub(super) power: Power,
     /// Whether the last process ended properly; what `shutdown-proper-status` reports.
     pub(super) ended_properly: bool,
-    starts: u64,
+    pub(super) starts: u64,
     pub(super) life: Life,
     next_socket: u64,
     next_session: u64,
@@ -80,9 +60,9 @@ pub(super) struct Life {
     pub(super) boot: Boot,
     pub(super) apps: Vec<AppLife>,
     /// The open sockets and the app each belongs to.
-    sockets: BTreeMap<SocketId, usize>,
+    pub(super) sockets: BTreeMap<SocketId, usize>,
     /// What arrived while the process hung.
-    held: VecDeque<(SocketId, String)>,
+    pub(super) held: VecDeque<(SocketId, String)>,
 }
 
 /// One app during one life of the process.
@@ -94,7 +74,7 @@ pub(super) struct AppLife {
 }
 
 impl Life {
-    fn new(config: &MediaConfig, faults: &Faults, now: u64) -> Self {
+    pub(super) fn new(config: &MediaConfig, faults: &Faults, now: u64) -> Self {
         Self {
             boot: Boot::new(config.boot, now, faults.slowdown_percent),
             apps: config.apps.iter().map(|_| AppLife::default()).collect(),
@@ -134,49 +114,6 @@ impl MediaModel {
             next_session: 1,
             outputs: VecDeque::new(),
         })
-    }
-
-    /// Starts the process again after it ended. Does nothing while it runs.
-    pub fn boot(&mut self, now: u64) {
-        self.tick(now);
-        if matches!(self.power, Power::Down { .. }) {
-            self.begin_life(now);
-        }
-    }
-
-    /// SIGTERM: counts go to zero at once, requests are still answered for a moment, then every
-    /// connection is dropped without a Close frame.
-    pub fn stop(&mut self, now: u64) {
-        self.tick(now);
-        if self.power != Power::Up {
-            return;
-        }
-        let busy = self.total_counts().live_streams > 0;
-        let delay = if busy { STOP_BUSY_MS } else { STOP_IDLE_MS };
-        for app in &mut self.life.apps {
-            app.streams = Streams::default();
-        }
-        self.power = Power::Stopping {
-            gone_at: now.saturating_add(delay),
-        };
-    }
-
-    /// SIGKILL, a crash or the end of the box: everything is gone at once.
-    pub fn kill(&mut self, now: u64) {
-        self.tick(now);
-        if !matches!(self.power, Power::Down { .. }) {
-            self.end_life(false, None);
-        }
-    }
-
-    /// The process dies and its service manager starts it again `after_ms` later, which shows
-    /// as a changed start time and nothing else.
-    pub fn crash(&mut self, now: u64, after_ms: u64) {
-        self.tick(now);
-        if !matches!(self.power, Power::Down { .. }) {
-            self.end_life(false, Some(now.saturating_add(after_ms)));
-            self.tick(now);
-        }
     }
 
     /// Replaces the scripted faults.
@@ -234,36 +171,9 @@ impl MediaModel {
         life.is_some_and(|life| life.streams.thaw(stream))
     }
 
-    /// Lets time pass: what is due by `now` happens.
-    pub fn tick(&mut self, now: u64) {
-        match self.power {
-            Power::Stopping { gone_at } if gone_at <= now => self.end_life(true, None),
-            Power::Down {
-                restart_at: Some(at),
-            } if at <= now => self.begin_life(at),
-            _ => {}
-        }
-        for index in 0..self.life.apps.len() {
-            self.expire(index, now);
-        }
-    }
-
     /// The next thing the server does on its own, if anything was asked of it.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
-    }
-
-    /// When [`MediaModel::tick`] is due next.
-    pub fn next_timeout(&self, now: u64) -> Option<u64> {
-        let power = match self.power {
-            Power::Down { restart_at } => return restart_at,
-            Power::Stopping { gone_at } => Some(gone_at),
-            Power::Up => self.life.boot.next_change(now, self.life.apps.len()),
-        };
-        let apps = self.life.apps.iter().enumerate();
-        let changes = apps
-            .filter_map(|(index, app)| app.streams.next_change(self.life.boot.app_ready_at(index)));
-        power.into_iter().chain(changes).min()
     }
 
     /// Whether the port accepts connections.
@@ -481,26 +391,6 @@ impl MediaModel {
         }
     }
 
-    fn expire(&mut self, app: usize, now: u64) {
-        let ready_at = self.life.boot.app_ready_at(app);
-        let Some(life) = self.life.apps.get_mut(app) else {
-            return;
-        };
-        life.streams.fade(ready_at, now);
-        while let Some((id, expiry)) = self
-            .life
-            .apps
-            .get(app)
-            .and_then(|life| life.streams.expired(now))
-        {
-            if expiry == Expiry::NoOffer {
-                self.refuse_late_publisher(app, &id);
-            } else {
-                self.end_stream(app, &id);
-            }
-        }
-    }
-
     fn release_held(&mut self, now: u64) {
         while !self.faults.hang {
             let Some((socket, text)) = self.life.held.pop_front() else {
@@ -508,25 +398,6 @@ impl MediaModel {
             };
             self.ws_text(now, socket, &text);
         }
-    }
-
-    fn begin_life(&mut self, at: u64) {
-        self.life = Life::new(&self.config, &self.faults, at);
-        self.power = Power::Up;
-        self.starts += 1;
-    }
-
-    fn end_life(&mut self, properly: bool, restart_at: Option<u64>) {
-        for socket in std::mem::take(&mut self.life.sockets).into_keys() {
-            self.emit(Output::Drop { socket });
-        }
-        for app in &mut self.life.apps {
-            *app = AppLife::default();
-        }
-        self.life.held.clear();
-        self.ended_properly = properly;
-        self.power = Power::Down { restart_at };
-        self.emit(Output::Gone);
     }
 
     /// The next number of a splitmix64 sequence over the seed.

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use wakecast_lambda::media::{HttpMediaServer, Scheme};
 use wakecast_lambda::ports::{Load, MediaError, MediaServer};
-use wakecast_local::media::{BootPhase, Faults, MediaConfig, MediaProcess};
+use wakecast_local::media::{BootPhase, BootTimeline, Faults, MediaConfig, MediaProcess};
 
 use crate::{
     SERVER_SECRET, STREAM_SECRET, WallClock, adapter, adapter_with, any_port, config, held_at,
@@ -78,6 +78,40 @@ async fn a_boot_is_seen_phase_by_phase() {
         .await;
     assert_eq!(setting, Ok(Some(json!(true))));
     assert_eq!(server.setting(&address, "live", "nosuch").await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_boot_passes_its_phases_by_itself() {
+    let timeline = config().with_boot(BootTimeline::DEMONSTRATION);
+    let process = MediaProcess::start(timeline, any_port())
+        .await
+        .expect("a process");
+    let address = process.address().to_string();
+    let server = adapter();
+    // The phases are real time here and a slow machine may see a later one, never an earlier.
+    process
+        .wait_for(|status| status.phase >= BootPhase::Silent)
+        .await;
+    let told = server.liveness(&address).await;
+    assert_ne!(told, not_yet("connection refused"));
+    assert_ne!(
+        told,
+        not_yet("no answer within 2000 ms"),
+        "the silence ends by itself"
+    );
+    process
+        .wait_for(|status| status.phase >= BootPhase::Live)
+        .await;
+    assert_eq!(server.liveness(&address).await, Ok(()));
+    process
+        .wait_for(|status| !status.ready_apps.is_empty())
+        .await;
+    assert_eq!(
+        server.applications(&address).await,
+        Ok(vec!["live".to_owned()])
+    );
+    assert_eq!(server.ping(&address, "live").await, Ok(()));
+    assert!(process.status().settings_lost.is_empty());
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use wakecast_local::media::{BootPhase, Faults};
 
 use crate::{ask, config, next, open, publish, send, started};
@@ -23,6 +25,26 @@ async fn silence_on_what_it_does_not_understand_and_the_socket_stays() {
         ask(&mut socket, &json!({ "command": "ping" })).await,
         json!({ "command": "pong" })
     );
+}
+
+#[tokio::test]
+async fn control_frames_are_answered_in_kind() {
+    let process = started(config()).await;
+    let mut socket = open(&process).await;
+    socket
+        .send(Message::Ping("abc".into()))
+        .await
+        .expect("sent");
+    let pong = socket.next().await.expect("open").expect("a frame");
+    assert_eq!(pong, Message::Pong("abc".into()));
+    let frame = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "".into(),
+    };
+    socket.close(Some(frame)).await.expect("sent");
+    let closed = socket.next().await.expect("open").expect("a frame");
+    assert!(matches!(closed, Message::Close(Some(frame)) if frame.code == CloseCode::Normal));
+    process.wait_for(|status| status.sockets == 0).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! One wish for an endpoint, from the call to the lease.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,7 +21,6 @@ use crate::{Acquire, Error, Progress};
 ///
 /// Dropping it before that, also while it is awaited, cancels it on the wire. To await it and
 /// keep a hand on it, await `&mut acquisition`.
-#[derive(Debug)]
 #[must_use = "dropping an acquisition cancels it"]
 pub struct Acquisition {
     handle: Arc<Handle>,
@@ -128,5 +128,13 @@ impl Drop for Acquisition {
             Ok(Err(_)) => {}
             Err(_) => self.handle.input(Input::Cancel { key: self.key }),
         }
+    }
+}
+
+impl fmt::Debug for Acquisition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquisition")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

@@ -121,11 +121,6 @@ impl Driver {
                 Output::Event(event) => self.publish(event),
             }
         }
-        let machine = &self.parts.machine;
-        if *machine.state() != ConnectionState::Closed {
-            self.waiters
-                .sync_leases(|lease| machine.lease_status(lease));
-        }
         // Nobody is left to take these leases: their acquisitions were dropped as they were
         // granted, which cancels.
         if let Some(input) = self.waiters.next_orphan() {
@@ -231,7 +226,7 @@ impl Driver {
                 status,
                 change,
             } => {
-                self.waiters.lease_changed(&lease, status, &change);
+                self.waiters.lease(&lease, status, &change);
                 Event::Lease {
                     lease,
                     status,

@@ -54,9 +54,9 @@ impl From<ConnectFailure> for Refusal {
                 status: status.as_u16(),
                 retry_after,
             },
-            ConnectFailure::Dns(_) | ConnectFailure::Tcp(_) | ConnectFailure::Cut(_) => {
-                Self::Unreachable { message }
-            }
+            ConnectFailure::Dns(_) | ConnectFailure::Tcp(_) => Self::Unreachable { message },
+            // A server, or a proxy before it, that hangs up without a word explains nothing.
+            ConnectFailure::Cut(_) => Self::Opaque,
             ConnectFailure::Tls(_) => Self::Tls { message },
             ConnectFailure::Answer(_) | ConnectFailure::Unusable(_) => {
                 Self::BadHandshake { message }

@@ -112,10 +112,5 @@ pub(super) async fn ask(
         .catch_unwind()
         .await
         .unwrap_or_else(|_| Err(TokenError::new("the token provider panicked")))?;
-    if token.secret.expose().is_empty() {
-        return Err(TokenError::new(
-            "the token provider returned an empty token",
-        ));
-    }
     Ok((token.secret, token.expires_in))
 }

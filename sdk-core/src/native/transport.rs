@@ -87,6 +87,7 @@ impl Link {
         let upgraded = match opened {
             Ok(upgraded) => upgraded,
             Err(failure) => {
+                tracing::debug!(epoch = epoch.0, %failure, "not opened");
                 self.tell(Input::Refused {
                     epoch,
                     refusal: failure.into(),
@@ -110,6 +111,7 @@ impl Link {
                 None => return,
             },
         };
+        tracing::debug!(epoch = epoch.0, ?end, "ended");
         self.tell(Input::TransportClosed { epoch, end }).await;
     }
 

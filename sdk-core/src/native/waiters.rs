@@ -129,23 +129,17 @@ impl Waiters {
         }
     }
 
-    pub(super) fn lease_changed(&self, lease: &str, status: LeaseStatus, change: &LeaseChange) {
-        if let Some(held) = self.leases.get(lease) {
-            held.status.send_replace(status);
-            // Without a reader it goes nowhere.
-            let _ = held.changes.send(change.clone());
+    /// Hands a change on. The streams of a lease that is gone end.
+    pub(super) fn lease(&mut self, lease: &str, status: LeaseStatus, change: &LeaseChange) {
+        let Some(held) = self.leases.get(lease) else {
+            return;
+        };
+        held.status.send_replace(status);
+        // Without a reader it goes nowhere.
+        let _ = held.changes.send(change.clone());
+        if matches!(status, LeaseStatus::Lost | LeaseStatus::Released) {
+            self.leases.remove(lease);
         }
-    }
-
-    /// Takes over what the machine says of each lease; one that it no longer knows was released.
-    /// The streams of a lease that is gone end.
-    pub(super) fn sync_leases(&mut self, status_of: impl Fn(&str) -> Option<LeaseStatus>) {
-        self.leases.retain(|lease, held| {
-            let status = status_of(lease).unwrap_or(LeaseStatus::Released);
-            held.status
-                .send_if_modified(|last| std::mem::replace(last, status) != status);
-            !matches!(status, LeaseStatus::Lost | LeaseStatus::Released)
-        });
     }
 
     fn grant(&mut self, lease: String) -> Grant {

@@ -1,6 +1,6 @@
 //! The end of a client, and that nobody is left waiting behind it.
 
-use wakecast::{Acquire, ConnectionState, ErrorCode};
+use wakecast::{Acquire, ConnectionState, ErrorCode, LeaseStatus};
 
 use crate::harness::{client, connected, endpoint, granted, ready};
 use crate::peer::{Peer, within};
@@ -75,6 +75,7 @@ async fn close_releases_what_is_held() {
     world.socket.ack(&release).await;
     assert_eq!(world.socket.next().await, None);
     within("close", closed).await.expect("no panic");
+    assert_eq!(world.lease.status(), LeaseStatus::Released);
     let error = world.lease.endpoint().await.expect_err("closed");
     assert_eq!(*error.code(), ErrorCode::Closed);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wakecast::{ConnectionState, ErrorCode, Event, ReconnectReason};
+use wakecast::{Acquire, ConnectionState, ErrorCode, Event, ReconnectReason};
 
 use crate::harness::{
     CANARY, ManualClock, builder, client, come_back, connected, event, failed, reconnecting,
@@ -60,24 +60,24 @@ async fn connected_is_proved_by_welcome_and_not_by_the_socket() {
 #[tokio::test]
 async fn n46_a_missing_echo_of_the_subprotocol_is_named() {
     let gateway = Peer::start().await;
-    let (client, _clock) = client(&gateway);
+    let (client, clock) = client(&gateway);
     let mut events = client.events();
-    client.connect();
+    let minute = Acquire::play("live", "match-1").deadline(Duration::from_secs(60));
+    let acquisition = client.acquire(minute);
     let mut socket = gateway.next().await.accept_plain().await;
-    let error = event("a diagnostic", &mut events, |event| match event {
-        Event::Diagnostic(error) => Some(error),
-        _ => None,
-    })
-    .await;
-    let text = format!("{error} {:?}", error.cause());
-    assert!(
-        text.contains("$connect did not return Sec-WebSocket-Protocol"),
-        "{text}"
-    );
+    let wait = reconnecting(&mut events).await;
+    assert!(wait > Duration::ZERO);
     assert_eq!(
         socket.next().await,
         None,
-        "no hello on a link of another protocol"
+        "a hello on a link of another protocol"
+    );
+    clock.advance(Duration::from_secs(60));
+    let error = within("its end", acquisition).await.expect_err("no lease");
+    let text = format!("{error:?}");
+    assert!(
+        text.contains("$connect") && text.contains("Sec-WebSocket-Protocol"),
+        "{text}"
     );
 }
 
@@ -128,7 +128,7 @@ async fn an_unexplained_refusal_is_asked_about_at_the_access_address() {
         .expect("a client");
     let mut events = client.events();
     client.connect();
-    gateway.next().await.refuse(500, &[]).await;
+    gateway.next().await.hang_up();
     let question = within("the access check", async {
         tokio::select! {
             question = access.next() => question,
@@ -147,6 +147,40 @@ async fn an_unexplained_refusal_is_asked_about_at_the_access_address() {
     );
     question.refuse(403, &[]).await;
     assert_eq!(failed(&mut events).await, ErrorCode::Forbidden);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_gateway_s_is_a_protocol_error() {
+    let huge = format!(
+        "HTTP/1.1 101 Hello\r\nX-Padding: {}\r\n\r\n",
+        "x".repeat(64 * 1024)
+    );
+    for answer in [
+        // A captive portal.
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n<sign in>",
+        // A server that upgrades whatever comes, or a proxy that answers from its cache.
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Protocol: wakecast.v1\r\nSec-WebSocket-Accept: AAAA\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.6\r\n",
+        &huge,
+    ] {
+        let gateway = Peer::start().await;
+        let (client, _clock) = client(&gateway);
+        let mut events = client.events();
+        client.connect();
+        gateway.next().await.answer(answer).await;
+        let code = event("Reconnecting", &mut events, |event| match event {
+            Event::State(ConnectionState::Reconnecting { reason, .. }) => Some(reason),
+            _ => None,
+        })
+        .await;
+        let head = answer.lines().next();
+        assert_eq!(
+            code,
+            ReconnectReason::Failure(ErrorCode::ProtocolError),
+            "{head:?}"
+        );
+    }
 }
 
 #[tokio::test]

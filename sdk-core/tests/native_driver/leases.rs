@@ -110,7 +110,7 @@ async fn a_dropped_lease_is_still_held_by_its_client() {
 }
 
 #[tokio::test]
-async fn releasing_ends_the_changes() {
+async fn a_release_is_the_last_change() {
     let mut world = granted().await;
     let mut changes = world.lease.changes();
     let released = tokio::spawn(world.lease.release());
@@ -120,5 +120,9 @@ async fn releasing_ends_the_changes() {
         .await
         .expect("no panic")
         .expect("released");
+    assert_eq!(
+        within("the change", changes.next()).await,
+        Some(LeaseChange::Released)
+    );
     assert_eq!(within("the end of the changes", changes.next()).await, None);
 }

@@ -16,5 +16,6 @@ mod harness;
 mod leases;
 mod peer;
 mod secrets;
+mod surface;
 mod tls;
 mod tokens;

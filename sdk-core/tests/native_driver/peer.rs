@@ -50,12 +50,13 @@ impl Peer {
     /// The next connection, once its request head was read.
     pub(crate) async fn next(&self) -> Incoming {
         within("a connection", async {
-            let (stream, _) = self
-                .listener
-                .accept()
-                .await
-                .expect("an accepted connection");
-            Incoming::read(stream).await
+            loop {
+                let accepted = self.listener.accept().await;
+                let (stream, _) = accepted.expect("an accepted connection");
+                if let Some(incoming) = Incoming::read(stream).await {
+                    return incoming;
+                }
+            }
         })
         .await
     }
@@ -92,10 +93,11 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    async fn read(mut stream: TcpStream) -> Self {
+    /// `None` for a connection that the client gave up before it had asked.
+    async fn read(mut stream: TcpStream) -> Option<Self> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.expect("a whole request head"));
+            head.push(stream.read_u8().await.ok()?);
         }
         let head = String::from_utf8(head).expect("a head in UTF-8");
         let mut lines = head.lines();
@@ -105,11 +107,11 @@ impl Incoming {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        Self {
+        Some(Self {
             stream,
             target,
             headers,
-        }
+        })
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -129,6 +131,17 @@ impl Incoming {
             .expect("a refusal");
         // The client closes first; a reset here could overtake the answer.
         let _ = self.stream.read(&mut [0; 1]).await;
+    }
+
+    /// Answers with bytes of the test's choice and ends the connection.
+    pub(crate) async fn answer(mut self, bytes: &str) {
+        let _ = self.stream.write_all(bytes.as_bytes()).await;
+        let _ = self.stream.read(&mut [0; 1]).await;
+    }
+
+    /// Ends the connection without an answer.
+    pub(crate) fn hang_up(self) {
+        drop(self);
     }
 
     /// Waits until the client has given this connection up.

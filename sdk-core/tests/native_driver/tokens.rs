@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot};
-use wakecast::{Client, ConnectionState, ErrorCode, Events, Token, TokenError, TokenReason};
+use wakecast::{
+    Client, ConnectionState, ErrorCode, Events, Token, TokenError, TokenProvider, TokenReason,
+};
 
 use crate::harness::{
     CANARY, ManualClock, ScriptedProvider, TokenCall, builder, connected, event, failed,
@@ -49,10 +53,16 @@ impl Scripted {
             .expect("a live client")
     }
 
-    /// Waits for the wait before the next attempt, and lets it pass.
-    async fn pass_backoff(&mut self) {
-        let wait = reconnecting(&mut self.events).await;
-        self.clock.advance(wait);
+    /// Lets time pass until the provider is asked again.
+    async fn call_later(&mut self) -> TokenCall {
+        reconnecting(&mut self.events).await;
+        loop {
+            tokio::select! {
+                biased;
+                call = self.calls.recv() => return call.expect("a live client"),
+                () = self.clock.fire() => {}
+            }
+        }
     }
 }
 
@@ -75,51 +85,22 @@ async fn n23_a_refused_token_is_never_sent_again() {
     );
     incoming.refuse(401, &[]).await;
 
-    let call = next_call(&mut world).await;
+    let call = world.call_later().await;
     assert_eq!(call.reason, TokenReason::Rejected);
     call.answer.send(token("b")).expect("a waiting client");
-    let incoming = next_connection(&mut world).await;
+    let incoming = world.gateway.next().await;
     assert_eq!(
         incoming.header("authorization"),
         Some(&*format!("Bearer {CANARY}-b"))
     );
     incoming.refuse(401, &[]).await;
 
-    // The second fresh token is refused: the app has to act.
-    loop {
-        tokio::select! {
-            code = failed(&mut world.events) => {
-                assert_eq!(code, ErrorCode::TokenRejected);
-                return;
-            }
-            Some(call) = world.calls.recv() => {
-                assert_eq!(call.reason, TokenReason::Rejected);
-                call.answer.send(token("c")).expect("a waiting client");
-            }
-            incoming = world.gateway.next() => {
-                assert_eq!(incoming.header("authorization"), Some(&*format!("Bearer {CANARY}-c")));
-                incoming.refuse(401, &[]).await;
-            }
-        }
-    }
-}
-
-/// The next question, whether it comes at once or after a wait.
-async fn next_call(world: &mut Scripted) -> TokenCall {
-    tokio::select! {
-        call = world.calls.recv() => return call.expect("a live client"),
-        wait = reconnecting(&mut world.events) => world.clock.advance(wait),
-    }
-    world.call().await
-}
-
-/// The next connection, whether it comes at once or after a wait.
-async fn next_connection(world: &mut Scripted) -> crate::peer::Incoming {
-    tokio::select! {
-        incoming = world.gateway.next() => return incoming,
-        wait = reconnecting(&mut world.events) => world.clock.advance(wait),
-    }
-    world.gateway.next().await
+    // Two of the provider's tokens are refused: the app has to act.
+    assert_eq!(failed(&mut world.events).await, ErrorCode::TokenRejected);
+    assert!(
+        world.calls.try_recv().is_err(),
+        "asked again without a reason"
+    );
 }
 
 #[tokio::test]
@@ -130,8 +111,7 @@ async fn n35_a_provider_that_fails_is_asked_again() {
     call.answer
         .send(Err(TokenError::new("the backend is down")))
         .expect("a waiting client");
-    world.pass_backoff().await;
-    let call = world.call().await;
+    let call = world.call_later().await;
     call.answer.send(token("late")).expect("a waiting client");
     world.gateway.welcome().await;
     connected(&mut world.events).await;
@@ -147,9 +127,8 @@ async fn n35_a_provider_that_returns_an_empty_token_is_asked_again() {
         .answer
         .send(Ok(Token::new("")))
         .expect("a waiting client");
-    world.pass_backoff().await;
     world
-        .call()
+        .call_later()
         .await
         .answer
         .send(token("late"))
@@ -164,64 +143,67 @@ async fn n35_a_provider_that_hangs_is_given_up_after_fifteen_seconds() {
     world.client.connect();
     let mut hanging = world.call().await;
     world.clock.advance(Duration::from_secs(15));
-    world.pass_backoff().await;
-    let call = world.call().await;
+    let call = world.call_later().await;
     within("the end of the stale call", hanging.answer.closed()).await;
     call.answer.send(token("late")).expect("a waiting client");
     world.gateway.welcome().await;
     connected(&mut world.events).await;
 }
 
-#[tokio::test]
-async fn n35_a_provider_that_panics_takes_nothing_along() {
+/// A provider that fails in its own way the first time and works from then on.
+struct FirstTime<F>(ScriptedProvider, F);
+
+impl<F> TokenProvider for FirstTime<F>
+where
+    F: Fn() -> Option<BoxFuture<'static, Result<Token, TokenError>>> + Send + Sync + 'static,
+{
+    fn token(&self, reason: TokenReason) -> BoxFuture<'_, Result<Token, TokenError>> {
+        (self.1)().unwrap_or_else(|| self.0.token(reason))
+    }
+}
+
+async fn survives<F>(first: F)
+where
+    F: Fn() -> BoxFuture<'static, Result<Token, TokenError>> + Send + Sync + 'static,
+{
     let gateway = Peer::start().await;
     let clock = ManualClock::new();
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&calls);
-    let provider = move |_: TokenReason| {
-        let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
-        async move {
-            assert!(!first, "{CANARY} in a panic");
-            token("late")
-        }
-    };
+    let (scripted, calls) = ScriptedProvider::new();
+    let count = AtomicUsize::new(0);
+    let provider = FirstTime(scripted, move || {
+        (count.fetch_add(1, Ordering::SeqCst) == 0).then(&first)
+    });
     let client = builder(&gateway, &clock)
         .token_provider(provider)
         .build()
         .expect("a client");
-    let mut events = client.events();
-    client.connect();
-    let wait = reconnecting(&mut events).await;
-    clock.advance(wait);
-    gateway.welcome().await;
-    connected(&mut events).await;
-    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    let events = client.events();
+    let mut world = Scripted {
+        gateway,
+        client,
+        clock,
+        events,
+        calls,
+    };
+    world.client.connect();
+    world
+        .call_later()
+        .await
+        .answer
+        .send(token("late"))
+        .expect("a waiting client");
+    world.gateway.welcome().await;
+    connected(&mut world.events).await;
 }
 
 #[tokio::test]
-async fn a_provider_that_panics_before_its_future_takes_nothing_along() {
-    let gateway = Peer::start().await;
-    let clock = ManualClock::new();
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&calls);
-    let provider = move |_: TokenReason| {
-        assert_ne!(
-            counted.fetch_add(1, Ordering::SeqCst),
-            0,
-            "the first call panics"
-        );
-        async { token("late") }
-    };
-    let client = builder(&gateway, &clock)
-        .token_provider(provider)
-        .build()
-        .expect("a client");
-    let mut events = client.events();
-    client.connect();
-    let wait = reconnecting(&mut events).await;
-    clock.advance(wait);
-    gateway.welcome().await;
-    connected(&mut events).await;
+async fn n35_a_provider_that_panics_takes_nothing_along() {
+    survives(|| async { panic!("scripted") }.boxed()).await;
+}
+
+#[tokio::test]
+async fn n35_a_provider_that_panics_before_its_future_takes_nothing_along() {
+    survives(|| panic!("scripted")).await;
 }
 
 #[tokio::test]
@@ -229,7 +211,6 @@ async fn n21_many_causes_ask_once() {
     let mut world = Scripted::start().await;
     for _ in 0..100 {
         world.client.connect();
-        world.client.network_changed();
         world.client.set_foreground(true);
         world.client.retry();
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
-use wakecast::Token;
+use wakecast::{Token, TokenError};
 use wakecast_lambda::lifecycle::Stand;
 use wakecast_local::cloud::{Event, Follow, LocalCloud, LocalConfig, Profile, TokenRequest, What};
 use wakecast_local::ec2::Happened;
@@ -47,7 +47,7 @@ impl Cloud {
             websocket_url: self.local.websocket_url.clone(),
             access_url: self.local.access_url.clone(),
             sign: Arc::new(move || {
-                let signed = local.token(&request);
+                let signed = local.token(&request).map_err(TokenError::new)?;
                 Ok(Token::new(signed.secret).expires_in(signed.expires_in))
             }),
         }

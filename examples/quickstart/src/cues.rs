@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use wakecast::Phase;
 
-use crate::claims::{ALONE, watches_since};
+use crate::claims::{ALONE, asked_for, watches_since};
 use crate::journal::{Journal, News, Who};
 use crate::record::Record;
 
-/// How long the stream goes on once everybody is there.
+/// How long the stream goes on once everybody is there; longer if the token is still to be renewed.
 const STREAM: Duration = Duration::from_secs(4);
 /// The stream ends by then even if a viewer never came or the server never counted it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,12 +51,13 @@ impl Cue {
             }),
             Self::StreamEnds => {
                 let playing = |who| journal.first(who, |news| *news == News::Playing);
-                let all = playing(Who::FirstViewer).max(playing(Who::SecondViewer));
-                let complete = playing(Who::FirstViewer).is_some()
-                    && playing(Who::SecondViewer).is_some()
-                    && record.most_viewers >= 2;
+                let all = playing(Who::FirstViewer).zip(playing(Who::SecondViewer));
+                let complete = all.map(|(first, second)| first.max(second));
+                let counted = record.most_viewers >= 2;
+                let renewed = asked_for(journal, publisher)
+                    .is_some_and(|id| !record.renewals_for(id).is_empty());
                 let live = journal.first(publisher, |news| *news == News::Live);
-                (complete && after(all, STREAM)) || after(live, PATIENCE)
+                (after(complete, STREAM) && counted && renewed) || after(live, PATIENCE)
             }
         }
     }
@@ -66,6 +67,7 @@ impl Cue {
 mod tests {
     use super::*;
     use crate::journal::Entry;
+    use crate::record::Renewal;
 
     fn journal(entries: &[(u64, Who, News)]) -> Journal {
         let mut journal = Journal::default();
@@ -95,22 +97,31 @@ mod tests {
     #[test]
     fn the_stream_ends_once_all_were_counted_or_nobody_comes() {
         let due = |entries: &[_], viewers, at| {
-            let record = Record {
+            let mut record = Record {
                 most_viewers: viewers,
                 ..Record::default()
             };
+            record.tell("1", "p".to_owned());
+            if at != 17 {
+                record.renewals.push(Renewal {
+                    at: Duration::from_secs(14),
+                    connection: "1".to_owned(),
+                });
+            }
             Cue::StreamEnds.is_due(&journal(entries), &record, Duration::from_secs(at))
         };
         let all = [
+            (2, Who::Publisher, News::Asked { id: "p".into() }),
             (10, Who::Publisher, News::Live),
             (11, Who::FirstViewer, News::Playing),
             (12, Who::SecondViewer, News::Playing),
         ];
         assert!(!due(&all, 2, 15));
         assert!(due(&all, 2, 16));
+        assert!(!due(&all, 2, 17), "not renewed yet");
         assert!(!due(&all, 1, 19), "not counted yet");
         assert!(due(&all, 1, 20));
-        assert!(!due(&all[..2], 2, 19), "a viewer is missing");
-        assert!(due(&all[..2], 2, 20));
+        assert!(!due(&all[..3], 2, 19), "a viewer is missing");
+        assert!(due(&all[..3], 2, 20));
     }
 }

@@ -202,3 +202,6 @@ fn silent(what: &str) -> String {
         PATIENCE.as_secs()
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,9 @@ impl Listener {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         let inner = TcpListener::bind(address).await?;
-        Ok(Self { address: inner.local_addr()?, inner })
+        Ok(Self {
+            address: inner.local_addr()?,
+            inner,
+        })
     }
 }

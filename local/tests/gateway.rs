@@ -513,10 +513,9 @@ async fn http_api(
         script: Box::new(script),
         together: None,
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let clock = Arc::new(SystemClock::start());
     (
-        HttpApi::serve(listener, clock, Arc::new(function)).unwrap(),
+        HttpApi::serve(listener().await, clock, Arc::new(function)),
         events,
     )
 }
@@ -552,8 +551,14 @@ async fn http_responses_pass_as_they_are_and_preflights_reach_the_function() {
     let url = format!("{}/v1/access", api.url());
     for method in ["GET", "OPTIONS"] {
         let answer = http::send(method, &url, &[("Origin", "https://app")], "").await;
-        assert_eq!((answer.status, answer.header("retry-after")), (429, Some("3")));
-        assert_eq!(answer.header("access-control-allow-origin"), Some("https://app"));
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (429, Some("3"))
+        );
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some("https://app")
+        );
         let event = events.recv().await.unwrap();
         assert_eq!(event["requestContext"]["http"]["method"], method);
         assert_eq!(event["headers"]["origin"], "https://app");
@@ -571,7 +576,9 @@ async fn a_crashed_http_integration_is_a_500() {
 }
 
 async fn listener() -> Listener {
-    Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap()
+    Listener::bind("127.0.0.1:0".parse().unwrap())
+        .await
+        .unwrap()
 }
 
 fn once<T>(what: T) -> Counted<T> {

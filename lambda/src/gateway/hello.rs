@@ -101,7 +101,7 @@ impl Gateway {
                 .await?;
             Ok(self.lease_report(&row.id, answer, config))
         });
-        collect(reports).await
+        collect(reports.collect()).await
     }
 
     async fn request_reports(
@@ -121,7 +121,7 @@ impl Gateway {
                 .await?;
             Ok(request_report(&row.id, answer))
         });
-        collect(reports).await
+        collect(reports.collect()).await
     }
 
     /// Claims a row, revives it if it slept, and grants again what it holds.
@@ -208,7 +208,8 @@ fn ended_request(id: &str, rev: Option<u64>, code: ErrorCode) -> RequestReport {
 }
 
 /// Looks at several rows at a time and keeps their order.
-async fn collect<T, F>(reports: impl Iterator<Item = F>) -> Result<Vec<T>, Refusal>
+/// Takes a list, since a borrowing iterator that lives across an await is not `Send`.
+async fn collect<T, F>(reports: Vec<F>) -> Result<Vec<T>, Refusal>
 where
     F: Future<Output = Result<T, StoreError>>,
 {

@@ -22,28 +22,45 @@ pub(super) async fn apply(parts: &Parts, fault: Fault) -> Result<String, AdminEr
 
 /// Ends every fault that lasts.
 pub(super) fn clear(parts: &Parts) {
-    parts.sockets.set_faults(|faults| *faults = GatewayFaults::default());
-    parts.ec2.with(|model, _| *model.script() = Script::default());
-    parts.machines.change_faults(|faults| *faults = Faults::default());
-    parts.timeline.record(What::Fault { fault: "none".to_owned() });
+    parts
+        .sockets
+        .set_faults(|faults| *faults = GatewayFaults::default());
+    parts
+        .ec2
+        .with(|model, _| *model.script() = Script::default());
+    parts
+        .machines
+        .change_faults(|faults| *faults = Faults::default());
+    parts.timeline.record(What::Fault {
+        fault: "none".to_owned(),
+    });
 }
 
 async fn carry_out(parts: &Parts, fault: Fault) -> Result<String, AdminError> {
     match fault {
-        Fault::CutSockets { subject, client_id, silent } => {
-            match parts.cut(&Whose { subject, client_id }, silent).await {
-                0 => nothing("no open socket matches"),
-                cut => Ok(format!("cut {cut} sockets")),
-            }
-        }
+        Fault::CutSockets {
+            subject,
+            client_id,
+            silent,
+        } => match parts.cut(&Whose { subject, client_id }, silent).await {
+            0 => nothing("no open socket matches"),
+            cut => Ok(format!("cut {cut} sockets")),
+        },
         Fault::RefuseConnects { status, times } => {
-            let refusal = Counted { what: status, times };
-            parts.sockets.set_faults(|faults| faults.refuse_connects = Some(refusal));
+            let refusal = Counted {
+                what: status,
+                times,
+            };
+            parts
+                .sockets
+                .set_faults(|faults| faults.refuse_connects = Some(refusal));
             Ok(format!("handshakes are refused with {status}"))
         }
         Fault::DropPushes { times } => {
             let dropped = Counted { what: (), times };
-            parts.sockets.set_faults(|faults| faults.drop_pushes = Some(dropped));
+            parts
+                .sockets
+                .set_faults(|faults| faults.drop_pushes = Some(dropped));
             Ok("pushes are dropped".to_owned())
         }
         Fault::Function { how, times } => {
@@ -53,31 +70,55 @@ async fn carry_out(parts: &Parts, fault: Fault) -> Result<String, AdminError> {
                 FunctionOutcome::Hang => FunctionFault::Hangs,
             };
             let function = Counted { what, times };
-            parts.sockets.set_faults(|faults| faults.function = Some(function));
+            parts
+                .sockets
+                .set_faults(|faults| faults.function = Some(function));
             Ok("invocations go wrong".to_owned())
         }
         Fault::CrashReconciler {} => {
             parts.crash_reconciler();
             Ok("the runs under way have ended".to_owned())
         }
-        Fault::NoCapacity { instance_type, zone, times } => {
-            let rule = CapacityRule { instance_type, zone, times };
-            parts.ec2.with(|model, _| model.script().capacity.push(rule));
+        Fault::NoCapacity {
+            instance_type,
+            zone,
+            times,
+        } => {
+            let rule = CapacityRule {
+                instance_type,
+                zone,
+                times,
+            };
+            parts
+                .ec2
+                .with(|model, _| model.script().capacity.push(rule));
             Ok("capacity is gone".to_owned())
         }
         Fault::Ec2 { how, call, times } => {
-            let rule = CallRule { call, fault: call_fault(how), times };
+            let rule = CallRule {
+                call,
+                fault: call_fault(how),
+                times,
+            };
             parts.ec2.with(|model, _| model.script().calls.push(rule));
             Ok("EC2 calls go wrong".to_owned())
         }
         Fault::DescribeLag { ms } => {
             let lag = Span::exactly(Duration::from_millis(ms));
-            parts.ec2.with(|model, _| model.script().describe_lag = Some(lag));
+            parts
+                .ec2
+                .with(|model, _| model.script().describe_lag = Some(lag));
             Ok(format!("describe lags {ms} ms"))
         }
         Fault::FailBoot { falls_back } => {
-            let boot = if falls_back { BootFault::FallsBack } else { BootFault::StaysPending };
-            parts.ec2.with(|model, _| model.script().boots.push_back(boot));
+            let boot = if falls_back {
+                BootFault::FallsBack
+            } else {
+                BootFault::StaysPending
+            };
+            parts
+                .ec2
+                .with(|model, _| model.script().boots.push_back(boot));
             Ok("the next boot goes wrong".to_owned())
         }
         Fault::HangStop {} => {
@@ -97,7 +138,9 @@ async fn carry_out(parts: &Parts, fault: Fault) -> Result<String, AdminError> {
             parts.ec2.with(|model, now| {
                 let ids = chosen(model, instance.as_deref(), running)?;
                 for id in &ids {
-                    model.stop_outside(now, id).map_err(|why| none(&why.to_string()))?;
+                    model
+                        .stop_outside(now, id)
+                        .map_err(|why| none(&why.to_string()))?;
                 }
                 Ok(format!("stopped {} instances", ids.len()))
             })
@@ -113,11 +156,15 @@ fn media(parts: &Parts, fault: Fault) -> Result<String, AdminError> {
             Ok("media servers hang".to_owned())
         }
         Fault::MediaForbids {} => {
-            parts.machines.change_faults(|faults| faults.forbidden = true);
+            parts
+                .machines
+                .change_faults(|faults| faults.forbidden = true);
             Ok("media servers answer 403".to_owned())
         }
         Fault::MediaBootsSlowly { percent } => {
-            parts.machines.change_faults(|faults| faults.slowdown_percent = percent);
+            parts
+                .machines
+                .change_faults(|faults| faults.slowdown_percent = percent);
             Ok(format!("boots take {percent} percent of their time"))
         }
         Fault::MediaLosesSetting { name, value } => {
@@ -168,11 +215,19 @@ fn chosen(
         .filter(|truth| in_state(truth.state))
         .map(|truth| truth.id.clone())
         .collect();
-    if ids.is_empty() { Err(none("no instance in a state for it matches")) } else { Ok(ids) }
+    if ids.is_empty() {
+        Err(none("no instance in a state for it matches"))
+    } else {
+        Ok(ids)
+    }
 }
 
 fn counted(count: usize, verb: &str, otherwise: &str) -> Result<String, AdminError> {
-    if count == 0 { nothing(otherwise) } else { Ok(format!("{verb} {count}")) }
+    if count == 0 {
+        nothing(otherwise)
+    } else {
+        Ok(format!("{verb} {count}"))
+    }
 }
 
 fn none(why: &str) -> AdminError {

@@ -168,15 +168,22 @@ impl Fault {
             _ => None,
         };
         if times == Some(0) {
-            return Err(AdminError::Field { field: "times", expected: "at least 1, or nothing" });
+            return Err(AdminError::Field {
+                field: "times",
+                expected: "at least 1, or nothing",
+            });
         }
         match self {
             Self::RefuseConnects { status, .. } if !(400..600).contains(status) => {
-                Err(AdminError::Field { field: "status", expected: "400 to 599" })
+                Err(AdminError::Field {
+                    field: "status",
+                    expected: "400 to 599",
+                })
             }
-            Self::MediaBootsSlowly { percent: 0 } => {
-                Err(AdminError::Field { field: "percent", expected: "at least 1" })
-            }
+            Self::MediaBootsSlowly { percent: 0 } => Err(AdminError::Field {
+                field: "percent",
+                expected: "at least 1",
+            }),
             _ => Ok(()),
         }
     }

@@ -32,7 +32,10 @@ pub(crate) struct AdminApi {
 impl AdminApi {
     pub(crate) fn serve(listener: Listener, parts: Arc<Parts>) -> Self {
         let address = listener.address;
-        Self { address, task: tokio::spawn(accept(listener, parts)) }
+        Self {
+            address,
+            task: tokio::spawn(accept(listener, parts)),
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -96,7 +99,10 @@ async fn route(parts: &Parts, request: Request<Body>) -> Result<Value, AdminErro
 
 /// A page that reaches this port through a DNS name of its own sends that name.
 fn check_host(request: &Request<Body>) -> Result<(), AdminError> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
     let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
     match host {
         Some("127.0.0.1" | "localhost" | "[::1]") => Ok(()),
@@ -105,8 +111,13 @@ fn check_host(request: &Request<Body>) -> Result<(), AdminError> {
 }
 
 async fn body(request: Request<Body>) -> Result<Bytes, AdminError> {
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media_type = content_type
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
     if media_type != Some("application/json") {
         return Err(AdminError::ContentType);
     }
@@ -117,6 +128,8 @@ async fn body(request: Request<Body>) -> Result<Bytes, AdminError> {
 fn json_response(status: u16, body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(format!("{body:#}\n")));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -39,7 +39,9 @@ pub(super) async fn status(parts: &Parts) -> Value {
 /// The truth, which the reconciler's records only follow.
 fn instances(parts: &Parts) -> Vec<Value> {
     let running = parts.machines.running();
-    let truths: Vec<Truth> = parts.ec2.with(|model, _| model.instances().cloned().collect());
+    let truths: Vec<Truth> = parts
+        .ec2
+        .with(|model, _| model.instances().cloned().collect());
     let shown = truths.into_iter().map(|truth| {
         let media = running.get(&truth.id).map(|process| {
             let status = process.status();

@@ -100,14 +100,20 @@ impl LocalConfig {
         };
         Self {
             port: None,
-            fleet: FleetKey { tenant: "local".to_owned(), fleet: "main".to_owned() },
+            fleet: FleetKey {
+                tenant: "local".to_owned(),
+                fleet: "main".to_owned(),
+            },
             token_life: LONGEST_TOKEN_LIFE,
             limits: Limits::default(),
             link: LinkConfig::default(),
             waits: Waits::default(),
             timing,
             // Nobody pays for simulated instances, and developers start them all day.
-            caps: Caps { launches_per_hour: 1_000, starts_per_hour: 1_000 },
+            caps: Caps {
+                launches_per_hour: 1_000,
+                starts_per_hour: 1_000,
+            },
             prior: Prior::demonstration(),
             offerings: vec![
                 offering("c7g.xlarge", "eu-central-1a"),

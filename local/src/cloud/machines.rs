@@ -57,15 +57,24 @@ impl Drop for Watcher {
 impl MediaMachines {
     /// Installs nothing yet: every boot starts a process of this configuration.
     pub(crate) fn new(config: MediaConfig, timeline: Timeline, runtime: Handle) -> Self {
-        let shared = Shared { config, timeline, runtime, state: Mutex::default() };
-        Self { shared: Arc::new(shared) }
+        let shared = Shared {
+            config,
+            timeline,
+            runtime,
+            state: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Returns what runs, by instance.
     pub(crate) fn running(&self) -> BTreeMap<InstanceId, Arc<MediaProcess>> {
         let state = self.state();
         let pairs = state.running.iter();
-        pairs.map(|(id, running)| (id.clone(), running.process.clone())).collect()
+        pairs
+            .map(|(id, running)| (id.clone(), running.process.clone()))
+            .collect()
     }
 
     /// Returns the faults in force for boots to come.
@@ -90,10 +99,13 @@ impl MediaMachines {
     pub(crate) async fn stop_all(&self) {
         let (running, mut ending) = {
             let mut state = self.state();
-            (std::mem::take(&mut state.running), std::mem::take(&mut state.ending))
+            (
+                std::mem::take(&mut state.running),
+                std::mem::take(&mut state.ending),
+            )
         };
         for running in running.into_values() {
-            ending.spawn(running.stop());
+            ending.spawn(running.end(Halt::Stopped));
         }
         while ending.join_next().await.is_some() {}
     }
@@ -109,21 +121,33 @@ impl MediaMachines {
             .unwrap_or_else(|| Err(std::io::ErrorKind::WouldBlock.into()));
         let process = Arc::new(started?);
         let address = process.address().to_string();
-        let watched = watch(instance.clone(), process.clone(), self.shared.timeline.clone());
+        let watched = watch(
+            instance.clone(),
+            process.clone(),
+            self.shared.timeline.clone(),
+        );
         let watcher = Watcher(tokio::spawn(watched));
-        state.running.insert(instance.clone(), Running { process, watcher });
+        state
+            .running
+            .insert(instance.clone(), Running { process, watcher });
         Ok(address)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Running {
-    /// Ends the process cleanly, and returns when its end is recorded.
-    async fn stop(mut self) {
-        self.process.stop().await;
+    /// Ends the process, and returns when its end is recorded.
+    async fn end(mut self, how: Halt) {
+        match how {
+            Halt::Stopped => self.process.stop().await,
+            Halt::Killed => self.process.kill().await,
+        }
         let _ = (&mut self.watcher.0).await;
     }
 }
@@ -145,16 +169,20 @@ impl Machines for MediaMachines {
     fn halt(&mut self, _at: Timestamp, instance: &InstanceId, how: Halt) {
         let _in_runtime = self.shared.runtime.enter();
         let mut state = self.state();
-        let Some(running) = state.running.remove(instance) else { return };
-        if how == Halt::Killed {
-            running.process.kill();
-        }
-        state.ending.spawn(running.stop());
+        let Some(running) = state.running.remove(instance) else {
+            return;
+        };
+        state.ending.spawn(running.end(how));
     }
 
     fn note(&mut self, happening: &Happening) {
-        let Happening { at, instance, what, .. } = happening;
-        let what = What::Ec2 { instance: instance.clone(), happened: *what };
+        let Happening {
+            at, instance, what, ..
+        } = happening;
+        let what = What::Ec2 {
+            instance: instance.clone(),
+            happened: *what,
+        };
         self.shared.timeline.record_at(*at, what);
     }
 }
@@ -166,7 +194,12 @@ async fn watch(instance: InstanceId, process: Arc<MediaProcess>, timeline: Timel
         let status = process.wait_for(|status| Some(seen(status)) != told).await;
         let now = seen(&status);
         let (phase, publishers, viewers) = now.clone();
-        timeline.record(What::Media { instance: instance.clone(), phase, publishers, viewers });
+        timeline.record(What::Media {
+            instance: instance.clone(),
+            phase,
+            publishers,
+            viewers,
+        });
         told = Some(now);
         if matches!(status.power, Power::Down { .. }) {
             return;

@@ -18,13 +18,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use wakecast_lambda::config::ConfigError;
-use wakecast_lambda::gateway::{
-    Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint,
-};
+use wakecast_lambda::gateway::{Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint};
 use wakecast_lambda::media::{HttpMediaServer, JwtStreamTokens, Scheme};
 use wakecast_lambda::ports::{Clock, Entropy};
 use wakecast_lambda::reconcile::{Ports, Reconciler};
-use wakecast_lambda::store::MemoryStore;
+use wakecast_lambda::store::memory::MemoryStore;
 
 use crate::Listener;
 use crate::admin::AdminApi;
@@ -115,19 +113,23 @@ impl LocalCloud {
         let fleets = BTreeMap::from([(config.fleet.clone(), fleet_config)]);
         let store = MemoryStore::new();
 
-        let model =
-            GatewayModel::new(config.limits, Routes::default(), seed, clock.now());
+        let model = GatewayModel::new(config.limits, Routes::default(), seed, clock.now());
         let sockets = Sockets::new(model, clock.clone());
         let connections = Arc::new(WatchedConnections {
             inner: Arc::new(sockets.clone()),
             timeline: timeline.clone(),
         });
-        let machines =
-            MediaMachines::new(secrets.media_config(&config), timeline.clone(), Handle::current());
+        let machines = MediaMachines::new(
+            secrets.media_config(&config),
+            timeline.clone(),
+            Handle::current(),
+        );
         let ec2 = Ec2Model::new(config.ec2.clone(), seed, Box::new(machines.clone()));
         let ec2 = Arc::new(SimulatedEc2::new(STACK, clock.clone(), ec2));
-        let stream_tokens =
-            Arc::new(JwtStreamTokens::new([(APP.to_owned(), secrets.stream.clone())]));
+        let stream_tokens = Arc::new(JwtStreamTokens::new([(
+            APP.to_owned(),
+            secrets.stream.clone(),
+        )]));
         let media = HttpMediaServer::new(secrets.server.clone(), clock.clone(), Scheme::Http)
             .map_err(|error| LocalError::Media(error.to_string()))?;
 
@@ -158,7 +160,10 @@ impl LocalCloud {
             GatewayConfig {
                 fleets,
                 issuers: vec![mint.issuer()],
-                hints: vec![Hint { secret: secrets.hint.clone(), fleet: config.fleet.clone() }],
+                hints: vec![Hint {
+                    secret: secrets.hint.clone(),
+                    fleet: config.fleet.clone(),
+                }],
                 origins: vec!["*".to_owned()],
                 link: config.link,
                 waits: config.waits,
@@ -166,13 +171,20 @@ impl LocalCloud {
         )?;
         let gateway = Arc::new(gateway);
 
-        let function = WebSocketFunction { gateway: gateway.clone(), timeline: timeline.clone() };
-        let websocket =
-            WebSocketApi::serve(websocket, STACK, sockets.clone(), Arc::new(function));
+        let function = WebSocketFunction {
+            gateway: gateway.clone(),
+            timeline: timeline.clone(),
+        };
+        let websocket = WebSocketApi::serve(websocket, STACK, sockets.clone(), Arc::new(function));
         let access = HttpApi::serve(access, clock.clone(), Arc::new(HttpFunction(gateway)));
         let tick = config.timing.tick;
-        let reconciling =
-            Reconciling::start(reconciler, clock.clone(), config.fleet.clone(), tick, orders);
+        let reconciling = Reconciling::start(
+            reconciler,
+            clock.clone(),
+            config.fleet.clone(),
+            tick,
+            orders,
+        );
         let parts = Arc::new(Parts {
             clock,
             fleet: config.fleet,
@@ -240,7 +252,15 @@ impl LocalCloud {
 
     /// Cuts every socket of a subject without a Close frame. Returns how many there were.
     pub async fn cut(&self, subject: &str) -> usize {
-        self.parts.cut(&Whose { subject: Some(subject.to_owned()), client_id: None }, false).await
+        self.parts
+            .cut(
+                &Whose {
+                    subject: Some(subject.to_owned()),
+                    client_id: None,
+                },
+                false,
+            )
+            .await
     }
 
     /// Stops cleanly: clients get a Close frame with 1001, media servers end as on a shutdown.
@@ -265,7 +285,9 @@ impl Drop for Background {
 }
 
 async fn listen(address: SocketAddr) -> Result<Listener, LocalError> {
-    Listener::bind(address).await.map_err(|source| LocalError::Port { address, source })
+    Listener::bind(address)
+        .await
+        .map_err(|source| LocalError::Port { address, source })
 }
 
 /// Lets the simulated EC2's changes happen when they are due.

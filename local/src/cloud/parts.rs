@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wakecast::Secret;
 use wakecast_lambda::model::{Connection, FleetKey};
 use wakecast_lambda::ports::{Clock, Entropy, Store};
-use wakecast_lambda::store::MemoryStore;
+use wakecast_lambda::store::memory::MemoryStore;
 
 use super::config::{APP, LocalConfig};
 use super::machines::MediaMachines;
@@ -56,9 +56,11 @@ impl Parts {
         let mut cut = 0;
         for connection in self.connections().await {
             let subject = &connection.grants.subject;
-            let is_subject = whose.subject.as_ref().is_none_or(|wanted| wanted == subject);
-            let is_client =
-                whose.client_id.is_none() || whose.client_id == connection.client_id;
+            let is_subject = whose
+                .subject
+                .as_ref()
+                .is_none_or(|wanted| wanted == subject);
+            let is_client = whose.client_id.is_none() || whose.client_id == connection.client_id;
             if is_subject && is_client {
                 self.sockets.cut(&connection.id, silent);
                 cut += 1;

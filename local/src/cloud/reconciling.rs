@@ -72,7 +72,10 @@ impl Reconciling {
     }
 
     pub(super) fn last(&self) -> Last {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -84,7 +87,9 @@ impl Drop for Reconciling {
 
 impl fmt::Debug for Reconciling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reconciling").field("last", &self.last()).finish_non_exhaustive()
+        f.debug_struct("Reconciling")
+            .field("last", &self.last())
+            .finish_non_exhaustive()
     }
 }
 

@@ -116,7 +116,9 @@ impl Timeline {
             events: Mutex::default(),
             count: watch::Sender::new(0),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Returns when the cloud started.
@@ -134,13 +136,19 @@ impl Timeline {
     /// Follows the record from its beginning.
     #[must_use]
     pub fn follow(&self) -> Follow {
-        Follow { timeline: self.clone(), next: 0 }
+        Follow {
+            timeline: self.clone(),
+            next: 0,
+        }
     }
 
     /// Follows the record from now on.
     #[must_use]
     pub fn follow_from_now(&self) -> Follow {
-        Follow { timeline: self.clone(), next: self.lock().len() }
+        Follow {
+            timeline: self.clone(),
+            next: self.lock().len(),
+        }
     }
 
     /// Waits for the first event of the whole record that is wanted, past ones included.
@@ -152,8 +160,10 @@ impl Timeline {
     /// Counts what happened in EC2.
     #[must_use]
     pub fn count(&self, wanted: Happened) -> usize {
-        let is_wanted = |event: &&Event| matches!(&event.what,
-            What::Ec2 { happened, .. } if *happened == wanted);
+        let is_wanted = |event: &&Event| {
+            matches!(&event.what,
+            What::Ec2 { happened, .. } if *happened == wanted)
+        };
         self.lock().iter().filter(is_wanted).count()
     }
 
@@ -166,7 +176,9 @@ impl Timeline {
         let mut open: Vec<(&InstanceId, Timestamp)> = Vec::new();
         let mut total = Duration::ZERO;
         for event in events.iter() {
-            let What::Ec2 { instance, happened } = &event.what else { continue };
+            let What::Ec2 { instance, happened } = &event.what else {
+                continue;
+            };
             match happened {
                 Happened::Launched | Happened::Started => open.push((instance, event.at)),
                 Happened::StopAccepted | Happened::ShuttingDown | Happened::Terminated => {
@@ -177,7 +189,8 @@ impl Timeline {
                 _ => {}
             }
         }
-        open.iter().fold(total, |total, (_, since)| total + now.since(*since))
+        open.iter()
+            .fold(total, |total, (_, since)| total + now.since(*since))
     }
 
     /// Records that something happened now.
@@ -190,18 +203,27 @@ impl Timeline {
         let elapsed = at.since(self.shared.started).as_millis();
         let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
         let mut events = self.lock();
-        events.push(Event { at, elapsed_ms, what });
+        events.push(Event {
+            at,
+            elapsed_ms,
+            what,
+        });
         self.shared.count.send_replace(events.len());
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
-        self.shared.events.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timeline").field("events", &self.lock().len()).finish_non_exhaustive()
+        f.debug_struct("Timeline")
+            .field("events", &self.lock().len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -43,7 +43,10 @@ impl TokenRequest {
     /// May play every stream.
     #[must_use]
     pub fn player(subject: impl Into<String>) -> Self {
-        Self { scopes: vec![Scope::Play], ..Self::new(subject) }
+        Self {
+            scopes: vec![Scope::Play],
+            ..Self::new(subject)
+        }
     }
 
     /// Limits the streams.
@@ -85,14 +88,21 @@ pub(super) struct Mint {
 
 impl Mint {
     pub(super) fn new(entropy: &dyn Entropy, fleet: FleetKey, life: Duration) -> Self {
-        Self { secret: random_secret(entropy), fleet, life }
+        Self {
+            secret: random_secret(entropy),
+            fleet,
+            life,
+        }
     }
 
     /// Returns the issuer that the gateway has to trust.
     pub(super) fn issuer(&self) -> Issuer {
         Issuer {
             name: ISSUER.to_owned(),
-            keys: vec![Key { id: None, secret: self.secret.clone() }],
+            keys: vec![Key {
+                id: None,
+                secret: self.secret.clone(),
+            }],
             tenants: [self.fleet.tenant.clone()].into(),
             admin: true,
         }
@@ -104,8 +114,10 @@ impl Mint {
         request: &TokenRequest,
     ) -> Result<Token, TokenError> {
         let now = clock.now();
-        // Claims hold whole seconds; a token never lives longer than it was meant to.
-        let expires = (now + request.life.unwrap_or(self.life)).as_millis() / 1000;
+        // Claims hold whole seconds: rounded up, so that a token lives as long as was asked.
+        let expires = (now + request.life.unwrap_or(self.life))
+            .as_millis()
+            .div_ceil(1000);
         let scopes: Vec<_> = request.scopes.iter().map(word).collect();
         let claims = json!({
             "iss": ISSUER,
@@ -122,19 +134,26 @@ impl Mint {
         let key = EncodingKey::from_secret(self.secret.expose().as_bytes());
         let secret = Secret::new(encode(&Header::new(Algorithm::HS256), &claims, &key)?);
         let expires_at = Timestamp::from_millis(expires * 1000);
-        Ok(Token { secret, expires_in: now.until(expires_at) })
+        Ok(Token {
+            secret,
+            expires_in: now.until(expires_at),
+        })
     }
 }
 
 impl fmt::Debug for Mint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mint").field("fleet", &self.fleet).finish_non_exhaustive()
+        f.debug_struct("Mint")
+            .field("fleet", &self.fleet)
+            .finish_non_exhaustive()
     }
 }
 
 /// Draws 256 bits, in hexadecimal digits.
 pub(super) fn random_secret(entropy: &dyn Entropy) -> Secret {
-    let words: Vec<_> = (0..4).map(|_| format!("{:016x}", entropy.next_u64())).collect();
+    let words: Vec<_> = (0..4)
+        .map(|_| format!("{:016x}", entropy.next_u64()))
+        .collect();
     Secret::new(words.concat())
 }
 

@@ -29,7 +29,10 @@ struct Told {
 
 impl WatchedPolicy {
     pub(super) fn new(timeline: Timeline) -> Self {
-        Self { timeline, told: Mutex::default() }
+        Self {
+            timeline,
+            told: Mutex::default(),
+        }
     }
 
     fn note(&self, decision: &Decision) {
@@ -40,7 +43,10 @@ impl WatchedPolicy {
                 self.timeline.record(What::Decided { why: why.clone() });
             }
         }
-        let changed = decision.commit.iter().flat_map(|commit| &commit.put_instances);
+        let changed = decision
+            .commit
+            .iter()
+            .flat_map(|commit| &commit.put_instances);
         for instance in changed {
             let stand = stand(&instance.status);
             if told.stands.insert(instance.id.clone(), stand) != Some(stand) {
@@ -64,7 +70,11 @@ impl Policy for WatchedPolicy {
 
 fn moved(instance: &Instance, stand: Stand) -> What {
     let boot = instance.boot.as_ref().map(|boot| boot.id.0);
-    What::Stand { instance: instance.id.clone(), boot, stand }
+    What::Stand {
+        instance: instance.id.clone(),
+        boot,
+        stand,
+    }
 }
 
 fn stand(status: &InstanceStatus) -> Stand {
@@ -91,7 +101,8 @@ pub(super) struct WatchedConnections {
 impl Connections for WatchedConnections {
     async fn post(&self, connection: &ConnectionId, text: &str) -> Result<(), PostError> {
         let result = self.inner.post(connection, text).await;
-        self.timeline.record(pushed(connection, text, result.is_ok()));
+        self.timeline
+            .record(pushed(connection, text, result.is_ok()));
         result
     }
 
@@ -125,13 +136,16 @@ impl Function for WebSocketFunction {
         let context = &event["requestContext"];
         let connection = ConnectionId::new(context["connectionId"].as_str().unwrap_or_default());
         let kind = context["eventType"].as_str().unwrap_or_default().to_owned();
-        let code = context["disconnectStatusCode"].as_u64().and_then(|code| code.try_into().ok());
+        let code = context["disconnectStatusCode"]
+            .as_u64()
+            .and_then(|code| code.try_into().ok());
         let response = self.gateway.websocket(&event).await;
         if kind == "CONNECT" && response["statusCode"] == 200 {
             self.timeline.record(What::Connected { connection });
         } else if kind == "DISCONNECT" {
             let code = code.unwrap_or(1006);
-            self.timeline.record(What::Disconnected { connection, code });
+            self.timeline
+                .record(What::Disconnected { connection, code });
         }
         Ok(response)
     }

@@ -39,11 +39,7 @@ impl HttpApi {
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn serve(
-        listener: Listener,
-        clock: Arc<dyn Clock>,
-        function: Arc<dyn Function>,
-    ) -> Self {
+    pub fn serve(listener: Listener, clock: Arc<dyn Clock>, function: Arc<dyn Function>) -> Self {
         let address = listener.address;
         let api = Api {
             domain: address.to_string(),
@@ -51,7 +47,10 @@ impl HttpApi {
             function,
             requests: AtomicU64::new(0),
         };
-        Self { address, task: tokio::spawn(accept(listener.inner, Arc::new(api))) }
+        Self {
+            address,
+            task: tokio::spawn(accept(listener.inner, Arc::new(api))),
+        }
     }
 
     /// Returns the base of its URLs, without a slash at the end.

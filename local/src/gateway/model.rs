@@ -265,9 +265,17 @@ impl GatewayModel {
     /// Ends every connection, as before a deployment that replaces the API.
     pub fn close_all(&mut self) -> Vec<(ConnectionId, Action)> {
         self.outstanding.clear();
-        let close = || Action::Close(Close { code: Some(1001), reason: "Going away" });
+        let close = || {
+            Action::Close(Close {
+                code: Some(1001),
+                reason: "Going away",
+            })
+        };
         let sockets = std::mem::take(&mut self.sockets).into_iter();
-        sockets.filter(|(_, socket)| socket.open).map(|(id, _)| (id, close())).collect()
+        sockets
+            .filter(|(_, socket)| socket.open)
+            .map(|(id, _)| (id, close()))
+            .collect()
     }
 
     fn end_of(&self, socket: &Socket) -> Timestamp {

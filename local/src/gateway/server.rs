@@ -51,7 +51,12 @@ impl WebSocketApi {
         function: Arc<dyn Function>,
     ) -> Self {
         let address = listener.address;
-        let api = Api { stage: stage.to_owned(), domain: address.to_string(), sockets, function };
+        let api = Api {
+            stage: stage.to_owned(),
+            domain: address.to_string(),
+            sockets,
+            function,
+        };
         let timer = api.sockets.clone();
         let ending = Arc::new(Notify::new());
         Self {

@@ -145,7 +145,9 @@ fn server(record: &Record, elapsed: Duration, width: usize, paint: Paint) -> Str
         );
     }
     line.put(tone, record.server.name(), STATE);
-    line.rest(Tone::Quiet, &format!("{:.0} s", elapsed.as_secs_f64()));
+    let lasts = elapsed.saturating_sub(record.since).as_secs();
+    let times = format!("for {lasts} s, {} s in all", elapsed.as_secs());
+    line.rest(Tone::Quiet, &times);
     line.text
 }
 
@@ -221,7 +223,7 @@ mod tests {
   viewer 1   ──────────────────────  not there yet\u{20}
   viewer 2   ──────────────────────  not there yet\u{20}
   watcher    ──────────────────────  watching      wakes nobody
-  server     0 launches              none yet      8 s";
+  server     0 launches              none yet      for 8 s, 8 s in all";
         assert_eq!(draw(&booting(), 100).join("\n"), expected);
     }
 

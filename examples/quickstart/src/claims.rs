@@ -57,7 +57,7 @@ pub(crate) fn judge(journal: &Journal, record: &Record, took_all: Duration) -> V
             watched(journal, record),
         ),
         claim(
-            "Idle for 3 s and drained for 10 s, then stopped",
+            "Stopped only after 3 s idle and 10 s of drain",
             stopped(journal, record),
         ),
         claim(
@@ -68,14 +68,7 @@ pub(crate) fn judge(journal: &Journal, record: &Record, took_all: Duration) -> V
 }
 
 fn woke_nothing(journal: &Journal, record: &Record) -> Result<String, String> {
-    let watcher = Who::Watcher;
-    let waits = watches_since(journal).ok_or("the watcher's link never stood")?;
-    if journal
-        .first(watcher, |news| *news == News::Unlinked)
-        .is_some()
-    {
-        return Err("the watcher's link broke, so that its wish may have come late".to_owned());
-    }
+    let waits = watches_since(journal, record).ok_or("the watcher's wish never arrived")?;
     let asked = asked(journal, Who::Publisher)?;
     let alone = asked.saturating_sub(waits);
     if alone < ALONE {
@@ -126,6 +119,10 @@ fn survived_the_cut(journal: &Journal, record: &Record) -> Result<String, String
     let granted: BTreeSet<_> = people(|who| granted_to(journal, who));
     if asked.len() != Who::ALL.len() || asked != granted {
         return Err("somebody was not granted what was asked for".to_owned());
+    }
+    let sent = asked_for(journal, publisher).map_or(0, |id| record.acks_of(id).len());
+    if sent != 1 {
+        return Err(format!("the publisher's request was sent {sent} times"));
     }
     if let Some(other) = record.requests().difference(&asked).next() {
         return Err(format!("the cloud served a request more: {other}"));
@@ -262,9 +259,10 @@ fn got_through(journal: &Journal, took_all: Duration) -> Result<String, String> 
     }
 }
 
-/// Since when the watcher's wish waits in the cloud, as far as the watcher can tell.
-pub(crate) fn watches_since(journal: &Journal) -> Option<Duration> {
-    journal.first(Who::Watcher, |news| matches!(news, News::Linked { .. }))
+/// Since when the watcher's wish waits in the cloud.
+pub(crate) fn watches_since(journal: &Journal, record: &Record) -> Option<Duration> {
+    let id = asked_for(journal, Who::Watcher)?;
+    record.acks_of(id).first().copied()
 }
 
 /// The id of the request that `who` made; one is all that anybody makes.

@@ -101,10 +101,20 @@ fn note(record: &mut Record, at: Duration, event: Event) {
             }
         }
         What::Replied {
-            connection, kind, ..
-        } if kind == "renewed" => record.renewals.push(Renewal {
+            connection,
+            kind,
+            id,
+        } => note_reply(record, at, connection.as_str(), &kind, id),
+        _ => {}
+    }
+}
+
+fn note_reply(record: &mut Record, at: Duration, connection: &str, kind: &str, id: Option<String>) {
+    match (kind, id) {
+        ("ack", Some(id)) => record.acks.entry(id).or_default().push(at),
+        ("renewed", _) => record.renewals.push(Renewal {
             at,
-            connection: connection.as_str().to_owned(),
+            connection: connection.to_owned(),
         }),
         _ => {}
     }
@@ -118,12 +128,12 @@ fn note_ec2(record: &mut Record, at: Duration, happened: Happened) {
         Happened::StopAccepted => record.stops.push(at),
         Happened::Stopped => {
             record.stopped = Some(at);
-            record.server = Server::Stopped;
+            record.becomes(Server::Stopped, at);
         }
         _ => {}
     }
     if matches!(happened, Happened::Launched | Happened::Started) {
-        record.server = Server::Booting;
+        record.becomes(Server::Booting, at);
         record.stopped = None;
     }
 }
@@ -131,14 +141,14 @@ fn note_ec2(record: &mut Record, at: Duration, happened: Happened) {
 fn note_stand(record: &mut Record, at: Duration, stand: Stand) {
     match stand {
         Stand::Ready => {
-            record.server = Server::Ready;
+            record.becomes(Server::Ready, at);
             record.ready = record.ready.or(Some(at));
         }
         Stand::Draining => {
-            record.server = Server::Draining;
+            record.becomes(Server::Draining, at);
             record.drains.push(at);
         }
-        Stand::Stopping | Stand::Failing => record.server = Server::Stopping,
+        Stand::Stopping | Stand::Failing => record.becomes(Server::Stopping, at),
         _ => {}
     }
 }

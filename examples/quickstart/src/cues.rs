@@ -8,6 +8,8 @@ use crate::claims::{ALONE, asked_for, watches_since};
 use crate::journal::{Journal, News, Who};
 use crate::record::Record;
 
+/// How long the instance has run when the publisher's socket is cut: its boot takes seconds more.
+const INTO_THE_BOOT: Duration = Duration::from_millis(500);
 /// How long the stream goes on once everybody is there; longer if the token is still to be renewed.
 const STREAM: Duration = Duration::from_secs(4);
 /// The stream ends by then even if a viewer never came or the server never counted it.
@@ -39,11 +41,9 @@ impl Cue {
         let after = |since: Option<Duration>, wait| since.is_some_and(|at| now >= at + wait);
         match self {
             // The cloud first has its chance to start a server for the watcher alone.
-            Self::PublisherComes => after(watches_since(journal), ALONE),
+            Self::PublisherComes => after(watches_since(journal, record), ALONE),
             Self::FirstViewerComes => journal.reached(publisher, Phase::Launching).is_some(),
-            Self::Cut => {
-                record.running.is_some() && journal.reached(publisher, Phase::Booting).is_some()
-            }
+            Self::Cut => after(record.running, INTO_THE_BOOT),
             Self::SecondViewerComes => record.cut.is_some_and(|cut| {
                 journal
                     .first_since(publisher, cut, |news| matches!(news, News::Linked { .. }))
@@ -83,15 +83,16 @@ mod tests {
 
     #[test]
     fn the_publisher_leaves_the_watcher_alone_for_a_while() {
-        let due = |entries: &[_], at| {
-            let now = Duration::from_secs(at);
-            Cue::PublisherComes.is_due(&journal(entries), &Record::default(), now)
+        let asked = journal(&[(1, Who::Watcher, News::Asked { id: "x".into() })]);
+        let mut record = Record::default();
+        let due = |record: &Record, at| {
+            Cue::PublisherComes.is_due(&asked, record, Duration::from_secs(at))
         };
-        assert!(!due(&[], 9), "the watcher is not there yet");
-        let session = "0".to_owned();
-        let linked = [(1, Who::Watcher, News::Linked { session })];
-        assert!(!due(&linked, 2));
-        assert!(due(&linked, 3));
+        assert!(!due(&record, 9), "the watcher's wish has not arrived");
+        let arrived = vec![Duration::from_secs(1)];
+        record.acks.insert("x".to_owned(), arrived);
+        assert!(!due(&record, 2));
+        assert!(due(&record, 3));
     }
 
     #[test]

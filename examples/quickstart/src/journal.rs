@@ -129,6 +129,16 @@ impl Journal {
         )
     }
 
+    /// Whether the link of `who` stood when it was last heard of.
+    pub(crate) fn is_linked(&self, who: Who) -> bool {
+        let links = self.of(who).filter_map(|entry| match entry.news {
+            News::Linked { .. } => Some(true),
+            News::Unlinked => Some(false),
+            _ => None,
+        });
+        links.last() == Some(true)
+    }
+
     /// Everything `who` told, in order.
     pub(crate) fn of(&self, who: Who) -> impl Iterator<Item = &Entry> {
         self.0.iter().filter(move |entry| entry.who == who)

@@ -44,14 +44,14 @@ pub(crate) fn title(paint: Paint) -> Vec<String> {
             "  {}",
             paint.tone(
                 Tone::Quiet,
-                "Here in real time: the real client and the real logic of the cloud, between"
+                "All on this machine, in real time. Client and cloud logic are the real ones;"
             )
         ),
         format!(
             "  {}",
             paint.tone(
                 Tone::Quiet,
-                "stand-ins for API Gateway, EC2 (quicker than the real one) and Ant Media Server."
+                "API Gateway, EC2 (here quicker) and Ant Media Server are stand-ins."
             )
         ),
         String::new(),
@@ -74,7 +74,11 @@ pub(crate) fn of_news(entry: &Entry, before: &Journal, phases: bool) -> Option<L
             let said: Vec<_> = text.into_iter().filter(|part| !part.is_empty()).collect();
             (Tone::Plain, said.join(", "))
         }
-        News::Unlinked => (Tone::Plain, "lost its connection, tries again".to_owned()),
+        News::Unlinked => {
+            // Each further attempt is the same news.
+            before.is_linked(who).then_some(())?;
+            (Tone::Plain, "lost its connection, tries again".to_owned())
+        }
         News::Linked { .. } => {
             before.first(who, |news| *news == News::Unlinked)?;
             (Tone::Plain, "is back, its request went on".to_owned())

@@ -33,6 +33,8 @@ impl Server {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) server: Server,
+    /// Since when it is in that state.
+    pub(crate) since: Duration,
     /// New instances.
     pub(crate) launches: Vec<Duration>,
     /// Starts of an instance that was there already.
@@ -50,6 +52,8 @@ pub(crate) struct Record {
     /// The most that the media server counted.
     pub(crate) most_streams: u64,
     pub(crate) most_viewers: u64,
+    /// When the gateway acknowledged which message, by its id: once for each time it was sent.
+    pub(crate) acks: BTreeMap<String, Vec<Duration>>,
     /// What each connection was told of, by the ids of the requests.
     pub(crate) told: BTreeMap<String, BTreeSet<String>>,
     /// Tokens that the gateway accepted on a link that stood already.
@@ -66,6 +70,16 @@ pub(crate) struct Renewal {
 }
 
 impl Record {
+    pub(crate) fn becomes(&mut self, server: Server, at: Duration) {
+        self.server = server;
+        self.since = at;
+    }
+
+    /// When the gateway acknowledged this message.
+    pub(crate) fn acks_of(&self, id: &str) -> &[Duration] {
+        self.acks.get(id).map_or(&[], Vec::as_slice)
+    }
+
     /// Notes that a connection was told of a request.
     pub(crate) fn tell(&mut self, connection: &str, request: String) {
         let told = self.told.entry(connection.to_owned()).or_default();

@@ -193,11 +193,11 @@ mod tests {
     fn the_bill_says_that_it_is_an_extrapolation_and_from_what() {
         let text = bill(Duration::from_secs(35), Paint::PLAIN).join("\n");
         for word in [
-            "extrapolated",
+            "extrapolation",
             "us-east-1",
             "$0.17/h",
             "$129.44",
-            "87 % saved",
+            "87 % are saved",
         ] {
             assert!(text.contains(word), "{word} in {text}");
         }

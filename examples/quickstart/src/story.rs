@@ -44,28 +44,31 @@ struct Story {
     begun: Instant,
     cloud: Cloud,
     people: JoinSet<()>,
-    reporter_end: mpsc::UnboundedSender<Entry>,
+    reports: mpsc::UnboundedSender<Entry>,
     news: mpsc::UnboundedReceiver<Entry>,
     end_stream: watch::Sender<bool>,
     given: BTreeSet<Cue>,
     journal: Journal,
     record: Record,
+    /// As far as the record was told.
+    told: Record,
     board: Board,
 }
 
 impl Story {
     fn new(begun: Instant, cloud: Cloud) -> Self {
-        let (reporter_end, news) = mpsc::unbounded_channel();
+        let (reports, news) = mpsc::unbounded_channel();
         Self {
             begun,
             cloud,
             people: JoinSet::new(),
-            reporter_end,
+            reports,
             news,
             end_stream: watch::Sender::new(false),
             given: BTreeSet::new(),
             journal: Journal::default(),
             record: Record::default(),
+            told: Record::default(),
             board: Board::default(),
         }
     }
@@ -97,7 +100,9 @@ impl Story {
         let stopped = self.record.stopped;
         now >= LIMIT
             || self.journal.failures().next().is_some()
-            || stopped.is_some_and(|at| self.people.is_empty() || now >= at + FAREWELL)
+            || stopped.is_some_and(|at| {
+                (self.people.is_empty() && self.news.is_empty()) || now >= at + FAREWELL
+            })
     }
 
     fn hear(&mut self, screen: &mut Screen, entry: Entry) -> io::Result<()> {
@@ -109,15 +114,12 @@ impl Story {
 
     fn look(&mut self, screen: &mut Screen) -> io::Result<()> {
         while self.people.try_join_next().is_some() {}
-        let before = self.record.clone();
         self.cloud.look(&mut self.record);
-        for line in narration::of_record(
-            &before,
-            &self.record,
-            asked_for(&self.journal, Who::Publisher),
-        ) {
+        let publishers = asked_for(&self.journal, Who::Publisher);
+        for line in narration::of_record(&self.told, &self.record, publishers) {
             say(screen, Some(line))?;
         }
+        self.told.clone_from(&self.record);
         Ok(())
     }
 
@@ -148,7 +150,7 @@ impl Story {
         let reporter = Reporter {
             who,
             begun: self.begun,
-            news: self.reporter_end.clone(),
+            news: self.reports.clone(),
         };
         match who {
             Who::Publisher => {

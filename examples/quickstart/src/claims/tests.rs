@@ -28,7 +28,6 @@ fn good() -> (Vec<Entry>, Record) {
     };
     let id = |id: &str| id.to_owned();
     add(0.1, Who::Watcher, News::Asked { id: id("x") });
-    add(0.1, Who::Watcher, News::Linked { session: id("0") });
     add(2.2, Who::Publisher, News::Asked { id: id("p") });
     add(2.3, Who::Publisher, News::Linked { session: id("1") });
     add(3.0, Who::FirstViewer, News::Asked { id: id("v") });
@@ -59,6 +58,9 @@ fn good() -> (Vec<Entry>, Record) {
         stopped: Some(seconds(40.0)),
         most_streams: 1,
         most_viewers: 2,
+        acks: [("x", 0.1), ("p", 2.3), ("v", 3.1), ("w", 8.2)]
+            .map(|(request, at)| (id(request), vec![seconds(at)]))
+            .into(),
         told: [("1", "p"), ("2", "p"), ("3", "v"), ("4", "w"), ("5", "x")]
             .map(|(connection, request)| (id(connection), [id(request)].into()))
             .into(),
@@ -97,8 +99,12 @@ fn nothing_recorded_holds_no_claim_but_the_last() {
 #[test]
 fn each_deviation_in_the_cloud_fails_its_own_claim() {
     type Change = fn(&mut Record);
-    let deviations: [(&str, Change); 11] = [
+    let deviations: [(&str, Change); 13] = [
         ("Watching alone", |r| r.launches = vec![seconds(1.0)]),
+        ("Watching alone", |r| {
+            r.acks.insert("x".to_owned(), vec![seconds(1.0)]);
+        }),
+        ("A cut", |r| r.acks.get_mut("p").unwrap().push(seconds(9.0))),
         ("Three people", |r| r.launches.push(seconds(9.0))),
         ("Three people", |r| r.restarts.push(seconds(9.0))),
         ("A cut", |r| r.cut = None),
@@ -107,8 +113,8 @@ fn each_deviation_in_the_cloud_fails_its_own_claim() {
         ("The token", |r| r.renewals.clear()),
         ("The token", |r| r.renewals[0].connection = "3".to_owned()),
         ("The server counted", |r| r.most_viewers = 1),
-        ("Idle for", |r| r.stops = vec![seconds(30.0)]),
-        ("Idle for", |r| r.stopped = None),
+        ("Stopped only", |r| r.stops = vec![seconds(30.0)]),
+        ("Stopped only", |r| r.stopped = None),
     ];
     for (claim, change) in deviations {
         let (entries, mut record) = good();

@@ -12,7 +12,7 @@ use crate::words;
 
 /// Columns of a name, a bar, and a state; what is left over goes to the note.
 const NAME: usize = 11;
-const BAR: usize = 22;
+const BAR: usize = 18;
 const STATE: usize = 14;
 /// Below this width the bar is left out.
 const ROOM_FOR_BAR: usize = 72;
@@ -219,11 +219,11 @@ mod tests {
     #[test]
     fn a_wide_terminal_sees_a_bar_the_phase_and_the_wait() {
         let expected = "
-  publisher  ━━━━━━━━━━━───────────  booting       about 6 s left, seldom over 9 s
-  viewer 1   ──────────────────────  not there yet\u{20}
-  viewer 2   ──────────────────────  not there yet\u{20}
-  watcher    ──────────────────────  watching      wakes nobody
-  server     0 launches              none yet      for 8 s, 8 s in all";
+  publisher  ━━━━━━━━━─────────  booting       about 6 s left, seldom over 9 s
+  viewer 1   ──────────────────  not there yet\u{20}
+  viewer 2   ──────────────────  not there yet\u{20}
+  watcher    ──────────────────  watching      wakes nobody
+  server     0 launches          none yet      for 8 s, 8 s in all";
         assert_eq!(draw(&booting(), 100).join("\n"), expected);
     }
 
@@ -242,7 +242,7 @@ mod tests {
         board.tell(Who::Publisher, &News::Unlinked);
         let cut = draw(&board, 100).swap_remove(1);
         assert!(
-            cut.contains("━━━━━━━━━━━──") && cut.contains("reconnecting"),
+            cut.contains("━━━━━━━━━──") && cut.contains("reconnecting"),
             "{cut}"
         );
         let session = "2".to_owned();

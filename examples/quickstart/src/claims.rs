@@ -127,10 +127,7 @@ fn survived_the_cut(journal: &Journal, record: &Record) -> Result<String, String
     if let Some(other) = record.requests().difference(&asked).next() {
         return Err(format!("the cloud served a request more: {other}"));
     }
-    Ok(format!(
-        "back after {}, no second request",
-        took(back - cut)
-    ))
+    Ok(format!("back in {}, sent once", took(back - cut)))
 }
 
 fn renewed(journal: &Journal, record: &Record) -> Result<String, String> {
@@ -204,11 +201,7 @@ fn left_alone(journal: &Journal, record: &Record) -> Result<String, String> {
         ));
     }
     match record.stops.first() {
-        Some(stop) if *stop > ended => Ok(format!(
-            "live {}, stop {} later",
-            took(ended - live),
-            took(*stop - ended)
-        )),
+        Some(stop) if *stop > ended => Ok(format!("stopped {} after it", took(*stop - ended))),
         Some(stop) => Err(format!("the server was stopped at {} already", took(*stop))),
         None => Ok(format!("live {}", took(ended - live))),
     }
@@ -222,7 +215,7 @@ fn watched(journal: &Journal, record: &Record) -> Result<String, String> {
     });
     over.ok_or("the watcher was not told that it ended")?;
     Ok(format!(
-        "{} after the server was ready",
+        "{} after it was ready",
         took(granted.saturating_sub(ready))
     ))
 }

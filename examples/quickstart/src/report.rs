@@ -9,7 +9,7 @@ use crate::timeline::Stretch;
 use crate::words::{moment, took};
 
 /// Columns of a claim, so that what was measured stands below each other.
-const CLAIM: usize = 49;
+const CLAIM: usize = 47;
 /// Columns of the timeline without its picture, which gets what is left, within these bounds.
 const TABLE: usize = 60;
 const PICTURE: std::ops::RangeInclusive<usize> = 12..=32;
@@ -106,15 +106,15 @@ pub(crate) fn bill(up: Duration, paint: Paint) -> Vec<String> {
     }
     let assumptions = [
         format!(
-            "Assumes c6i.xlarge ${:.2}/h, 20 GB gp3 at ${:.2}/GB-month, IPv4 ${:.3}/h, control",
+            "Assumes c6i.xlarge ${:.2}/h, 20 GB gp3 at ${:.2}/GB-month, IPv4 ${:.3}/h, and",
             PRICES.instance_hour, PRICES.disk_gb_month, PRICES.address_hour
         ),
         format!(
-            "plane ${:.2}/month, {} min a day of boot, grace and drain; us-east-1, November",
+            "${:.2} a month of control plane; {} min a day of boot, grace and drain; in",
             PRICES.control_month,
             usage.overhead.as_secs() / 60
         ),
-        "2026; without traffic, which is the same in both.".to_owned(),
+        "us-east-1, November 2026. Traffic is left out: it is the same in both.".to_owned(),
     ];
     lines.extend(assumptions.map(|line| format!("  {}", paint.tone(Tone::Quiet, &line))));
     lines

@@ -16,6 +16,9 @@ const PICTURE: std::ops::RangeInclusive<usize> = 12..=32;
 
 /// The measured times, one stretch a line.
 pub(crate) fn timeline(stretches: &[Stretch], width: usize, paint: Paint) -> Vec<String> {
+    if stretches.is_empty() {
+        return Vec::new();
+    }
     let mut lines = heading("Measured, from the publisher's request on", paint);
     let columns = width.saturating_sub(TABLE).min(*PICTURE.end());
     let columns = Some(columns).filter(|columns| paint.signs && PICTURE.contains(columns));

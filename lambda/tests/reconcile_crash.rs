@@ -133,6 +133,11 @@ fn a_grant_and_a_stop_never_miss_each_other() {
                 answered && !matches!(world.row("a").state, RowState::Waiting { .. })
             });
             let case = format!("G1 at gate {put}, G2 at gate {read}");
+            assert!(
+                !stopped_over_a_row(&world.gates.log()),
+                "{case}: S3 must see the row: {:#?}",
+                world.gates.log()
+            );
             let answer = *granted.lock().expect("a note");
             let Some((ready, at)) = answer else { continue };
             if ready {
@@ -156,4 +161,18 @@ fn a_grant_and_a_stop_never_miss_each_other() {
     }
     assert!(confirmed > 100, "{confirmed} grants were confirmed");
     assert!(refused.len() > 20, "{} grants met a drain", refused.len());
+}
+
+/// Tells whether a stop was sent though the row was there when the rows were last read before it.
+fn stopped_over_a_row(log: &[String]) -> bool {
+    let Some(put) = log.iter().position(|line| line.starts_with("gateway put")) else {
+        return false;
+    };
+    let stops = log
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.starts_with("stop"));
+    let mut reads =
+        stops.filter_map(|(stop, _)| log.iter().take(stop).rposition(|line| line == "rows"));
+    reads.any(|read| put < read)
 }

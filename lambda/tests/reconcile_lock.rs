@@ -263,3 +263,25 @@ fn a_table_that_recovers_is_asked_again() {
     assert_eq!((outcome.end, outcome.rounds), (End::Quiet, 3));
     assert_eq!(world.clock.time(), after(2), "a second between two tries");
 }
+
+#[test]
+fn a_lock_whose_reply_was_lost_is_taken_again() {
+    for lost in ["take_lock", "take_lock done"] {
+        let world = World::new();
+        world.gates.refuse(lost, 1);
+        let outcome = world.run(Script::new(|_, _| decision(Next::Quiet)));
+        assert_eq!(outcome.end, End::Quiet, "{lost}");
+        assert_eq!(at_once(world.table.lock(&fleet())), Ok(None), "{lost}");
+    }
+}
+
+#[test]
+fn a_release_whose_reply_was_lost_leaves_no_lock_behind() {
+    for lost in ["release_lock", "release_lock done"] {
+        let world = World::new();
+        world.gates.refuse(lost, 1);
+        let outcome = world.run(Script::new(|_, _| decision(Next::Quiet)));
+        assert!(matches!(outcome.end, End::Failed(_)), "{lost}");
+        assert_eq!(at_once(world.table.lock(&fleet())), Ok(None), "{lost}");
+    }
+}

@@ -5,16 +5,13 @@ mod reconcile_world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reconcile_world::{
-    START, Script, World, at_once, commit, config, decision, fleet, instance, link, offering,
-    row_key,
-};
+use reconcile_world::{START, Script, World, at_once, commit, decision, fleet, instance, offering};
 use wakecast::protocol::{Phase, ProgressPush, ServerMessage};
 use wakecast_lambda::lifecycle::{
     Call, Decision, Next, Power, Probe, Push, Question, RowChange, Snapshot,
 };
 use wakecast_lambda::model::{
-    BootId, InstanceId, InstanceStatus, Intent, LaunchKind, Row, RowState, Timestamp,
+    InstanceId, InstanceStatus, Intent, LaunchKind, Row, RowState, Timestamp,
 };
 use wakecast_lambda::ports::{Ec2Error, MediaError};
 use wakecast_lambda::reconcile::{End, Ports};
@@ -475,100 +472,34 @@ fn looks_are_taken_at_once_and_each_is_given_up_in_time() {
 }
 
 #[test]
-fn a_row_that_has_changed_is_left_and_its_owner_told_nothing() {
+fn i20_a_look_that_hangs_does_not_slow_the_next_one() {
     let world = World::new();
-    let row = world.waiter("a");
-    let other = world.clone();
-    world.gates.before("put_row", move || {
-        other
-            .gateway(async |table| table.put_row(&row, Some(row.version)).await)
-            .expect("a write");
-    });
-    let script = Script::new(|_, snapshot| Decision {
-        rows: snapshot.rows.iter().map(launching).collect(),
-        ..decision(Next::Quiet)
-    });
-    assert_eq!(world.run(script).end, End::Quiet);
-    assert_eq!(world.sockets.arrived("a"), Vec::<String>::new());
-    assert!(matches!(
-        world.row("a").state,
-        RowState::Waiting {
-            phase: Phase::Requested,
-            ..
-        }
-    ));
-}
-
-#[test]
-fn a_grant_that_meets_a_drain_is_taken_back() {
-    let world = World::new();
-    world.waiter("a");
-    world.given(vec![instance("i-1", InstanceStatus::Ready)]);
-    let other = world.clone();
-    world.gates.before("instance", move || {
-        // Another run, with the lock of a later time, has begun to drain.
-        other.table_drains();
-    });
-    let script = Script::new(|number, snapshot| match number {
-        0 => Decision {
-            grants: snapshot.rows.to_vec(),
-            ..decision(Next::Quiet)
-        },
-        _ => decision(Next::Quiet),
-    });
-    world.run(script);
-    assert_eq!(
-        world.sockets.arrived("a"),
-        Vec::<String>::new(),
-        "nothing may go out"
-    );
-    let row = world.row("a");
-    assert!(matches!(row.state, RowState::Waiting { .. }), "{row:?}");
-    let demand = world.gateway(async |table| table.demand(&fleet()).await);
-    assert_eq!(demand, Ok(2), "whoever drains must learn of it");
-}
-
-#[test]
-fn a_granted_waiter_holds_the_boot_and_is_told_where() {
-    let world = World::new();
-    let asked = world.waiter("a");
-    world.given(vec![instance("i-1", InstanceStatus::Ready)]);
-    let script = Script::new(|number, snapshot| match number {
-        0 => Decision {
-            grants: snapshot.rows.to_vec(),
-            ..decision(Next::Quiet)
-        },
-        _ => decision(Next::Quiet),
-    });
-    world.run(script);
-    let row = world.row("a");
-    assert!(row.rev > asked.rev);
-    let RowState::Held {
-        instance,
-        boot,
-        protected_until,
-        ..
-    } = &row.state
-    else {
-        panic!("not held: {row:?}");
+    world.media.answer_after(Duration::from_secs(60));
+    let liveness = |_: &Snapshot<'_>| {
+        vec![Probe {
+            instance: InstanceId::new("i-1"),
+            address: "203.0.113.7".to_owned(),
+            question: Question::Liveness,
+        }]
     };
-    assert_eq!((instance.as_str(), *boot), ("i-1", BootId(1)));
-    assert_eq!(*protected_until, START + config().timing.protect_publish);
-    let text = world.sockets.texts().pop().expect("a push");
-    let ready: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!(ready["type"], "ready");
-    assert_eq!(
-        ready["endpoint"]["websocket_url"],
-        "wss://203.0.113.7:5443/live/websocket"
-    );
-    assert_eq!(
-        ready["verify_spread_ms"], 0,
-        "one client has nobody to spread from"
-    );
-    assert_eq!(row.key, row_key("a"));
-    assert_eq!(
-        row.link,
-        Some(link("a", START.saturating_sub(Duration::from_secs(60))))
+    let script = Script::probing(liveness, |number, _| {
+        decision(if number < 5 {
+            Next::After(Duration::from_secs(1))
+        } else {
+            Next::Quiet
+        })
+    });
+    world.run(script.clone());
+    let begun: Vec<_> = script
+        .seen()
+        .iter()
+        .flat_map(|seen| seen.observations.clone())
+        .collect();
+    let last = begun.last().expect("looks").sent_at;
+    assert!(
+        last <= after(11),
+        "five looks of 2 s each, not of 3 s: {:?}",
+        last.since(START)
     );
 }
 

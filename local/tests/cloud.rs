@@ -11,6 +11,7 @@ use client::Client;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Error;
 use wakecast_lambda::lifecycle::Stand;
+use wakecast_local::admin::Fault;
 use wakecast_local::cloud::{LONGEST_TOKEN_LIFE, What};
 use wakecast_local::ec2::{Ec2Settings, Happened};
 use wakecast_local::gateway::Limits;
@@ -93,7 +94,10 @@ fn refused(result: Result<Client, Error>) -> u16 {
 
 #[tokio::test]
 async fn a_whole_life_from_acquire_to_stop() {
-    let cloud = cloud().await;
+    let mut config = quick();
+    // Long enough for `launching` to be seen between two rounds.
+    config.ec2.pending = Span::millis(300, 400);
+    let cloud = LocalCloud::start(config).await.unwrap();
     let mut client = Client::hello(&cloud, "alice").await;
     client.acquire("a1", "publish", "match-1").await;
     let (before, ready) = client.until("ready").await;
@@ -157,6 +161,36 @@ async fn a_whole_life_from_acquire_to_stop() {
 }
 
 #[tokio::test]
+async fn an_elastic_ip_keeps_the_endpoint_over_two_boots() {
+    let cloud = LocalCloud::start(LocalConfig {
+        elastic: true,
+        ..quick()
+    })
+    .await
+    .unwrap();
+    let mut client = Client::hello(&cloud, "alice").await;
+    let first = wake(&mut client, "a1", "play").await;
+    let url = first["websocket_url"].as_str().unwrap().to_owned();
+    let mut media = Client::plain(&url).await.unwrap();
+    media.send(json!({ "command": "ping" })).await;
+    assert_eq!(media.next().await["command"], "pong");
+    broken(&cloud, json!({ "fault": "terminate" })).await;
+    assert_eq!(media.close_code().await, 1006);
+    happened(&cloud, Happened::Disassociated).await;
+    // Until the reconciler has seen it, the instance still counts as ready.
+    stood(&cloud, Stand::Gone).await;
+
+    let mut other = Client::hello(&cloud, "bob").await;
+    let second = wake(&mut other, "b1", "play").await;
+    assert_eq!(second["websocket_url"], url.as_str());
+    let mut media = Client::plain(&url).await.unwrap();
+    media.send(json!({ "command": "ping" })).await;
+    assert_eq!(media.next().await["command"], "pong");
+    assert_eq!(cloud.launches(), 2);
+    cloud.stop().await;
+}
+
+#[tokio::test]
 async fn a_thousand_wakes_launch_once() {
     let mut config = quick();
     config.caps.starts_per_hour = 1;
@@ -210,7 +244,8 @@ async fn a_stop_closes_clients_with_1001_and_frees_every_port() {
 #[tokio::test]
 async fn bad_tokens_are_refused_with_their_status() {
     let cloud = cloud().await;
-    assert_eq!(refused(Client::plain(&cloud.websocket_url).await), 401);
+    let no_protocol = Client::plain(&cloud.websocket_url).await;
+    assert_eq!(refused(no_protocol), 426);
     assert_eq!(refused(Client::with_token(&cloud, "canary").await), 401);
     let empty = TokenRequest {
         scopes: Vec::new(),
@@ -225,8 +260,15 @@ async fn bad_tokens_are_refused_with_their_status() {
     assert_eq!(http::send("GET", &access, &[], "").await.status, 401);
     let token = cloud.token(&TokenRequest::new("alice")).unwrap();
     let bearer = format!("Bearer {}", token.secret.expose());
-    let answer = http::send("GET", &access, &[("Authorization", &bearer)], "").await;
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("Origin", "https://app.example"),
+    ];
+    let answer = http::send("GET", &access, &headers, "").await;
     assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let exposed = answer.header("access-control-expose-headers").unwrap();
+    assert!(exposed.eq_ignore_ascii_case("retry-after"));
 }
 
 #[tokio::test]
@@ -453,6 +495,40 @@ async fn refused_connects_and_dropped_pushes_are_counted() {
 }
 
 #[tokio::test]
+async fn the_admin_mints_tokens_for_an_apps_provider() {
+    let cloud = cloud().await;
+    let url = format!("{}/token", cloud.admin_url);
+    let headers = [("Content-Type", "application/json")];
+    let body = json!({ "subject": "alice", "scopes": ["play"], "life_s": 60 }).to_string();
+    let answer = http::send("POST", &url, &headers, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let life = answer.json()["expires_in_ms"].as_u64().unwrap();
+    assert!((59_000..=61_000).contains(&life), "{life}");
+    let token = answer.json()["token"].as_str().unwrap().to_owned();
+    let mut client = Client::with_token(&cloud, &token).await.unwrap();
+    client
+        .send(json!({ "action": "hello", "id": "h", "v": 1, "client_id": "c", "sdk": "t" }))
+        .await;
+    client.until("welcome").await;
+    client.acquire("a1", "publish", "match-1").await;
+    let (_, error) = client.until("error").await;
+    assert_eq!(error["code"], "forbidden", "it may only play");
+    for (body, code) in [
+        ("{}", "malformed"),
+        (r#"{"subject":""}"#, "invalid_field"),
+        (r#"{"subject":"a","scopes":["fly"]}"#, "malformed"),
+        (r#"{"subject":"a","life_s":0}"#, "invalid_field"),
+        (r#"{"subject":"a","life_s":3601}"#, "invalid_field"),
+    ] {
+        let answer = http::send("POST", &url, &headers, body).await;
+        assert_eq!(
+            (answer.status, answer.json()["error"]["code"].as_str()),
+            (400, Some(code))
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_admin_says_what_is_wrong_with_a_request() {
     let cloud = cloud().await;
     let url = format!("{}/faults", cloud.admin_url);
@@ -499,7 +575,8 @@ async fn the_admin_says_what_is_wrong_with_a_request() {
     let plain = http::send("POST", &url, &[("Content-Type", "text/plain")], "{}").await;
     assert_eq!(plain.status, 415);
     let rebound = http::send("POST", &url, &[as_json, ("Host", "evil.example")], "{}").await;
-    assert_eq!(rebound.status, 400, "two Host headers are no request");
+    assert_eq!(rebound.status, 403);
+    assert_eq!(rebound.json()["error"]["code"], "wrong_host");
     let large = "x".repeat(70_000);
     assert_eq!(
         http::send("POST", &url, &[as_json], &large).await.status,
@@ -508,6 +585,58 @@ async fn the_admin_says_what_is_wrong_with_a_request() {
     assert_eq!(http::send("PUT", &url, &[as_json], "{}").await.status, 405);
     let elsewhere = format!("{}/nowhere", cloud.admin_url);
     assert_eq!(http::send("GET", &elsewhere, &[], "").await.status, 404);
+}
+
+#[test]
+fn every_fault_is_documented_and_every_documented_fault_is_taken() {
+    let readme = include_str!("../README.md");
+    let examples = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `{")?.split('`').next());
+    let examples: Vec<String> = examples.map(|rest| format!("{{{rest}")).collect();
+    for example in &examples {
+        if let Err(error) = Fault::parse(example.as_bytes()) {
+            panic!("{example}: {error}");
+        }
+    }
+    let unknown = Fault::parse(br#"{"fault":"?"}"#).unwrap_err().to_string();
+    let known = unknown.split_once("expected one of ").unwrap().1;
+    let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+    assert!(known.len() > 15, "{known:?}");
+    for name in known {
+        let named = format!(r#"{{"fault":"{name}""#);
+        assert!(
+            examples.iter().any(|example| example.starts_with(&named)),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_lasting_fault_is_ended_by_one_delete() {
+    let cloud = cloud().await;
+    let before = status(&cloud).await["faults"].clone();
+    for fault in [
+        json!({ "fault": "refuse_connects", "status": 503 }),
+        json!({ "fault": "drop_pushes" }),
+        json!({ "fault": "throttle_pushes" }),
+        json!({ "fault": "function", "how": "hang" }),
+        json!({ "fault": "no_capacity" }),
+        json!({ "fault": "ec2", "how": "throttle" }),
+        json!({ "fault": "describe_lag", "ms": 5000 }),
+        json!({ "fault": "fail_boot" }),
+        json!({ "fault": "hang_stop" }),
+        json!({ "fault": "media_hangs" }),
+        json!({ "fault": "media_forbids" }),
+        json!({ "fault": "media_boots_slowly", "percent": 300 }),
+        json!({ "fault": "media_loses_setting", "name": "x", "value": 1 }),
+    ] {
+        broken(&cloud, fault.clone()).await;
+        assert_ne!(status(&cloud).await["faults"], before, "{fault}");
+        let url = format!("{}/faults", cloud.admin_url);
+        assert_eq!(http::send("DELETE", &url, &[], "").await.status, 200);
+        assert_eq!(status(&cloud).await["faults"], before, "{fault}");
+    }
 }
 
 #[tokio::test]

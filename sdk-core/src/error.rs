@@ -283,7 +283,7 @@ codes! {
         "the request was not answered in time: try again";
     /// The app cancelled.
     Cancelled = "cancelled", false, None,
-        "the request was cancelled by the app";
+        "the app cancelled the request: acquire again when it is wanted";
     /// The client is closed.
     Closed = "closed", false, None,
         "the client is closed: make a new one";

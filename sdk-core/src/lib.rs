@@ -29,21 +29,25 @@
 //! let mut machine = Machine::new(config, Seed([7; 32])); // 32 bytes from the operating system
 //!
 //! let now = Instant::from_millis(0);
-//! machine.handle(now, Input::Acquire { key: RequestKey(1), acquire: Acquire::play("live", "match-1") });
-//! while let Some(output) = machine.poll() {
-//!     match output {
-//!         Output::Effect(Effect::FetchToken { generation, .. }) => {
+//! let acquire = Acquire::play("live", "match-1");
+//! let mut inputs = vec![Input::Acquire { key: RequestKey(1), acquire }];
+//! while let Some(input) = inputs.pop() {
+//!     machine.handle(now, input);
+//!     // Drain to `None` before the next input.
+//!     while let Some(output) = machine.poll() {
+//!         match output {
 //!             // Ask the app's provider; its answer is an input like any other.
-//!             let token = Secret::new("a.b.c");
-//!             machine.handle(now, Input::TokenReady { generation, token, expires_in: None });
+//!             Output::Effect(Effect::FetchToken { generation, .. }) => {
+//!                 let token = Secret::new("a.b.c");
+//!                 inputs.push(Input::TokenReady { generation, token, expires_in: None });
+//!             }
+//!             // Open a WebSocket; later: `TransportOpened` or `Refused` with the same epoch.
+//!             Output::Effect(Effect::OpenTransport { epoch, token }) => {
+//!                 assert_eq!(format!("{epoch:?} {token}"), "Epoch(1) …");
+//!             }
+//!             Output::Event(Event::State(state)) => assert_eq!(state, *machine.state()),
+//!             _ => {}
 //!         }
-//!         Output::Effect(Effect::OpenTransport { epoch, token }) => {
-//!             // Open a WebSocket with `token`; later: `TransportOpened` or `Refused` with `epoch`.
-//!             assert_eq!(format!("{epoch:?} {token}"), "Epoch(1) …");
-//!         }
-//!         Output::Effect(_) => {}
-//!         Output::Event(Event::State(state)) => assert_eq!(state, *machine.state()),
-//!         Output::Event(_) => {}
 //!     }
 //! }
 //! let (at, timer) = machine.next_timeout().unwrap(); // arm one timer, then `Input::Timeout`

@@ -1,1 +1,3 @@
-//! Under construction.
+//! The whole system in one process on one virtual clock, and what the end-to-end tests share.
+
+pub mod sim;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use wakecast::ErrorCode;
 use wakecast::protocol::{
-    Hello, LeaseReport, LeaseState, LostReason, RequestReport, RequestState, RowRef, ServerMessage,
-    VERSION, Welcome,
+    Hello, LeaseReport, LeaseState, LostReason, MAX_SERVER_MESSAGE, RequestReport, RequestState,
+    RowRef, ServerMessage, VERSION, Welcome,
 };
 
 use super::Gateway;
@@ -20,8 +20,8 @@ use crate::leases::{self, Named};
 use crate::model::{Connection, RowKey, WaitKind};
 use crate::store::StoreError;
 
-/// Most rows one `hello` may name: four times a client's queue of 64 requests.
-const MAX_ROWS: usize = 256;
+/// Most rows one `hello` may name; 32 KB hold about 700 of a client's own ids.
+const MAX_ROWS: usize = 1024;
 
 /// Rows that are looked at together: enough to hide the table's latency, few enough to spare it.
 const TOGETHER: usize = 16;
@@ -66,7 +66,7 @@ impl Gateway {
             .await?;
         let now = self.ports.clock.now();
         let (high, low) = (self.ports.entropy.next_u64(), self.ports.entropy.next_u64());
-        Ok(ServerMessage::Welcome(Welcome {
+        let welcome = Welcome {
             id: hello.id,
             session: format!("{high:016x}{low:016x}"),
             token_expires_in_ms: millis(now.until(caller.connection.grants.expires_at)),
@@ -75,7 +75,8 @@ impl Gateway {
             reconnect_spread_ms: millis(self.spread(now).await),
             leases,
             requests,
-        }))
+        };
+        Ok(ServerMessage::Welcome(fitted(welcome)))
     }
 
     fn places(&self, caller: &Caller, rows: &[RowRef]) -> Vec<Place<'_>> {
@@ -92,16 +93,19 @@ impl Gateway {
         rows: &[RowRef],
         places: Vec<Place<'_>>,
     ) -> Result<Vec<LeaseReport>, Refusal> {
-        let reports = rows.iter().zip(places).map(|(row, place)| async move {
-            let Ok((key, config)) = place else {
-                return Ok(unknown_lease(&row.id));
+        let reports = rows.iter().zip(places).map(|(row, place)| {
+            let report = async move {
+                let Ok((key, config)) = place else {
+                    return Ok(unknown_lease(&row.id));
+                };
+                let answer = self
+                    .greet(caller, key, config, Named::Lease, OnMiss::Tell)
+                    .await?;
+                Ok(self.lease_report(&row.id, answer, config))
             };
-            let answer = self
-                .greet(caller, key, config, Named::Lease, OnMiss::Tell)
-                .await?;
-            Ok(self.lease_report(&row.id, answer, config))
+            report.boxed()
         });
-        collect(reports.collect()).await
+        together(reports.collect()).await
     }
 
     async fn request_reports(
@@ -110,18 +114,21 @@ impl Gateway {
         rows: &[RowRef],
         places: Vec<Place<'_>>,
     ) -> Result<Vec<RequestReport>, Refusal> {
-        let reports = rows.iter().zip(places).map(|(row, place)| async move {
-            let (key, config) = match place {
-                Ok(place) => place,
-                Err(refusal) => return Ok(ended_request(&row.id, None, refusal.into_code())),
+        let reports = rows.iter().zip(places).map(|(row, place)| {
+            let report = async move {
+                let (key, config) = match place {
+                    Ok(place) => place,
+                    Err(refusal) => return Ok(ended_request(&row.id, None, refusal.into_code())),
+                };
+                let on_miss = OnMiss::Wait(WaitKind::Acquire);
+                let answer = self
+                    .greet(caller, key, config, Named::Request, on_miss)
+                    .await?;
+                Ok(request_report(&row.id, answer))
             };
-            let on_miss = OnMiss::Wait(WaitKind::Acquire);
-            let answer = self
-                .greet(caller, key, config, Named::Request, on_miss)
-                .await?;
-            Ok(request_report(&row.id, answer))
+            report.boxed()
         });
-        collect(reports.collect()).await
+        together(reports.collect()).await
     }
 
     /// Claims a row, revives it if it slept, and grants again what it holds.
@@ -207,12 +214,31 @@ fn ended_request(id: &str, rev: Option<u64>, code: ErrorCode) -> RequestReport {
     }
 }
 
+/// Leaves out endpoints that do not fit into one message: a lease's is asked for when it is needed,
+/// a request's is asked for at once.
+fn fitted(mut welcome: Welcome) -> Welcome {
+    let fits = |welcome: &Welcome| {
+        ServerMessage::Welcome(welcome.clone()).encode().len() <= MAX_SERVER_MESSAGE
+    };
+    if !fits(&welcome) {
+        welcome
+            .leases
+            .iter_mut()
+            .for_each(|lease| lease.endpoint = None);
+    }
+    if !fits(&welcome) {
+        welcome
+            .requests
+            .iter_mut()
+            .for_each(|request| request.endpoint = None);
+    }
+    welcome
+}
+
 /// Looks at several rows at a time and keeps their order.
-/// Takes a list, since a borrowing iterator that lives across an await is not `Send`.
-async fn collect<T, F>(reports: Vec<F>) -> Result<Vec<T>, Refusal>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
+async fn together<T>(
+    reports: Vec<BoxFuture<'_, Result<T, StoreError>>>,
+) -> Result<Vec<T>, Refusal> {
     let reports: Vec<Result<T, StoreError>> =
         stream::iter(reports).buffered(TOGETHER).collect().await;
     Ok(reports.into_iter().collect::<Result<_, _>>()?)

@@ -24,15 +24,12 @@ impl Gateway {
             ConnectionId::new(&context.connection_id),
             Timestamp::from_millis(context.connected_at),
         );
-        let text = match (event.is_base64_encoded, event.body) {
-            (false, Some(text)) => text,
-            _ => {
-                let refusal = Refusal::new(
-                    ErrorCode::ProtocolError,
-                    "binary messages are not read: send JSON as a text frame",
-                );
-                return Response::text(refusal.into_message(None).encode());
-            }
+        let Some(text) = event.body.filter(|_| !event.is_base64_encoded) else {
+            let refusal = Refusal::new(
+                ErrorCode::ProtocolError,
+                "binary messages are not read: send JSON as a text frame",
+            );
+            return Response::text(refusal.into_message(None).encode());
         };
         let message = match ClientMessage::decode(&text) {
             Ok(message) => message,

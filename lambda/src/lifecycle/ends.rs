@@ -89,6 +89,7 @@ fn moves(pass: &mut Pass<'_>, mut row: Row) {
         kind: WaitKind::Moving,
     };
     row.rev = row.rev.saturating_add(1);
+    row.created_at = pass.now;
     pass.why(format!("lease {} moves", row.key.id));
     pass.change(row, None);
     pass.stay();

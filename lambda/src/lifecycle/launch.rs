@@ -237,11 +237,16 @@ fn pick(pass: &Pass<'_>) -> Choice {
         .values()
         .filter(|known| known.status == InstanceStatus::Stopped && !pass.held(&known.id))
         .collect::<Vec<_>>();
-    // The one that ran last has the warmest disk.
+    // The one that was ready last: its disk is warm, and it works.
     let best = stopped
         .iter()
         .filter(|known| can_start(pass, &known.id) && available(&known.offering))
-        .max_by_key(|known| known.boot.as_ref().map(|boot| boot.id));
+        .max_by_key(|known| {
+            known
+                .boot
+                .as_ref()
+                .map(|boot| (boot.ready_at.is_some(), boot.id))
+        });
     if let Some(known) = best {
         return Choice::Stopped(known.id.clone());
     }

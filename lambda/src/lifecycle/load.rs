@@ -78,11 +78,8 @@ fn look(pass: &mut Pass<'_>, mut instance: Instance) {
             instance: id.clone(),
         });
     }
-    let serving = matches!(
-        instance.status,
-        InstanceStatus::Ready | InstanceStatus::Draining { .. }
-    );
-    if restarted && serving {
+    // From a stop in doubt too: it has not taken place, and only a proof makes it readable again.
+    if restarted {
         pass.why(format!("the media server on {id} restarted by itself"));
         boot.server_start_ms = None;
         boot.warm = WarmStep::Liveness;

@@ -34,24 +34,17 @@ pub(super) fn step(pass: &mut Pass<'_>) {
         .collect::<Vec<_>>();
     for mut row in waiting {
         let changed = pass.untold(&row);
-        let RowState::Waiting {
-            phase,
-            deadline,
-            wait_ms,
-            ..
-        } = &mut row.state
-        else {
+        let RowState::Waiting { phase, .. } = &mut row.state else {
             continue;
         };
         let further = outlook.phase > *phase;
         // A boot that is tried again keeps the phase it had reached.
         *phase = outlook.phase.max(*phase);
-        let began = deadline.saturating_sub(Duration::from_millis(*wait_ms));
         let told = ServerMessage::Progress(ProgressPush {
             id: row.key.id.clone(),
             rev: row.rev,
             phase: *phase,
-            elapsed_ms: millis(pass.now.since(began)),
+            elapsed_ms: millis(pass.now.since(row.created_at)),
             ..figures(pass, &outlook)
         });
         if changed || further {

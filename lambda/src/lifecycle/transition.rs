@@ -84,7 +84,9 @@ const TABLE: &[Transition] = &[
     step(Stand::Draining, Stand::Gone),
     // S3 has found a lease or a waiter.
     step(Stand::Stopping, Stand::Ready),
-    // The same on a condemned boot.
+    // The media server restarted while the stop was in doubt.
+    step(Stand::Stopping, Stand::Recovering),
+    // S3 on a condemned boot.
     step(Stand::Stopping, Stand::Draining),
     step(Stand::Stopping, Stand::Stopped),
     step(Stand::Stopping, Stand::Gone),

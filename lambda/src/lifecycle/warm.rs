@@ -123,6 +123,7 @@ fn recover(pass: &mut Pass<'_>, mut instance: Instance, since: Timestamp) {
         // Its address was proved before.
         Progress::Steps(_) | Progress::Warm => {
             boot.warm = WarmStep::Done;
+            boot.condemned = false;
             boots::open(pass, instance);
         }
         Progress::Lost(found) => {

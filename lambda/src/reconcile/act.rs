@@ -18,6 +18,10 @@ use crate::store::{Commit, StoreError};
 /// for one function's sockets.
 pub(super) const IN_FLIGHT: usize = 64;
 
+/// Rows that one round writes at most: seconds of a slow table, so that the lock outlives them and
+/// the first of a herd need not wait for the last.
+const WRITES_A_ROUND: usize = 1_024;
+
 /// Proofs of an endpoint that a fresh server meets in a second: each is a TLS handshake and a
 /// WebSocket, and a small server with cold caches does some hundreds of those.
 const PROOFS_PER_SECOND: u32 = 250;
@@ -31,8 +35,8 @@ impl Run<'_> {
     pub(super) async fn act(&mut self, view: &View, decision: Decision) -> Result<Next, Broken> {
         let Decision {
             commit,
-            rows,
-            grants,
+            mut rows,
+            mut grants,
             pushes,
             calls,
             next,
@@ -43,11 +47,20 @@ impl Run<'_> {
         self.answers.clear();
         report::alarms(self.fleet, &self.lock, &alarms);
 
+        // What is left over shows in the next round's rows, and is decided again.
+        let granted = grants.len();
+        let room = WRITES_A_ROUND.saturating_sub(rows.len());
+        let over = rows.len() > WRITES_A_ROUND || granted > room;
+        rows.truncate(WRITES_A_ROUND);
+        grants.truncate(room);
+        let next = if over { Next::Now } else { next };
+
+        let spread = verify_spread(granted);
         let mut outbox = Outbox::default();
         for parcel in self.change_rows(rows).await? {
             outbox.add(parcel);
         }
-        for parcel in self.grant(grants, view, commit.as_ref()).await? {
+        for parcel in self.grant(grants, spread, view, commit.as_ref()).await? {
             outbox.add(parcel);
         }
         for push in pushes {
@@ -112,13 +125,13 @@ impl Run<'_> {
     async fn grant(
         &self,
         rows: Vec<Row>,
+        spread: Duration,
         view: &View,
         commit: Option<&Commit>,
     ) -> Result<Vec<Parcel>, Broken> {
         let Some(boot) = ready_boot(&instances_now(view, commit)) else {
             return Ok(Vec::new());
         };
-        let spread = verify_spread(rows.len());
         let Ports {
             store,
             stream_tokens,

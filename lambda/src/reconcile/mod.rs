@@ -32,6 +32,10 @@ pub const LEAVE_BEFORE: Duration = Duration::from_secs(30);
 /// thirty seconds never runs out meanwhile.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
+/// The least time between two rounds that are not meant to follow at once, so that a wait that
+/// rounds to nothing does not spin.
+const SHORTEST_REST: Duration = Duration::from_millis(50);
+
 /// Rounds that may follow each other at once. No chain of answered steps is nearly as long: a
 /// longer one is a fault of the policy, and is slowed down instead of spinning.
 const ROUNDS_AT_ONCE: u32 = 32;
@@ -129,7 +133,14 @@ impl Reconciler {
         }
         let owner = self.random_name();
         let until = now + config.timing.lock;
-        let lock = match self.ports.store.take_lock(fleet, &owner, now, until).await {
+        let store = &self.ports.store;
+        let mut taken = store.take_lock(fleet, &owner, now, until).await;
+        if let Err(StoreError::Unavailable(_)) = taken {
+            // Perhaps it was taken and only the reply was lost: the owner takes it again, so that
+            // nobody waits for a lock that no run holds.
+            taken = store.take_lock(fleet, &owner, now, until).await;
+        }
+        let lock = match taken {
             Ok(lock) => lock,
             Err(StoreError::LockHeld { until }) => return ended(End::Held { until }),
             Err(error) => return ended(End::Failed(error)),
@@ -199,6 +210,7 @@ impl Run<'_> {
                 return self.leave(End::TimeUp).await;
             }
             self.rounds = self.rounds.saturating_add(1);
+            let begun = self.now();
             let next = match self.round().await {
                 Ok(next) => {
                     failed = 0;
@@ -219,17 +231,18 @@ impl Run<'_> {
                 Next::Now => {
                     report::spinning(self.fleet, &self.lock);
                     at_once = 0;
-                    self.rest(self.config.timing.round).await;
+                    self.rest(begun, self.config.timing.round).await;
                 }
                 Next::After(pause) => {
                     at_once = 0;
-                    self.rest(pause).await;
+                    self.rest(begun, pause).await;
                 }
                 Next::Quiet => match self.release().await {
                     Ok(Released::Free) => return End::Quiet,
                     Ok(Released::DemandRose) => {}
                     Err(Broken::LockLost) => return End::LockLost,
-                    Err(Broken::Store(error)) => return End::Failed(error),
+                    // The reply may be lost with the lock released, or not: tried once more.
+                    Err(Broken::Store(error)) => return self.leave(End::Failed(error)).await,
                 },
             }
         }
@@ -291,8 +304,9 @@ impl Run<'_> {
         end
     }
 
-    async fn rest(&self, pause: Duration) {
-        let until = self.now() + pause.min(LONGEST_REST);
+    /// Rests until `pause` after the round began: a look that hangs must not slow the next one.
+    async fn rest(&self, begun: Timestamp, pause: Duration) {
+        let until = (begun + pause.min(LONGEST_REST)).max(self.now() + SHORTEST_REST);
         self.ports.clock.sleep_until(until.min(self.leave_at)).await;
     }
 

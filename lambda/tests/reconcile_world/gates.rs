@@ -40,7 +40,8 @@ impl Gates {
         self.state().at.push((number, Box::new(event)));
     }
 
-    /// Makes the table not answer the next `times` calls with this name.
+    /// Makes the table not answer the next `times` calls with this name; with ` done` after the
+    /// name they take effect all the same.
     pub fn refuse(&self, call: &str, times: usize) {
         self.state().refused = Some((call.to_owned(), times));
     }
@@ -85,6 +86,11 @@ impl Gates {
     /// Every call that was begun, in order.
     pub fn log(&self) -> Vec<String> {
         self.state().log.clone()
+    }
+
+    /// Adds a line of the test's own.
+    pub fn note(&self, line: &str) {
+        self.state().log.push(line.to_owned());
     }
 
     /// How many calls were begun whose line starts so.

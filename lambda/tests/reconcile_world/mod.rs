@@ -202,8 +202,9 @@ impl World {
                     .expect("a connection");
                 table.put_row(&held, None).await.expect("G1")
             });
+            world.gates.note("gateway put its row");
             let confirm = {
-                let (world, held) = (world.clone(), held.clone());
+                let world = world.clone();
                 move || world.confirm(&held, now, &answer)
             };
             if read == put {

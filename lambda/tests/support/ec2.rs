@@ -115,13 +115,17 @@ impl Ec2 {
         };
         assert!(!image.is_empty(), "run without an image");
         let fault = self.launch_faults.pop_front();
-        refuse(fault)?;
         if let Some((id, kind)) = self.tokens.get(token) {
+            // A token that has worked is answered with its instance, whatever is short now.
+            if fault == Some(Fault::Throttled) {
+                return refuse(fault).map(|()| show(&self.machines[id], Ec2State::Pending));
+            }
             if *kind != intent.kind {
                 return Err(Ec2Error::TokenMismatch("other parameters".into()));
             }
             return lost(fault).map(|()| show(&self.machines[id], Ec2State::Pending));
         }
+        refuse(fault)?;
         self.room(offering)?;
         if fault == Some(Fault::LostUndone) {
             return Err(Ec2Error::Ambiguous("timeout".into()));

@@ -19,6 +19,7 @@ pub struct Media {
     pub viewers: u64,
     pub hls_viewers: u64,
     pub hangs: bool,
+    pub hung_at: Option<Timestamp>,
     pub forbids: bool,
     /// Boots whose settings are lost, from the next on.
     pub lose_settings: u32,
@@ -39,6 +40,7 @@ impl Media {
             viewers: 0,
             hls_viewers: 0,
             hangs: false,
+            hung_at: None,
             forbids: false,
             lose_settings: 0,
             settings_lost: false,

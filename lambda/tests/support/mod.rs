@@ -6,6 +6,7 @@
     reason = "each test binary uses its own part of the world"
 )]
 
+pub mod chaos;
 pub mod clients;
 pub mod ec2;
 pub mod media;
@@ -17,6 +18,7 @@ use wakecast::protocol::ServerMessage;
 use wakecast_lambda::config::{
     Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
 };
+use wakecast_lambda::leases;
 use wakecast_lambda::lifecycle::{
     Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, probes,
     transitions,
@@ -65,6 +67,8 @@ pub struct World {
     pub breaches: Vec<String>,
     /// Instances that an operator started: they may exceed the maximum for a while.
     pub foreign: u32,
+    /// When everything was mended and everybody had gone.
+    pub end_of_heal: Option<Timestamp>,
     lock: Option<Lock>,
     fence: u64,
     answers: Vec<Answer>,
@@ -103,6 +107,7 @@ impl World {
             charges: Vec::new(),
             breaches: Vec::new(),
             foreign: 0,
+            end_of_heal: None,
             lock: None,
             fence: 0,
             answers: Vec::new(),
@@ -137,6 +142,13 @@ impl World {
     }
 
     pub fn note(&mut self, text: impl AsRef<str>) {
+        if self
+            .timeline
+            .last()
+            .is_some_and(|line| line.ends_with(text.as_ref()))
+        {
+            return;
+        }
         let seconds = self.now.as_millis() % 1_000_000_000;
         let line = format!(
             "{:>9}.{:03} {}",
@@ -346,7 +358,7 @@ impl World {
         }
         let next = decision.next;
         if next == Next::Now && decision.commit.is_none() {
-            self.breaches.push(format!(
+            self.breach(format!(
                 "at once again, though nothing changed: {:?}",
                 decision.why
             ));
@@ -457,6 +469,9 @@ impl World {
                 dropped: true,
             };
         }
+        if self.ec2.unreadable {
+            self.breach(format!("{power:?} while EC2 cannot be read"));
+        }
         self.note(format!("call {power:?}"));
         self.calls.push((self.now, power.clone()));
         let now = self.now;
@@ -488,40 +503,61 @@ impl World {
 
     /// Law 2, on the truth that the reconciler cannot see.
     fn check_stop(&mut self, id: &InstanceId) {
-        if self.ec2.unreadable {
-            self.breaches
-                .push(format!("{id} is stopped while EC2 cannot be read"));
-        }
-        let Some(known) = self.records.instances.get(id) else {
-            return self
-                .breaches
-                .push(format!("{id} is stopped without a record"));
+        let Some(known) = self.records.instances.get(id).cloned() else {
+            return self.breach(format!("{id} is stopped without a record"));
         };
-        let failed = matches!(known.status, InstanceStatus::Stopping { failed: true, .. });
-        if failed {
-            return;
-        }
-        if let Some(media) = self.media.get(id)
-            && (media.streams > 0 || media.viewers > 0 || media.hls_viewers > 0)
-        {
-            self.breaches
-                .push(format!("{id} is stopped while it serves"));
-        }
         if self
             .ec2
             .machines
             .get(id)
             .is_some_and(|machine| machine.hold)
         {
-            self.breaches
-                .push(format!("{id} is stopped though it is held"));
+            self.breach(format!("{id} is stopped though it is held"));
+        }
+        if matches!(known.status, InstanceStatus::Stopping { failed: true, .. }) {
+            return;
+        }
+        let timing = self.config.timing;
+        if let Some(media) = self.media.get(id).cloned() {
+            if media.streams > 0 || media.viewers > 0 || media.hls_viewers > 0 {
+                self.breach(format!("{id} is stopped while it serves"));
+            }
+            let looked = Duration::from_secs(7);
+            if media
+                .hung_at
+                .is_some_and(|at| media.hangs && self.now.since(at) > looked)
+            {
+                self.breach(format!("{id} is stopped though nobody knows what it does"));
+            }
+        }
+        let boot = known.boot.expect("a boot that was ready");
+        let up = boot
+            .ready_at
+            .map_or(Duration::ZERO, |at| self.now.since(at));
+        if up < timing.min_up + timing.settle() && !boot.condemned {
+            self.breach(format!("{id} is stopped {up:?} after it was ready"));
+        }
+        let keeps = |row: &&Row| {
+            leases::protects(row, &boot, &timing, self.now)
+                || (leases::waits(row, &timing, self.now) && !boot.condemned)
+        };
+        if let Some(row) = self.rows.values().find(keeps) {
+            self.breach(format!("{id} is stopped under {}", row.key.id));
+        }
+    }
+
+    /// Notes a breach where it happens, each once.
+    fn breach(&mut self, text: String) {
+        if !self.breaches.contains(&text) {
+            self.note(format!("BREACH {text}"));
+            self.breaches.push(text);
         }
     }
 
     fn check_laws(&mut self) {
         let live = self.ec2.live(self.now).len();
         if live > (self.config.max + self.foreign) as usize {
-            self.breaches.push(format!("{live} instances live"));
+            self.breach(format!("{live} instances live"));
         }
         let table = transitions();
         let unknown = self
@@ -530,8 +566,7 @@ impl World {
             .find(|step| !table.contains(step))
             .copied();
         if let Some(unknown) = unknown {
-            self.breaches
-                .push(format!("{unknown:?} is not in the table"));
+            self.breach(format!("{unknown:?} is not in the table"));
         }
         let late = self
             .rows
@@ -545,8 +580,7 @@ impl World {
             })
             .map(|row| row.key.id.clone());
         if let Some(late) = late {
-            self.breaches
-                .push(format!("{late} waits past its deadline"));
+            self.breach(format!("{late} waits past its deadline"));
         }
     }
 

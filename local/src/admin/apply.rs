@@ -63,6 +63,13 @@ async fn carry_out(parts: &Parts, fault: Fault) -> Result<String, AdminError> {
                 .set_faults(|faults| faults.drop_pushes = Some(dropped));
             Ok("pushes are dropped".to_owned())
         }
+        Fault::ThrottlePushes { times } => {
+            let throttled = Counted { what: (), times };
+            parts
+                .sockets
+                .set_faults(|faults| faults.throttle_pushes = Some(throttled));
+            Ok("pushes are throttled".to_owned())
+        }
         Fault::Function { how, times } => {
             let what = match how {
                 FunctionOutcome::Crash => FunctionFault::Crashes,

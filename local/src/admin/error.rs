@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::cloud::TokenError;
+
 /// A refusal: what was wrong, what was expected, how to mend it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
     /// No such path.
-    #[error("no such path: use POST or DELETE /faults, GET /status or GET /timeline")]
+    #[error("no such path: use POST or DELETE /faults, POST /token, GET /status or GET /timeline")]
     Path,
     /// The path takes other methods.
     #[error("this path takes {0}")]
@@ -21,9 +23,9 @@ pub enum AdminError {
     /// The body is larger than any fault.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    /// The body is no fault.
-    #[error("the body is no fault: {0}")]
-    Malformed(String),
+    /// The body is not what the path takes.
+    #[error("the body is no {0}: {1}")]
+    Malformed(&'static str, String),
     /// A field holds what cannot be.
     #[error("`{field}` is wrong: expected {expected}")]
     Field {
@@ -32,6 +34,9 @@ pub enum AdminError {
         /// What would be right.
         expected: &'static str,
     },
+    /// A token could not be signed.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// Nothing is there that the fault could meet.
     #[error("nothing to do: {0}")]
     Nothing(String),
@@ -47,8 +52,9 @@ impl AdminError {
             Self::Host => "wrong_host",
             Self::ContentType => "content_type",
             Self::TooLarge(_) => "too_large",
-            Self::Malformed(_) => "malformed",
+            Self::Malformed(..) => "malformed",
             Self::Field { .. } => "invalid_field",
+            Self::Token(_) => "token",
             Self::Nothing(_) => "nothing_to_do",
         }
     }
@@ -60,7 +66,8 @@ impl AdminError {
             Self::Host => 403,
             Self::ContentType => 415,
             Self::TooLarge(_) => 413,
-            Self::Malformed(_) | Self::Field { .. } => 400,
+            Self::Malformed(..) | Self::Field { .. } => 400,
+            Self::Token(_) => 500,
             Self::Nothing(_) => 409,
         }
     }

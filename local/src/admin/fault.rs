@@ -32,6 +32,11 @@ pub enum Fault {
         /// How often.
         times: Option<u32>,
     },
+    /// Refuses pushes as too many.
+    ThrottlePushes {
+        /// How often.
+        times: Option<u32>,
+    },
     /// Lets invocations of the gateway function go wrong.
     Function {
         /// In which way.
@@ -153,7 +158,7 @@ impl Fault {
     /// What is wrong with the body or one of its fields.
     pub fn parse(body: &[u8]) -> Result<Self, AdminError> {
         let fault: Self = serde_json::from_slice(body)
-            .map_err(|error| AdminError::Malformed(error.to_string()))?;
+            .map_err(|error| AdminError::Malformed("fault", error.to_string()))?;
         fault.check()?;
         Ok(fault)
     }
@@ -162,6 +167,7 @@ impl Fault {
         let times = match self {
             Self::RefuseConnects { times, .. }
             | Self::DropPushes { times }
+            | Self::ThrottlePushes { times }
             | Self::Function { times, .. }
             | Self::NoCapacity { times, .. }
             | Self::Ec2 { times, .. } => *times,

@@ -1,7 +1,7 @@
 //! A small HTTP server on loopback that sets faults and shows the state.
 //!
 //! `POST /faults` takes one [`Fault`] as JSON, `DELETE /faults` ends all of them, `GET /status` and
-//! `GET /timeline` show what is. It is for the developer at this machine: it answers only to a
+//! `GET /timeline` show what is, `POST /token` mints a token. It is for the developer at this machine: it answers only to a
 //! loopback `Host`, and takes faults only as `application/json`, which no other site's page can
 //! send without being asked first.
 
@@ -10,6 +10,7 @@ mod error;
 mod fault;
 mod server;
 mod status;
+mod token;
 
 pub use error::AdminError;
 pub use fault::{CallOutcome, Fault, FunctionOutcome};

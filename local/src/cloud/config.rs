@@ -41,8 +41,8 @@ pub enum Profile {
 /// What the local cloud is made of. Start from a profile and change what matters.
 #[derive(Clone, Debug)]
 pub struct LocalConfig {
-    /// The port of the WebSocket API; the HTTP API and the admin take the next two. `None` takes
-    /// free ones.
+    /// The port of the WebSocket API; the HTTP API, the admin and the Elastic IP take the next
+    /// three. `None` takes free ones.
     pub port: Option<u16>,
     /// The fleet and its tenant, which tokens name.
     pub fleet: FleetKey,
@@ -64,6 +64,9 @@ pub struct LocalConfig {
     pub offerings: Vec<Offering>,
     /// The image id; an empty one makes every launch `misconfigured`.
     pub image: String,
+    /// The endpoint is one fixed port, an Elastic IP, that leads to whichever instance it is on;
+    /// otherwise it is the instance's own port, another one after each start.
+    pub elastic: bool,
     /// The simulated EC2.
     pub ec2: Ec2Settings,
     /// How the media server boots.
@@ -121,6 +124,7 @@ impl LocalConfig {
                 offering("c6g.xlarge", "eu-central-1a"),
             ],
             image: "ami-0123456789abcdef0".to_owned(),
+            elastic: false,
             ec2: Ec2Settings {
                 // Fast enough to wait for, slow enough to see.
                 pending: Span::millis(1_500, 2_500),
@@ -144,8 +148,9 @@ impl LocalConfig {
         }
     }
 
-    /// Builds the fleet's configuration.
-    pub(super) fn fleet_config(&self) -> FleetConfig {
+    /// Builds the fleet's configuration; `elastic` is the fixed address, if there is one.
+    pub(super) fn fleet_config(&self, elastic: Option<SocketAddr>) -> FleetConfig {
+        let host = elastic.map_or_else(|| "{address}".to_owned(), |address| address.to_string());
         FleetConfig {
             apps: vec![APP.to_owned()],
             known_setting: KnownSetting {
@@ -159,9 +164,9 @@ impl LocalConfig {
             image: self.image.clone(),
             template: "1".to_owned(),
             endpoint: EndpointConfig {
-                websocket_url: "ws://{address}/{app}/websocket".to_owned(),
-                http_url: "http://{address}/{app}".to_owned(),
-                elastic: false,
+                websocket_url: format!("ws://{host}/{{app}}/websocket"),
+                http_url: format!("http://{host}/{{app}}"),
+                elastic: elastic.is_some(),
             },
             counts: Counts::ENTERPRISE,
             timing: self.timing,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use wakecast_lambda::model::{InstanceId, Timestamp};
 
@@ -28,6 +29,8 @@ struct Shared {
     timeline: Timeline,
     runtime: Handle,
     state: Mutex<State>,
+    /// The instance that the Elastic IP is on.
+    elastic: watch::Sender<Option<InstanceId>>,
 }
 
 #[derive(Default)]
@@ -62,6 +65,7 @@ impl MediaMachines {
             timeline,
             runtime,
             state: Mutex::default(),
+            elastic: watch::Sender::new(None),
         };
         Self {
             shared: Arc::new(shared),
@@ -75,6 +79,19 @@ impl MediaMachines {
         pairs
             .map(|(id, running)| (id.clone(), running.process.clone()))
             .collect()
+    }
+
+    /// Returns where the server of an instance listens, if one runs.
+    pub(super) fn address(&self, instance: &InstanceId) -> Option<SocketAddr> {
+        self.state()
+            .running
+            .get(instance)
+            .map(|running| running.process.address())
+    }
+
+    /// Follows the instance that the Elastic IP is on.
+    pub(super) fn elastic_target(&self) -> watch::Receiver<Option<InstanceId>> {
+        self.shared.elastic.subscribe()
     }
 
     /// Returns the faults in force for boots to come.
@@ -173,6 +190,10 @@ impl Machines for MediaMachines {
             return;
         };
         state.ending.spawn(running.end(how));
+    }
+
+    fn lead(&mut self, _elastic_address: &str, to: Option<&InstanceId>) {
+        self.shared.elastic.send_replace(to.cloned());
     }
 
     fn note(&mut self, happening: &Happening) {

@@ -2,6 +2,7 @@
 //! real ports and a table in memory.
 
 mod config;
+mod front;
 mod machines;
 mod parts;
 mod reconciling;
@@ -29,6 +30,7 @@ use crate::admin::AdminApi;
 use crate::ec2::{Ec2Model, Happened, SimulatedEc2};
 use crate::gateway::{GatewayModel, HttpApi, Routes, Sockets, WebSocketApi};
 use crate::system::{OsEntropy, SystemClock};
+use front::ElasticFront;
 use machines::MediaMachines;
 use parts::Secrets;
 use reconciling::{Reconciling, Waker};
@@ -59,6 +61,7 @@ pub struct LocalCloud {
     websocket: WebSocketApi,
     _access: HttpApi,
     _admin: AdminApi,
+    _front: Option<ElasticFront>,
     background: Background,
 }
 
@@ -96,7 +99,13 @@ impl LocalCloud {
     /// # Panics
     /// Outside a tokio runtime with time and network.
     pub async fn start(config: LocalConfig) -> Result<Self, LocalError> {
-        let fleet_config = config.fleet_config();
+        let elastic = if config.elastic {
+            Some(listen(config.address(3)).await?)
+        } else {
+            None
+        };
+        let elastic_address = elastic.as_ref().map(|listener| listener.address);
+        let fleet_config = config.fleet_config(elastic_address);
         fleet_config.validate()?;
         if config.token_life.as_secs() == 0 || config.token_life > LONGEST_TOKEN_LIFE {
             return Err(LocalError::TokenLife(config.token_life));
@@ -124,7 +133,11 @@ impl LocalCloud {
             timeline.clone(),
             Handle::current(),
         );
-        let ec2 = Ec2Model::new(config.ec2.clone(), seed, Box::new(machines.clone()));
+        let mut ec2 = Ec2Model::new(config.ec2.clone(), seed, Box::new(machines.clone()));
+        if let Some(address) = elastic_address {
+            ec2.allocate_elastic(&config.fleet, &address.to_string());
+        }
+        let front = elastic.map(|listener| ElasticFront::serve(listener, machines.clone()));
         let ec2 = Arc::new(SimulatedEc2::new(STACK, clock.clone(), ec2));
         let stream_tokens = Arc::new(JwtStreamTokens::new([(
             APP.to_owned(),
@@ -208,6 +221,7 @@ impl LocalCloud {
             websocket,
             _access: access,
             _admin: admin,
+            _front: front,
         })
     }
 
@@ -216,7 +230,7 @@ impl LocalCloud {
     /// # Errors
     /// The signature failed, which it does for no request that is known.
     pub fn token(&self, request: &TokenRequest) -> Result<Token, TokenError> {
-        self.parts.mint.mint(self.parts.clock.as_ref(), request)
+        self.parts.token(request)
     }
 
     /// Returns the record of what happened.

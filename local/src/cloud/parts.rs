@@ -11,7 +11,7 @@ use super::config::{APP, LocalConfig};
 use super::machines::MediaMachines;
 use super::reconciling::{Last, Reconciling, Waker};
 use super::timeline::Timeline;
-use super::tokens::{Mint, random_secret};
+use super::tokens::{Mint, Token, TokenError, TokenRequest, random_secret};
 use crate::ec2::SimulatedEc2;
 use crate::gateway::Sockets;
 use crate::media::{AppConfig, MediaConfig};
@@ -67,6 +67,11 @@ impl Parts {
             }
         }
         cut
+    }
+
+    /// Mints a token.
+    pub(crate) fn token(&self, request: &TokenRequest) -> Result<Token, TokenError> {
+        self.mint.mint(self.clock.as_ref(), request)
     }
 
     /// Ends the reconciler's runs under way, wherever they are.

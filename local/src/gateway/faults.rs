@@ -7,6 +7,8 @@ pub struct GatewayFaults {
     pub refuse_connects: Option<Counted<u16>>,
     /// Pushes that `@connections` accepts and never delivers.
     pub drop_pushes: Option<Counted<()>>,
+    /// Pushes that `@connections` refuses as too many.
+    pub throttle_pushes: Option<Counted<()>>,
     /// What happens to invocations of the function.
     pub function: Option<Counted<FunctionFault>>,
 }
@@ -38,6 +40,10 @@ impl GatewayFaults {
 
     pub(super) fn take_dropped_push(&mut self) -> bool {
         take(&mut self.drop_pushes).is_some()
+    }
+
+    pub(super) fn take_throttled_push(&mut self) -> bool {
+        take(&mut self.throttle_pushes).is_some()
     }
 
     pub(super) fn take_function_fault(&mut self) -> Option<FunctionFault> {

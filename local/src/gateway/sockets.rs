@@ -236,6 +236,9 @@ impl Connections for Sockets {
     async fn post(&self, connection: &ConnectionId, text: &str) -> Result<(), PostError> {
         let now = self.now();
         let mut state = self.state();
+        if state.faults.take_throttled_push() {
+            return Err(PostError::Throttled);
+        }
         let action = state.model.post(now, connection, text).map_err(told)?;
         if !state.faults.take_dropped_push() {
             state.act(connection, action);
@@ -245,6 +248,9 @@ impl Connections for Sockets {
 
     async fn delete(&self, connection: &ConnectionId) -> Result<(), PostError> {
         let mut state = self.state();
+        if state.faults.take_throttled_push() {
+            return Err(PostError::Throttled);
+        }
         let action = state.model.delete(connection).map_err(told)?;
         state.act(connection, action);
         Ok(())

@@ -32,7 +32,10 @@ pub(crate) async fn send(method: &str, url: &str, headers: &[(&str, &str)], body
     let rest = url.strip_prefix("http://").expect("an http URL");
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let address: SocketAddr = host.parse().expect("an address");
-    let mut text = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+    let mut text = format!("{method} /{path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        text += &format!("Host: {host}\r\n");
+    }
     for (name, value) in headers {
         text += &format!("{name}: {value}\r\n");
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::constants::{ACQUIRE_DEADLINE, DEADLINE_MAX};
 use crate::protocol::Purpose;
 
 /// What an app asks for: an endpoint for one stream.
@@ -60,6 +61,16 @@ impl Acquire {
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
+    }
+
+    /// Returns how long it waits at most.
+    pub fn waits_at_most(&self) -> Duration {
+        let default = if self.purpose == Purpose::Watch {
+            DEADLINE_MAX
+        } else {
+            ACQUIRE_DEADLINE
+        };
+        self.deadline.unwrap_or(default)
     }
 
     /// Returns the id that was set.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::acquire::Acquire;
+use super::backoff::{Backoff, Cause};
 use super::constants::{
-    ACQUIRE_DEADLINE, DEADLINE_MAX, DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS,
+    DEADLINE_MAX, DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS,
     WATCH_RESEND_INTERVAL,
 };
 use super::input::RequestKey;
@@ -31,6 +32,10 @@ pub(super) struct Acquisition {
     pub(super) meter: Meter,
     pub(super) proof: Option<Proof>,
     pub(super) resend_at: Option<Instant>,
+    /// Refusals in a row that pass by themselves, for the backoff.
+    refusals: u32,
+    /// The last of them, to explain a deadline.
+    last_refusal: Option<Error>,
 }
 
 impl Acquisition {
@@ -71,12 +76,7 @@ impl Machine {
             return self.settle(key, Err(error));
         }
         let id = spec.id.take().unwrap_or_else(|| self.random.id());
-        let default = if spec.purpose == Purpose::Watch {
-            DEADLINE_MAX
-        } else {
-            ACQUIRE_DEADLINE
-        };
-        let deadline = self.now + spec.deadline.unwrap_or(default);
+        let deadline = self.now + spec.waits_at_most();
         let mut meter = Meter::new(self.now);
         let progress = meter.show(self.now);
         let acquisition = Acquisition {
@@ -88,8 +88,10 @@ impl Machine {
             meter,
             proof: None,
             resend_at: None,
+            refusals: 0,
+            last_refusal: None,
         };
-        self.acquisitions.insert(id.clone(), acquisition);
+        self.acquisitions.insert(id.clone(), Box::new(acquisition));
         self.emit(Event::Progress {
             id: id.clone(),
             progress,
@@ -143,10 +145,9 @@ impl Machine {
 
     /// Text of the `acquire` that waits under this id, in bytes.
     pub(super) fn acquire_size(&self, id: &str) -> usize {
-        let texts = |acquisition: &Acquisition| {
-            acquisition.spec.app.len() + acquisition.spec.stream_id.len()
-        };
-        self.acquisitions.get(id).map_or(0, texts)
+        self.acquisitions
+            .get(id)
+            .map_or(0, |open| open.spec.app.len() + open.spec.stream_id.len())
     }
 
     /// The app no longer wants it.
@@ -210,8 +211,10 @@ impl Machine {
     }
 
     fn deadline_passed(&mut self, id: &str) {
-        let cause = self.attempts.last_error.as_ref().map(ToString::to_string);
+        let link = self.attempts.last_error.as_ref().map(ToString::to_string);
         self.end_acquisition(id, |acquisition| {
+            let refusal = acquisition.last_refusal.as_ref();
+            let cause = refusal.map(ToString::to_string).or(link);
             let error = Error::new(
                 ErrorCode::StartTimeout,
                 acquisition.outcome(),
@@ -242,8 +245,12 @@ impl Machine {
         }
     }
 
-    /// The server has ended an acquisition with an error.
+    /// The server has ended an acquisition with an error. One that passes by itself is no end: the
+    /// same `acquire` is sent again until its deadline.
     pub(super) fn acquisition_failed(&mut self, id: &str, error: Error) {
+        if passes(&error) {
+            return self.ask_again(id, error);
+        }
         if error.outcome() == Outcome::Unknown {
             // It may yet be carried out: withdraw it.
             return self.end_acquisition(id, |_| error);
@@ -253,6 +260,24 @@ impl Machine {
             self.give_up_proof(acquisition.proof.as_ref());
             self.settle(acquisition.key, Err(error));
         }
+    }
+
+    fn ask_again(&mut self, id: &str, error: Error) {
+        self.requests.take(id);
+        let draws = [self.random.fraction(), self.random.fraction()];
+        let Some(acquisition) = self.acquisitions.get_mut(id) else {
+            return;
+        };
+        let backoff = Backoff {
+            cause: Cause::Other,
+            attempt: acquisition.refusals,
+            spread: self.attempts.spread,
+            retry_after: error.retry_after(),
+            later: false,
+        };
+        acquisition.refusals = acquisition.refusals.saturating_add(1);
+        acquisition.last_refusal = Some(error);
+        acquisition.resend_at = Some(self.now + backoff.delay(draws));
     }
 
     /// `lost` for an open acquisition is its outcome.
@@ -292,6 +317,8 @@ impl Machine {
             return;
         }
         acquisition.rev = push.rev;
+        acquisition.refusals = 0;
+        acquisition.last_refusal = None;
         acquisition.meter.take(now, push);
         // The instance that was being proved is gone.
         let proof = acquisition.proof.take();
@@ -376,7 +403,7 @@ impl Machine {
             endpoint.clone(),
             received_at,
         );
-        self.leases.insert(id.to_owned(), lease);
+        self.leases.insert(id.to_owned(), Box::new(lease));
         self.settle(
             acquisition.key,
             Ok(Answer::Acquired {
@@ -410,4 +437,13 @@ impl Machine {
 fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
     (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(fits)
+}
+
+/// Whether a refusal says nothing about the request: the table or a quota was busy for a moment.
+fn passes(error: &Error) -> bool {
+    let code = matches!(
+        error.code(),
+        ErrorCode::ServiceUnavailable | ErrorCode::Throttled
+    );
+    code && error.retryable()
 }

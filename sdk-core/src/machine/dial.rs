@@ -148,8 +148,7 @@ impl Machine {
             self.fail(self.attempts.last_error.clone().unwrap_or_else(|| {
                 Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect)
             }));
-        } else if !self.tokens.fetching() && self.tokens.fetch_due().is_none_or(|at| at <= self.now)
-        {
+        } else {
             self.ask_token();
         }
     }

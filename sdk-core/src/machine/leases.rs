@@ -230,8 +230,8 @@ impl Machine {
 
     /// `lost`. Without a revision it is believed.
     pub(super) fn lease_lost(&mut self, id: &str, rev: Option<u64>, reason: LostReason) {
-        let older = |lease: &Lease| rev.is_some_and(|rev| rev < lease.rev);
-        if self.leases.get(id).is_none_or(older) {
+        let held = self.leases.get(id);
+        if held.is_none_or(|lease| rev.is_some_and(|rev| rev < lease.rev)) {
             return;
         }
         self.leases.remove(id);

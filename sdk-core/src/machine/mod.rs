@@ -9,6 +9,7 @@ mod acquisitions;
 pub mod backoff;
 mod close;
 mod constants;
+mod delivery;
 mod dial;
 mod environment;
 mod frames;
@@ -77,8 +78,9 @@ pub struct Machine {
     // Intent.
     intent: Intent,
     close_until: Option<Instant>,
-    acquisitions: BTreeMap<String, Acquisition>,
-    leases: BTreeMap<String, Lease>,
+    /// Boxed, as a B-tree's node keeps room for eleven.
+    acquisitions: BTreeMap<String, Box<Acquisition>>,
+    leases: BTreeMap<String, Box<Lease>>,
     requests: Requests,
     /// Since when somebody waits for an answer.
     busy_since: Option<Instant>,

@@ -68,11 +68,6 @@ impl Tokens {
         self.refusals >= FRESH_REFUSALS
     }
 
-    /// Whether the provider is being asked.
-    pub(super) fn fetching(&self) -> bool {
-        self.fetch.is_some()
-    }
-
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.fetch.as_ref().map(|fetch| fetch.until)
     }

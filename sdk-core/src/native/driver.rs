@@ -64,16 +64,15 @@ impl Driver {
         }
     }
 
-    /// Runs until the machine has closed.
+    /// Runs until the machine has closed and its sockets have. What is still queued for them,
+    /// `release` and the close frame, is written first: the process may end as soon as `close()`
+    /// returns.
     pub(super) async fn run(mut self) {
-        while *self.parts.machine.state() != ConnectionState::Closed {
+        while *self.parts.machine.state() != ConnectionState::Closed || !self.closing.is_empty() {
             if let Some(input) = self.next_input().await {
                 self.handle(input);
             }
         }
-        // What is still queued for sockets, `release` and the close frame, is written first:
-        // the process may end as soon as `close()` returns.
-        while self.closing.join_next().await.is_some() {}
     }
 
     /// Waits for whatever comes first. `None` when nothing has to be handled.

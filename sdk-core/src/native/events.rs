@@ -118,9 +118,8 @@ impl Events {
 }
 
 impl ProgressStream {
-    pub(super) fn new(mut receiver: watch::Receiver<Option<Progress>>) -> Self {
-        // What is known already comes first, however late the reader is.
-        receiver.mark_changed();
+    /// `receiver` has seen nothing yet, so that what is known already comes first.
+    pub(super) fn new(receiver: watch::Receiver<Option<Progress>>) -> Self {
         let progress = stream::unfold(receiver, |mut receiver| async move {
             loop {
                 receiver.changed().await.ok()?;

@@ -88,13 +88,14 @@ impl Lease {
         LeaseChanges::new(receiver)
     }
 
-    /// Gives the lease back, so that its instance can stop. Goes on when the future is dropped.
+    /// Gives the lease back, so that its instance can stop. Asked for when first awaited; goes on
+    /// when the future is dropped after that.
     ///
     /// # Errors
     ///
     /// `request_timeout` when the server did not confirm it, `closed`. The lease counts as released
     /// all the same.
-    pub async fn release(self) -> Result<(), Error> {
+    pub async fn release(&self) -> Result<(), Error> {
         let (waiter, answer) = oneshot::channel();
         let key = self.handle.draw_key();
         let input = Input::Release {

@@ -78,7 +78,7 @@ async fn an_acquire_goes_through_progress_and_proof_to_a_lease() {
     within("the endpoint", lease.endpoint())
         .await
         .expect("an endpoint");
-    let released = tokio::spawn(lease.release());
+    let released = tokio::spawn(async move { lease.release().await });
     let release = socket.receive("release").await;
     assert_eq!(release["lease"], acquire["id"]);
     socket.ack(&release).await;
@@ -133,6 +133,7 @@ async fn an_endpoint_that_only_talks_is_not_proved() {
     server
         .send_raw(tokio_tungstenite::tungstenite::Message::text("not json"))
         .await;
+    server.settle().await;
     assert!(
         (&mut acquisition).now_or_never().is_none(),
         "proved without a pong"

@@ -1,6 +1,6 @@
 //! The end of a client, and that nobody is left waiting behind it.
 
-use wakecast::{Acquire, ConnectionState, ErrorCode, LeaseStatus};
+use wakecast::{Acquire, Client, ConnectionState, ErrorCode, LeaseStatus};
 
 use crate::harness::{client, connected, endpoint, granted, ready};
 use crate::peer::{Peer, within};
@@ -78,6 +78,33 @@ async fn close_releases_what_is_held() {
     assert_eq!(world.lease.status(), LeaseStatus::Released);
     let error = world.lease.endpoint().await.expect_err("closed");
     assert_eq!(*error.code(), ErrorCode::Closed);
+}
+
+#[tokio::test]
+async fn what_close_says_is_written_when_it_returns() {
+    let gateway = Peer::start().await;
+    let url = gateway.ws_url();
+    // An app that closes its client and exits: its runtime ends at once.
+    let app = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let provider = crate::harness::counting_provider();
+            let client = Client::builder(url)
+                .token_provider(provider)
+                .build()
+                .expect("a client");
+            let mut events = client.events();
+            client.connect();
+            connected(&mut events).await;
+            client.close().await;
+        });
+    });
+    let mut socket = gateway.welcome().await;
+    assert_eq!(socket.ended().await, Some(1000));
+    within("the app", app).await.expect("no panic");
 }
 
 #[tokio::test]

@@ -151,10 +151,6 @@ async fn an_unexplained_refusal_is_asked_about_at_the_access_address() {
 
 #[tokio::test]
 async fn an_answer_that_is_no_gateway_s_is_a_protocol_error() {
-    let huge = format!(
-        "HTTP/1.1 101 Hello\r\nX-Padding: {}\r\n\r\n",
-        "x".repeat(64 * 1024)
-    );
     for answer in [
         // A captive portal.
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n<sign in>",
@@ -162,7 +158,6 @@ async fn an_answer_that_is_no_gateway_s_is_a_protocol_error() {
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Protocol: wakecast.v1\r\nSec-WebSocket-Accept: AAAA\r\n\r\n",
         "SSH-2.0-OpenSSH_9.6\r\n",
-        &huge,
     ] {
         let gateway = Peer::start().await;
         let (client, _clock) = client(&gateway);
@@ -181,6 +176,20 @@ async fn an_answer_that_is_no_gateway_s_is_a_protocol_error() {
             "{head:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_given_up() {
+    let gateway = Peer::start().await;
+    let (client, _clock) = client(&gateway);
+    let mut events = client.events();
+    client.connect();
+    let padding = "x".repeat(64 * 1024);
+    let incoming = gateway.next().await;
+    let headers = format!("Sec-WebSocket-Protocol: wakecast.v1\r\nX-Padding: {padding}\r\n");
+    let mut socket = incoming.upgrade_with(&headers).await;
+    reconnecting(&mut events).await;
+    assert_eq!(socket.next().await, None);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A lease tells what becomes of it, and is not given back by accident.
 
 use serde_json::json;
-use wakecast::{LeaseChange, LeaseStatus, LostReason};
+use wakecast::{ErrorCode, LeaseChange, LeaseStatus, LostReason};
 
 use crate::harness::{come_back, endpoint, granted, welcome_with};
 use crate::peer::within;
@@ -113,7 +113,7 @@ async fn a_dropped_lease_is_still_held_by_its_client() {
 async fn a_release_is_the_last_change() {
     let mut world = granted().await;
     let mut changes = world.lease.changes();
-    let released = tokio::spawn(world.lease.release());
+    let released = tokio::spawn(async move { world.lease.release().await });
     let release = world.socket.receive("release").await;
     world.socket.ack(&release).await;
     within("the release", released)
@@ -125,4 +125,20 @@ async fn a_release_is_the_last_change() {
         Some(LeaseChange::Released)
     );
     assert_eq!(within("the end of the changes", changes.next()).await, None);
+}
+
+#[tokio::test]
+async fn releasing_twice_settles_twice_and_is_sent_once() {
+    let mut world = granted().await;
+    let lease = world.lease;
+    let (first, ()) = tokio::join!(lease.release(), async {
+        let release = world.socket.receive("release").await;
+        world.socket.ack(&release).await;
+    });
+    first.expect("released");
+    assert_eq!(lease.status(), LeaseStatus::Released);
+    let second = within("the second release", lease.release()).await;
+    assert!(second.is_ok() || *second.unwrap_err().code() == ErrorCode::LeaseLost);
+    assert_eq!(world.socket.settle().await, Vec::<serde_json::Value>::new());
+    assert_eq!(lease.status(), LeaseStatus::Released);
 }

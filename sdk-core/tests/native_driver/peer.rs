@@ -159,19 +159,21 @@ impl Incoming {
         self.upgrade(None).await
     }
 
-    pub(crate) async fn upgrade(mut self, subprotocol: Option<&str>) -> Socket {
+    async fn upgrade(self, subprotocol: Option<&str>) -> Socket {
+        let echo = subprotocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+        self.upgrade_with(&echo.unwrap_or_default()).await
+    }
+
+    /// Upgrades with these header lines besides the necessary ones.
+    pub(crate) async fn upgrade_with(mut self, headers: &str) -> Socket {
         let key = self
             .header("sec-websocket-key")
             .expect("an upgrade request");
-        let mut answer = format!(
+        let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: {}\r\n",
+             Sec-WebSocket-Accept: {}\r\n{headers}\r\n",
             derive_accept_key(key.as_bytes())
         );
-        if let Some(subprotocol) = subprotocol {
-            answer.push_str(&format!("Sec-WebSocket-Protocol: {subprotocol}\r\n"));
-        }
-        answer.push_str("\r\n");
         self.stream
             .write_all(answer.as_bytes())
             .await
@@ -263,6 +265,20 @@ impl Socket {
 
     pub(crate) async fn send_raw(&mut self, message: Message) {
         self.0.send(message).await.expect("a sent message");
+    }
+
+    /// Waits for the end; the code of the client's close frame if it sent one.
+    pub(crate) async fn ended(&mut self) -> Option<u16> {
+        within("the end", async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        })
+        .await
     }
 
     /// Acknowledges `message`.

@@ -5,6 +5,7 @@
 
 pub mod connections;
 pub mod fleets;
+pub mod locks;
 pub mod rows;
 
 use std::collections::BTreeSet;
@@ -15,8 +16,9 @@ use wakecast::protocol::{Phase, Purpose};
 use crate::config::Offering;
 use crate::model::{
     Ask, Connection, ConnectionId, FleetKey, Grants, Instance, InstanceId, InstanceStatus, Intent,
-    LaunchKind, Row, RowKey, RowState, Scope, Timestamp, WaitKind,
+    LaunchKind, Lock, Row, RowKey, RowState, Scope, Timestamp, WaitKind,
 };
+use crate::store::Store;
 
 /// Makes a test of every rule: `store_conformance!(block_on, MyStore::new())`, where `block_on`
 /// runs a future to its end and the expression builds a fresh table for each test.
@@ -43,13 +45,13 @@ macro_rules! store_conformance {
             rows::demand_rises_by_one_for_its_fleet_alone,
             rows::a_row_written_before_a_raise_is_seen_after_it,
             fleets::a_fleet_without_records_is_empty,
-            fleets::the_lock_is_held_until_it_runs_out,
-            fleets::of_two_takers_at_once_one_wins,
-            fleets::the_fence_rises_with_every_taking,
-            fleets::an_owner_takes_its_lock_again,
-            fleets::only_the_holder_extends_and_only_in_time,
-            fleets::a_release_is_refused_once_demand_has_risen,
-            fleets::only_the_holder_releases,
+            locks::the_lock_is_held_until_it_runs_out,
+            locks::of_two_takers_at_once_one_wins,
+            locks::the_fence_rises_with_every_taking,
+            locks::an_owner_takes_its_lock_again,
+            locks::only_the_holder_extends_and_only_in_time,
+            locks::a_release_is_refused_once_demand_has_risen,
+            locks::only_the_holder_releases,
             fleets::a_commit_needs_the_lock,
             fleets::a_commit_needs_the_version_it_was_decided_on,
             fleets::of_two_commits_on_one_version_one_wins,
@@ -77,6 +79,13 @@ const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 fn after(seconds: u64) -> Timestamp {
     START + Duration::from_secs(seconds)
+}
+
+async fn locked(store: &dyn Store, fleet: &FleetKey) -> Lock {
+    store
+        .take_lock(fleet, "me", START, after(30))
+        .await
+        .expect("a free lock")
 }
 
 fn fleet(name: &str) -> FleetKey {

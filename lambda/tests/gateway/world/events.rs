@@ -6,24 +6,24 @@ fn recorded(text: &str) -> Value {
     serde_json::from_str(text).expect("a recorded event")
 }
 
-pub fn connect_native() -> Value {
+pub(crate) fn connect_native() -> Value {
     recorded(include_str!("../events/connect_native.json"))
 }
 
-pub fn connect_browser() -> Value {
+pub(crate) fn connect_browser() -> Value {
     recorded(include_str!("../events/connect_browser.json"))
 }
 
-pub fn http_access() -> Value {
+pub(crate) fn http_access() -> Value {
     recorded(include_str!("../events/http_access.json"))
 }
 
-pub fn http_hint() -> Value {
+pub(crate) fn http_hint() -> Value {
     recorded(include_str!("../events/http_hint.json"))
 }
 
 /// Puts a text in place of a placeholder, wherever it stands.
-pub fn filled(event: &Value, placeholder: &str, text: &str) -> Value {
+pub(crate) fn filled(event: &Value, placeholder: &str, text: &str) -> Value {
     let escaped = serde_json::to_string(text).expect("a text");
     let text = event
         .to_string()
@@ -32,25 +32,25 @@ pub fn filled(event: &Value, placeholder: &str, text: &str) -> Value {
 }
 
 /// Names the socket and when it was opened.
-pub fn on_socket(mut event: Value, connection: &str, connected_at: u64) -> Value {
+pub(crate) fn on_socket(mut event: Value, connection: &str, connected_at: u64) -> Value {
     event["requestContext"]["connectionId"] = json!(connection);
     event["requestContext"]["connectedAt"] = json!(connected_at);
     event
 }
 
-pub fn message(connection: &str, connected_at: u64, body: &str) -> Value {
+pub(crate) fn message(connection: &str, connected_at: u64, body: &str) -> Value {
     let mut event = recorded(include_str!("../events/message.json"));
     event["body"] = json!(body);
     on_socket(event, connection, connected_at)
 }
 
-pub fn disconnect(connection: &str, connected_at: u64) -> Value {
+pub(crate) fn disconnect(connection: &str, connected_at: u64) -> Value {
     let event = recorded(include_str!("../events/disconnect.json"));
     on_socket(event, connection, connected_at)
 }
 
 /// Sets a header in both lists, without regard to case.
-pub fn with_header(mut event: Value, name: &str, value: Option<&str>) -> Value {
+pub(crate) fn with_header(mut event: Value, name: &str, value: Option<&str>) -> Value {
     for list in ["headers", "multiValueHeaders"] {
         let Some(headers) = event.get_mut(list).and_then(Value::as_object_mut) else {
             continue;

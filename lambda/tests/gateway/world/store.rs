@@ -15,7 +15,7 @@ use wakecast_lambda::store::{Commit, Released, Store, StoreError};
 type Event = Box<dyn FnOnce() + Send>;
 
 /// What happens at an operation.
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// It does not take place, and the answer says so.
     Fails,
     /// It takes place, and the answer is lost.
@@ -28,7 +28,7 @@ pub enum Trouble {
     Meanwhile(Event),
 }
 
-pub struct Troubled {
+pub(crate) struct Troubled {
     table: MemoryStore,
     plan: Mutex<Plan>,
 }
@@ -41,7 +41,7 @@ struct Plan {
 }
 
 impl Troubled {
-    pub fn new(table: MemoryStore) -> Self {
+    pub(crate) fn new(table: MemoryStore) -> Self {
         Self {
             table,
             plan: Mutex::default(),
@@ -49,14 +49,14 @@ impl Troubled {
     }
 
     /// Plans trouble at the operation of that number, counted from now.
-    pub fn at(&self, number: usize, trouble: Trouble) {
+    pub(crate) fn at(&self, number: usize, trouble: Trouble) {
         let mut plan = self.plan.lock().expect("the plan");
         plan.passed.clear();
         plan.at_number = Some((number, trouble));
     }
 
     /// Plans trouble at the next operation of that name.
-    pub fn next(&self, name: &'static str, trouble: Trouble) {
+    pub(crate) fn next(&self, name: &'static str, trouble: Trouble) {
         self.plan
             .lock()
             .expect("the plan")
@@ -64,12 +64,12 @@ impl Troubled {
             .push((name, trouble));
     }
 
-    pub fn calm(&self) {
+    pub(crate) fn calm(&self) {
         *self.plan.lock().expect("the plan") = Plan::default();
     }
 
     /// Returns the operations since the last plan, in order.
-    pub fn passed(&self) -> Vec<&'static str> {
+    pub(crate) fn passed(&self) -> Vec<&'static str> {
         self.plan.lock().expect("the plan").passed.clone()
     }
 

@@ -12,14 +12,14 @@ use wakecast_lambda::ports::{Clock, Connections, Entropy, PostError, StreamToken
 
 /// Time that moves when it is told to, and past whoever sleeps.
 #[derive(Debug)]
-pub struct TestClock(AtomicU64);
+pub(crate) struct TestClock(AtomicU64);
 
 impl TestClock {
-    pub fn at(now: u64) -> Self {
+    pub(crate) fn at(now: u64) -> Self {
         Self(AtomicU64::new(now))
     }
 
-    pub fn advance(&self, millis: u64) {
+    pub(crate) fn advance(&self, millis: u64) {
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
 }
@@ -37,7 +37,7 @@ impl Clock for TestClock {
 
 /// Sockets. A post is answered by the script of its socket, else it arrives.
 #[derive(Debug, Default)]
-pub struct Sockets(Mutex<Seen>);
+pub(crate) struct Sockets(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -48,7 +48,7 @@ struct Seen {
 }
 
 impl Sockets {
-    pub fn fails(&self, connection: &str, errors: &[PostError]) {
+    pub(crate) fn fails(&self, connection: &str, errors: &[PostError]) {
         let mut seen = self.0.lock().expect("the sockets");
         seen.script
             .entry(connection.to_owned())
@@ -57,7 +57,7 @@ impl Sockets {
     }
 
     /// Takes what has arrived at a socket.
-    pub fn take(&self, connection: &str) -> Vec<ServerMessage> {
+    pub(crate) fn take(&self, connection: &str) -> Vec<ServerMessage> {
         let mut seen = self.0.lock().expect("the sockets");
         let (mine, rest) = std::mem::take(&mut seen.arrived)
             .into_iter()
@@ -68,11 +68,11 @@ impl Sockets {
         mine.iter().map(|(_, text)| decode(text)).collect()
     }
 
-    pub fn posts(&self) -> usize {
+    pub(crate) fn posts(&self) -> usize {
         self.0.lock().expect("the sockets").posts
     }
 
-    pub fn deleted(&self) -> Vec<String> {
+    pub(crate) fn deleted(&self) -> Vec<String> {
         self.0.lock().expect("the sockets").deleted.clone()
     }
 }
@@ -103,10 +103,10 @@ impl Connections for Sockets {
 
 /// Counts wakes.
 #[derive(Debug, Default)]
-pub struct Wakes(AtomicU64);
+pub(crate) struct Wakes(AtomicU64);
 
 impl Wakes {
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -120,7 +120,7 @@ impl Wake for Wakes {
 
 /// Counts up, so that a test can repeat itself.
 #[derive(Debug, Default)]
-pub struct Counting(AtomicU64);
+pub(crate) struct Counting(AtomicU64);
 
 impl Entropy for Counting {
     fn next_u64(&self) -> u64 {
@@ -130,7 +130,7 @@ impl Entropy for Counting {
 
 /// Tokens that say what they are for.
 #[derive(Debug)]
-pub struct Tokens;
+pub(crate) struct Tokens;
 
 impl StreamTokens for Tokens {
     fn mint(&self, app: &str, stream_id: &str, publish: bool, ends: Timestamp) -> Option<Secret> {

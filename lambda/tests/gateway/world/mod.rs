@@ -1,8 +1,6 @@
 //! A small world around one gateway: the table in memory, and ports that remember.
 
-#![allow(dead_code, reason = "each test file uses a part of the world")]
-
-pub mod events;
+pub(crate) mod events;
 mod fakes;
 mod store;
 
@@ -15,86 +13,107 @@ use futures::executor::block_on;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use wakecast::Secret;
-use wakecast::protocol::{ServerMessage, Welcome};
+use wakecast::protocol::{Phase, Ready, ServerMessage, Welcome};
 use wakecast_lambda::auth::{Issuer, Key};
 use wakecast_lambda::config::{
     Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Timing,
 };
-use wakecast_lambda::gateway::{Gateway, GatewayConfig, GatewayPorts, Hint, LinkConfig, Waits};
+use wakecast_lambda::gateway::{
+    Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint, LinkConfig, Waits,
+};
 use wakecast_lambda::model::{
     Boot, BootId, BootPath, Fence, FleetKey, FleetState, Instance, InstanceId, InstanceStatus,
-    Lock, Row, RowKey, Timestamp, WarmStep,
+    Lock, Row, RowKey, RowState, Timestamp, WarmStep,
 };
 use wakecast_lambda::ports::Clock as _;
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_lambda::store::{Commit, Store};
 
-pub use fakes::{Counting, Sockets, TestClock, Tokens, Wakes};
-pub use store::{Trouble, Troubled};
+pub(crate) use fakes::{Counting, Sockets, TestClock, Tokens, Wakes};
+pub(crate) use store::{Trouble, Troubled};
 
 /// When every test begins, in milliseconds.
-pub const START: u64 = 1_800_000_000_000;
+pub(crate) const START: u64 = 1_800_000_000_000;
 
 /// The issuer's secret.
-pub const SECRET: &str = "canary-issuer-secret-0123456789abcdef";
+pub(crate) const SECRET: &str = "canary-issuer-secret-0123456789abcdef";
 
 /// The hint's secret path.
-pub const HINT: &str = "canary-hint-0123456789abcdef";
+pub(crate) const HINT: &str = "canary-hint-0123456789abcdef";
 
-pub struct World {
-    pub clock: Arc<TestClock>,
-    pub table: MemoryStore,
-    pub store: Arc<Troubled>,
-    pub sockets: Arc<Sockets>,
-    pub wakes: Arc<Wakes>,
-    pub gateway: Gateway,
+pub(crate) struct World {
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) table: MemoryStore,
+    pub(crate) store: Arc<Troubled>,
+    pub(crate) sockets: Arc<Sockets>,
+    pub(crate) wakes: Arc<Wakes>,
+    pub(crate) gateway: Gateway,
     open: Mutex<BTreeMap<String, u64>>,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(config())
     }
 
-    pub fn with(config: GatewayConfig) -> Self {
+    pub(crate) fn with(config: GatewayConfig) -> Self {
+        Self::try_with(config).expect("a good configuration")
+    }
+
+    /// Another process over the same table, without memories.
+    pub(crate) fn fresh_gateway(&self) -> Gateway {
+        let ports = GatewayPorts {
+            store: Arc::new(self.table.as_gateway()),
+            connections: self.sockets.clone(),
+            wake: self.wakes.clone(),
+            clock: self.clock.clone(),
+            entropy: Arc::new(Counting::default()),
+            stream_tokens: Arc::new(Tokens),
+        };
+        Gateway::new(ports, config()).expect("a good configuration")
+    }
+
+    pub(crate) fn try_with(config: GatewayConfig) -> Result<Self, GatewayConfigError> {
         let table = MemoryStore::new();
         let clock = Arc::new(TestClock::at(START));
         let store = Arc::new(Troubled::new(table.as_gateway()));
         let (sockets, wakes) = (Arc::new(Sockets::default()), Arc::new(Wakes::default()));
-        let ports = ports(&clock, &store, &sockets, &wakes);
-        let gateway = Gateway::new(ports, config).expect("a good configuration");
-        Self {
+        let ports = GatewayPorts {
+            store: store.clone(),
+            connections: sockets.clone(),
+            wake: wakes.clone(),
+            clock: clock.clone(),
+            entropy: Arc::new(Counting::default()),
+            stream_tokens: Arc::new(Tokens),
+        };
+        let gateway = Gateway::new(ports, config)?;
+        let open = Mutex::default();
+        Ok(Self {
             clock,
             table,
             store,
             sockets,
             wakes,
             gateway,
-            open: Mutex::default(),
-        }
+            open,
+        })
     }
 
-    /// Another process over the same table, without memories.
-    pub fn fresh_gateway(&self) -> Gateway {
-        let ports = ports(&self.clock, &self.store, &self.sockets, &self.wakes);
-        Gateway::new(ports, config()).expect("a good configuration")
-    }
-
-    pub fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.clock.now().as_millis()
     }
 
-    pub fn advance(&self, seconds: u64) {
+    pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(seconds * 1000);
     }
 
     /// Answers an event of a socket; the status of the response.
-    pub fn event(&self, event: &Value) -> Value {
+    pub(crate) fn event(&self, event: &Value) -> Value {
         block_on(self.gateway.websocket(event))
     }
 
     /// Opens a socket with that token; the response's status.
-    pub fn connect_with(&self, socket: &str, token: &str) -> u64 {
+    pub(crate) fn connect_with(&self, socket: &str, token: &str) -> u64 {
         let now = self.now();
         self.open
             .lock()
@@ -105,17 +124,23 @@ impl World {
         response["statusCode"].as_u64().expect("a status")
     }
 
-    pub fn connect(&self, socket: &str) {
+    pub(crate) fn connect(&self, socket: &str) {
         assert_eq!(self.connect_with(socket, &self.token(json!({}))), 200);
     }
 
     /// Opens a socket and greets as the client of that name, with nothing held.
-    pub fn link(&self, socket: &str, client: &str) -> Welcome {
+    pub(crate) fn link(&self, socket: &str, client: &str) -> Welcome {
         self.connect(socket);
         self.hello(socket, client, &[], &[])
     }
 
-    pub fn hello(&self, socket: &str, client: &str, leases: &[&str], requests: &[&str]) -> Welcome {
+    pub(crate) fn hello(
+        &self,
+        socket: &str,
+        client: &str,
+        leases: &[&str],
+        requests: &[&str],
+    ) -> Welcome {
         let named = |ids: &[&str]| ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>();
         let hello = json!({
             "action": "hello", "id": format!("hello-{socket}"), "v": 1, "client_id": client,
@@ -128,44 +153,48 @@ impl World {
     }
 
     /// Sends one message and returns its reply.
-    pub fn send(&self, socket: &str, message: &Value) -> ServerMessage {
+    pub(crate) fn send(&self, socket: &str, message: &Value) -> ServerMessage {
         self.send_text(socket, &message.to_string())
             .expect("a reply")
     }
 
-    pub fn send_text(&self, socket: &str, text: &str) -> Option<ServerMessage> {
+    pub(crate) fn send_text(&self, socket: &str, text: &str) -> Option<ServerMessage> {
         let response = self.event(&self.message(socket, text));
         reply(&response)
     }
 
     /// Sends one message whose handling may crash; `None` if it did.
-    pub fn send_crashing(&self, socket: &str, message: &Value) -> Option<Option<ServerMessage>> {
+    pub(crate) fn send_crashing(
+        &self,
+        socket: &str,
+        message: &Value,
+    ) -> Option<Option<ServerMessage>> {
         let event = self.message(socket, &message.to_string());
         let response = self.gateway.websocket(&event).now_or_never()?;
         Some(reply(&response))
     }
 
-    pub fn message(&self, socket: &str, text: &str) -> Value {
+    pub(crate) fn message(&self, socket: &str, text: &str) -> Value {
         let connected_at = self.open.lock().expect("the sockets")[socket];
         events::message(socket, connected_at, text)
     }
 
-    pub fn disconnect(&self, socket: &str) {
+    pub(crate) fn disconnect(&self, socket: &str) {
         let connected_at = self.open.lock().expect("the sockets")[socket];
         let response = self.event(&events::disconnect(socket, connected_at));
         assert_eq!(response["statusCode"], 200);
     }
 
-    pub fn http(&self, event: &Value) -> Value {
+    pub(crate) fn http(&self, event: &Value) -> Value {
         block_on(self.gateway.http(event))
     }
 
     /// Mints a good token, with `claims` put over its own; a null removes one.
-    pub fn token(&self, claims: Value) -> String {
+    pub(crate) fn token(&self, claims: Value) -> String {
         sign(&self.claims(claims), &Header::new(Algorithm::HS256), SECRET)
     }
 
-    pub fn claims(&self, over: Value) -> Value {
+    pub(crate) fn claims(&self, over: Value) -> Value {
         let now = self.now() / 1000;
         let mut claims = json!({
             "iss": "https://issuer.example.com", "aud": "wakecast", "sub": "ann",
@@ -184,51 +213,35 @@ impl World {
     }
 
     /// Writes the fleet's one instance as the reconciler would have.
-    pub fn given(&self, boot: u64, status: InstanceStatus) {
+    pub(crate) fn given(&self, boot: u64, status: InstanceStatus) {
         block_on(given(&self.table, self.clock.now(), instance(boot, status)));
     }
 
-    pub fn row(&self, id: &str) -> Row {
+    pub(crate) fn row(&self, id: &str) -> Row {
         self.find_row(id).expect("the row")
     }
 
-    pub fn find_row(&self, id: &str) -> Option<Row> {
+    pub(crate) fn find_row(&self, id: &str) -> Option<Row> {
         block_on(self.table.row(&row_key(id))).expect("a read")
     }
 
     /// Changes a row as the reconciler would have.
-    pub fn change_row(&self, id: &str, change: impl FnOnce(&mut Row)) {
+    pub(crate) fn change_row(&self, id: &str, change: impl FnOnce(&mut Row)) {
         let mut row = self.row(id);
         let version = row.version;
         change(&mut row);
         block_on(self.table.put_row(&row, Some(version))).expect("a write");
     }
 
-    pub fn demand(&self) -> u64 {
+    pub(crate) fn demand(&self) -> u64 {
         block_on(self.table.demand(&fleet())).expect("a read")
     }
 
     /// Takes the fleet's lock as a reconciler that runs.
-    pub fn lock(&self, seconds: u64) -> Lock {
+    pub(crate) fn lock(&self, seconds: u64) -> Lock {
         let now = self.clock.now();
         let until = now + Duration::from_secs(seconds);
         block_on(self.table.take_lock(&fleet(), "reconciler", now, until)).expect("the lock")
-    }
-}
-
-fn ports(
-    clock: &Arc<TestClock>,
-    store: &Arc<Troubled>,
-    sockets: &Arc<Sockets>,
-    wakes: &Arc<Wakes>,
-) -> GatewayPorts {
-    GatewayPorts {
-        store: store.clone(),
-        connections: sockets.clone(),
-        wake: wakes.clone(),
-        clock: clock.clone(),
-        entropy: Arc::new(Counting::default()),
-        stream_tokens: Arc::new(Tokens),
     }
 }
 
@@ -239,18 +252,18 @@ fn reply(response: &Value) -> Option<ServerMessage> {
 }
 
 /// Signs claims; `claims` may be anything.
-pub fn sign(claims: &Value, header: &Header, secret: &str) -> String {
+pub(crate) fn sign(claims: &Value, header: &Header, secret: &str) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(header, claims, &key).expect("a token")
 }
 
 /// Takes the answer of the table in memory, which never waits.
-pub fn at_once<T>(call: impl Future<Output = T>) -> T {
+pub(crate) fn at_once<T>(call: impl Future<Output = T>) -> T {
     call.now_or_never()
         .expect("the table in memory does not wait")
 }
 
-pub async fn given(table: &MemoryStore, now: Timestamp, instance: Instance) {
+pub(crate) async fn given(table: &MemoryStore, now: Timestamp, instance: Instance) {
     let until = now + Duration::from_millis(1);
     let lock = table
         .take_lock(&fleet(), "given", now, until)
@@ -278,14 +291,14 @@ pub async fn given(table: &MemoryStore, now: Timestamp, instance: Instance) {
         .expect("a release");
 }
 
-pub fn draining(since: u64) -> InstanceStatus {
+pub(crate) fn draining(since: u64) -> InstanceStatus {
     InstanceStatus::Draining {
         since: Timestamp::from_millis(since),
         first_look: None,
     }
 }
 
-pub fn stopping(since: u64) -> InstanceStatus {
+pub(crate) fn stopping(since: u64) -> InstanceStatus {
     InstanceStatus::Stopping {
         failed: false,
         fence: Fence(1),
@@ -295,7 +308,7 @@ pub fn stopping(since: u64) -> InstanceStatus {
     }
 }
 
-pub fn instance(boot: u64, status: InstanceStatus) -> Instance {
+pub(crate) fn instance(boot: u64, status: InstanceStatus) -> Instance {
     let start = Timestamp::from_millis(START);
     Instance {
         id: InstanceId::new("i-1"),
@@ -327,14 +340,14 @@ pub fn instance(boot: u64, status: InstanceStatus) -> Instance {
     }
 }
 
-pub fn fleet() -> FleetKey {
+pub(crate) fn fleet() -> FleetKey {
     FleetKey {
         tenant: "acme".to_owned(),
         fleet: "main".to_owned(),
     }
 }
 
-pub fn row_key(id: &str) -> RowKey {
+pub(crate) fn row_key(id: &str) -> RowKey {
     RowKey {
         fleet: fleet(),
         subject: "ann".to_owned(),
@@ -351,7 +364,7 @@ fn offering() -> Offering {
 }
 
 /// Two fleets of one tenant, one issuer, one hint.
-pub fn config() -> GatewayConfig {
+pub(crate) fn config() -> GatewayConfig {
     let spare = FleetKey {
         fleet: "spare".to_owned(),
         ..fleet()
@@ -377,7 +390,7 @@ pub fn config() -> GatewayConfig {
     }
 }
 
-pub fn fleet_config() -> FleetConfig {
+pub(crate) fn fleet_config() -> FleetConfig {
     FleetConfig {
         apps: vec!["live".to_owned(), "vod".to_owned()],
         known_setting: KnownSetting {
@@ -404,7 +417,7 @@ pub fn fleet_config() -> FleetConfig {
 }
 
 /// An acquire of that id: a publisher of `match-1` on `live` that waits 10 min.
-pub fn acquire(id: &str) -> Value {
+pub(crate) fn acquire(id: &str) -> Value {
     json!({
         "action": "acquire", "id": id, "app": "live", "purpose": "publish",
         "stream_id": "match-1", "deadline_ms": 600_000,
@@ -412,20 +425,20 @@ pub fn acquire(id: &str) -> Value {
 }
 
 /// The same with another purpose.
-pub fn acquire_for(id: &str, purpose: &str) -> Value {
+pub(crate) fn acquire_for(id: &str, purpose: &str) -> Value {
     let mut message = acquire(id);
     message["purpose"] = json!(purpose);
     message
 }
 
-pub fn message(action: &str, id: &str, field: &str, row: &str) -> Value {
+pub(crate) fn message(action: &str, id: &str, field: &str, row: &str) -> Value {
     let mut message = json!({ "action": action, "id": id });
     message[field] = json!(row);
     message
 }
 
 #[track_caller]
-pub fn error_code(reply: &ServerMessage) -> &str {
+pub(crate) fn error_code(reply: &ServerMessage) -> &str {
     match reply {
         ServerMessage::Error(error) => error.code.as_str(),
         other => panic!("no error but {other:?}"),
@@ -433,9 +446,28 @@ pub fn error_code(reply: &ServerMessage) -> &str {
 }
 
 #[track_caller]
-pub fn assert_ack(reply: &ServerMessage, id: &str) {
+pub(crate) fn assert_ack(reply: &ServerMessage, id: &str) {
     match reply {
         ServerMessage::Ack(ack) => assert_eq!(ack.id, id),
         other => panic!("no ack but {other:?}"),
     }
+}
+
+#[track_caller]
+pub(crate) fn ready(reply: &ServerMessage) -> &Ready {
+    match reply {
+        ServerMessage::Ready(ready) => ready,
+        other => panic!("not ready but {other:?}"),
+    }
+}
+
+/// Tells whether the row waits and no reconciler has seen it.
+pub(crate) fn is_waiting(world: &World, id: &str) -> bool {
+    matches!(
+        world.row(id).state,
+        RowState::Waiting {
+            phase: Phase::Requested,
+            ..
+        }
+    )
 }

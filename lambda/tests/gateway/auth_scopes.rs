@@ -1,0 +1,150 @@
+//! What a token may ask for.
+
+use serde_json::json;
+use wakecast::protocol::{LeaseState, RequestState, ServerMessage};
+use wakecast_lambda::model::InstanceStatus;
+
+use crate::world::{World, acquire, acquire_for, error_code, message, ready};
+
+/// Tries an acquire with a token of those claims; its error code, or nothing.
+#[track_caller]
+fn tried(claims: serde_json::Value, acquire: &serde_json::Value) -> Option<String> {
+    let world = World::new();
+    assert_eq!(world.connect_with("s1", &world.token(claims)), 200);
+    world.hello("s1", "tab", &[], &[]);
+    match world.send("s1", acquire) {
+        ServerMessage::Ack(_) => None,
+        other => {
+            assert!(world.find_row("a").is_none(), "something was written");
+            assert_eq!(
+                (world.demand(), world.wakes.count()),
+                (0, 0),
+                "something was started"
+            );
+            Some(error_code(&other).to_owned())
+        }
+    }
+}
+
+#[test]
+fn scopes_cover_their_purposes_and_no_other() {
+    let allowed = [
+        ("play", "play", true),
+        ("play", "watch", true),
+        ("play", "publish", false),
+        ("publish", "publish", true),
+        ("publish", "play", false),
+        ("publish", "watch", false),
+    ];
+    for (scope, purpose, expected) in allowed {
+        let code = tried(json!({ "scopes": [scope] }), &acquire_for("a", purpose));
+        let expected = (!expected).then(|| "forbidden".to_owned());
+        assert_eq!(code, expected, "{scope} for {purpose}");
+    }
+}
+
+#[test]
+fn apps_are_those_of_the_token_and_of_the_fleet() {
+    let mut vod = acquire("a");
+    vod["app"] = json!("vod");
+    assert_eq!(tried(json!({}), &vod).as_deref(), Some("forbidden"));
+    assert_eq!(tried(json!({ "apps": ["live", "vod"] }), &vod), None);
+    let mut absent = acquire("a");
+    absent["app"] = json!("absent");
+    let claims = json!({ "apps": ["absent"] });
+    assert_eq!(tried(claims, &absent).as_deref(), Some("invalid_argument"));
+}
+
+#[test]
+fn stream_patterns_are_exact_or_prefixes() {
+    let cases = [
+        (json!(["match-1"]), true),
+        (json!(["match-*"]), true),
+        (json!(["other", "match-*"]), true),
+        (json!(["*"]), true),
+        (json!(["match-2"]), false),
+        (json!(["match"]), false),
+        (json!(["*-1"]), false),
+        (json!(["match-1*x"]), false),
+        (json!([]), false),
+        (json!(null), false),
+    ];
+    for (streams, expected) in cases {
+        let code = tried(json!({ "streams": streams }), &acquire("a"));
+        assert_eq!(code.is_none(), expected, "{streams}");
+    }
+}
+
+#[test]
+fn without_a_stream_the_ask_is_for_any() {
+    let mut any = acquire("a");
+    any.as_object_mut().expect("a message").remove("stream_id");
+    assert_eq!(tried(json!({}), &any), None);
+    let claims = json!({ "streams": ["match-*"] });
+    assert_eq!(tried(claims, &any).as_deref(), Some("forbidden"));
+}
+
+#[test]
+fn fleets_are_those_of_the_token() {
+    let mut spare = acquire("a");
+    spare["fleet"] = json!("spare");
+    assert_eq!(tried(json!({}), &spare).as_deref(), Some("forbidden"));
+    assert_eq!(tried(json!({ "fleets": ["main", "spare"] }), &spare), None);
+}
+
+#[test]
+fn token_that_allows_nothing_is_403() {
+    let world = World::new();
+    let nothing = [
+        json!({ "scopes": [] }),
+        json!({ "scopes": ["other"] }),
+        json!({ "scopes": null }),
+        json!({ "fleets": [] }),
+        json!({ "fleets": ["unknown"] }),
+        json!({ "apps": [] }),
+        json!({ "tenant": null }),
+        json!({ "tenant": "globex" }),
+    ];
+    for claims in nothing {
+        assert_eq!(
+            world.connect_with("s1", &world.token(claims.clone())),
+            403,
+            "{claims}"
+        );
+    }
+    for claims in [
+        json!({ "scopes": "play" }),
+        json!({ "fleets": [1] }),
+        json!({ "sub": "" }),
+    ] {
+        assert_eq!(
+            world.connect_with("s1", &world.token(claims.clone())),
+            401,
+            "{claims}"
+        );
+    }
+}
+
+#[test]
+fn renewed_token_that_allows_less_takes_back_what_was_granted() {
+    let world = World::new();
+    world.given(7, InstanceStatus::Ready);
+    world.link("s1", "tab");
+    ready(&world.send("s1", &acquire("a")));
+    let token = world.token(json!({ "scopes": ["play"] }));
+    let renew = json!({ "action": "renew", "id": "n", "token": token });
+    assert!(matches!(
+        world.send("s1", &renew),
+        ServerMessage::Renewed(_)
+    ));
+    let endpoint = world.send("s1", &message("endpoint", "e", "lease", "a"));
+    assert_eq!(error_code(&endpoint), "forbidden");
+    let welcome = world.hello("s1", "tab", &["a"], &["a"]);
+    assert_eq!(welcome.leases[0].state, LeaseState::Lost);
+    assert!(welcome.leases[0].endpoint.is_none());
+    assert_eq!(welcome.requests[0].state, RequestState::Ended);
+    assert_eq!(
+        welcome.requests[0].code,
+        Some(wakecast::ErrorCode::Forbidden)
+    );
+}

@@ -1,0 +1,11 @@
+//! The gateway through its two entry points: recorded events in, responses, rows and pushes out.
+
+mod auth_attacks;
+mod auth_scopes;
+mod connect;
+mod grants;
+mod http;
+mod input;
+mod links;
+mod rules;
+mod world;

@@ -1,0 +1,381 @@
+//! Waiting before an attempt: jitter, floors, resets, and what cuts a wait.
+
+mod support;
+
+use std::time::Duration;
+
+use rand_core::Rng as _;
+use rand_pcg::Pcg64;
+use support::{Accept, MINUTE, SECOND, World};
+use wakecast::machine::backoff::{Backoff, CAP, Cause, FLOOR};
+use wakecast::machine::{AccessAnswer, Event, Input, Refusal, TransportEnd};
+use wakecast::{Acquire, ConnectionState, ErrorCode, ReconnectReason};
+
+fn other(attempt: u32) -> Backoff {
+    let spread = Duration::from_secs(5);
+    Backoff {
+        cause: Cause::Other,
+        attempt,
+        spread,
+        retry_after: None,
+        later: false,
+    }
+}
+
+fn draw(random: &mut Pcg64) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+fn busy(seed: u8) -> World {
+    let mut world = World::connected(seed);
+    world.acquire(1, Acquire::play("live", "match"));
+    world.run(SECOND);
+    world
+}
+
+#[test]
+fn n01_jitter_is_uniform_and_stays_at_the_cap() {
+    for attempt in [5, 6, 16, 17, 64, 500, 1_016, 2_000] {
+        let mut buckets = vec![0u32; 303];
+        for seed in 0..10_000u64 {
+            let mut random = Pcg64::new(u128::from(seed), u128::from(attempt));
+            let delay = other(attempt).delay([draw(&mut random), 0.0]);
+            assert!((FLOOR..=FLOOR + CAP).contains(&delay), "{delay:?}");
+            buckets[usize::try_from(delay.as_millis() / 100).unwrap()] += 1;
+        }
+        let busiest = *buckets.iter().max().unwrap();
+        assert!(
+            busiest <= 70,
+            "attempt {attempt}: {busiest} of 10 000 in 100 ms"
+        );
+        // Chi-square over thirty equal parts of the range; 58.3 is the 0.1 % point for 29 degrees.
+        let mut parts = [0f64; 30];
+        for seed in 0..10_000u64 {
+            let mut random = Pcg64::new(u128::from(seed), u128::from(attempt) + 1);
+            let part = (other(attempt).delay([draw(&mut random), 0.0]) - FLOOR).as_secs_f64();
+            parts[(part as usize).min(29)] += 1.0;
+        }
+        let expected = 10_000.0 / 30.0;
+        let chi: f64 = parts
+            .iter()
+            .map(|n| (n - expected).powi(2) / expected)
+            .sum();
+        assert!(chi < 58.3, "attempt {attempt}: chi-square {chi}");
+    }
+}
+
+#[test]
+fn n01_every_attempt_draws_from_zero() {
+    for attempt in 0..=2_000 {
+        let low = other(attempt).delay([0.0, 0.0]);
+        let high = other(attempt).delay([1.0, 1.0]);
+        let exp = if attempt < 5 {
+            Duration::from_secs(1 << attempt)
+        } else {
+            CAP
+        };
+        assert_eq!((low, high), (FLOOR, FLOOR + exp), "attempt {attempt}");
+    }
+}
+
+#[test]
+fn n01_two_clients_do_not_march_in_step() {
+    let first_retry = |seed| {
+        let mut world = busy(seed);
+        world.cut(TransportEnd::Dropped);
+        world.run(10 * SECOND);
+        world.attempts[1].0
+    };
+    let times: std::collections::BTreeSet<u64> = (0..100).map(first_retry).collect();
+    assert!(times.len() > 80, "{} different times of 100", times.len());
+}
+
+#[test]
+fn n02_no_count_of_attempts_overflows() {
+    for attempt in [
+        0,
+        1,
+        15,
+        16,
+        17,
+        31,
+        32,
+        63,
+        64,
+        1_016,
+        u32::MAX - 1,
+        u32::MAX,
+    ] {
+        for cause in [Cause::Own, Cause::Peer, Cause::Other] {
+            for draws in [[0.0, 0.0], [0.5, 0.5], [1.0, 1.0], [f64::NAN, f64::NAN]] {
+                let delay = Backoff {
+                    cause,
+                    ..other(attempt)
+                }
+                .delay(draws);
+                assert!(delay <= FLOOR + CAP, "{delay:?}");
+                assert!(cause == Cause::Peer || delay >= FLOOR, "{delay:?}");
+            }
+        }
+    }
+    let long = Backoff {
+        retry_after: Some(Duration::MAX),
+        spread: Duration::MAX,
+        ..other(1)
+    };
+    assert!(long.delay([1.0, 1.0]) > CAP);
+}
+
+#[test]
+fn n03_a_server_that_accepts_and_closes_does_not_pin_the_client_at_the_base() {
+    let mut world = World::new(3);
+    world.script.accept = Accept::ThenClose(200, TransportEnd::Code(1000));
+    world.acquire(
+        1,
+        Acquire::play("live", "match").deadline(Duration::from_secs(3_600)),
+    );
+    world.run(10 * MINUTE);
+    // A backoff that is never reset draws 0–1, 0–2, … 0–30 s: about 45 tries in ten minutes. One
+    // that is reset by each open would make more than 500.
+    assert!(
+        world.attempts.len() < 80,
+        "{} attempts",
+        world.attempts.len()
+    );
+    assert_eq!(world.fetches.len(), 1, "an accepted token is used again");
+}
+
+#[test]
+fn n03_backoff_is_reset_by_thirty_seconds_and_a_round_trip() {
+    let attempt_after = |lived: u64, acks: bool| {
+        let mut world = World::new(4);
+        world.script.accept = Accept::Refuse(Refusal::Unreachable {
+            message: "no route".into(),
+        });
+        world.input(Input::Connect);
+        world.run(5 * MINUTE);
+        world.script.accept = Accept::Yes;
+        world.run(MINUTE);
+        assert!(world.is_connected());
+        if acks {
+            world.acquire(1, Acquire::play("live", "match"));
+        }
+        world.run(lived);
+        world.cut(TransportEnd::Dropped);
+        match world.machine.state() {
+            ConnectionState::Reconnecting { attempt, .. } => *attempt,
+            state => panic!("{state:?}"),
+        }
+    };
+    assert_eq!(attempt_after(2 * MINUTE, true), 1);
+    assert!(attempt_after(0, true) > 5);
+    assert!(
+        attempt_after(2 * MINUTE, false) > 5,
+        "no round trip on a quiet link yet"
+    );
+}
+
+#[test]
+fn n04_retry_after_is_a_floor() {
+    for (status, seed) in [(429, 1), (503, 2)] {
+        let retry_after = Some(Duration::from_secs(30));
+        let mut world = World::new(seed);
+        world.script.accept = Accept::Refuse(Refusal::Http {
+            status,
+            retry_after,
+        });
+        world.acquire(1, Acquire::play("live", "match"));
+        world.run(SECOND);
+        assert_eq!(world.attempts.len(), 1);
+        let asked = world.attempts[0].0;
+        // Neither a new acquire nor a network change cuts it.
+        world.run(10 * SECOND);
+        world.input(Input::NetworkChanged);
+        world.acquire(2, Acquire::play("live", "other"));
+        world.run(30 * SECOND);
+        let again = world.attempts[1].0;
+        assert!(again >= asked + 30 * SECOND, "{asked} {again}");
+        assert!(
+            again <= asked + 30 * SECOND + 7_500 + 100,
+            "{asked} {again}"
+        );
+    }
+}
+
+#[test]
+fn n04_two_fresh_tokens_refused_end_in_failed() {
+    let mut world = World::new(5);
+    world.script.accept = Accept::Refuse(Refusal::Http {
+        status: 401,
+        retry_after: None,
+    });
+    world.acquire(1, Acquire::play("live", "match"));
+    world.run(MINUTE);
+    assert_eq!(world.attempts.len(), 2);
+    assert_eq!(world.fetches.len(), 2);
+    assert!(
+        matches!(world.machine.state(), ConnectionState::Failed { error } if *error.code() == ErrorCode::TokenRejected)
+    );
+    assert_eq!(*world.error_of(1).code(), ErrorCode::TokenRejected);
+    world.run(10 * MINUTE);
+    assert_eq!(world.attempts.len(), 2, "failed means no further attempt");
+}
+
+#[test]
+fn n05_come_back_later_is_heeded() {
+    for code in [1012, 1013] {
+        let mut world = busy(6);
+        let at = world.now;
+        world.cut(TransportEnd::Code(code));
+        world.run(30 * SECOND);
+        assert!(world.attempts[1].0 >= at + 5 * SECOND);
+    }
+}
+
+#[test]
+fn n07_a_network_change_cuts_the_wait_but_flapping_does_not_storm() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        world.script.accept = Accept::Refuse(Refusal::Unreachable {
+            message: "no route".into(),
+        });
+        world.acquire(1, Acquire::play("live", "match"));
+        // Long waits.
+        world.run(3 * MINUTE);
+        let before = world.attempts.len();
+        let changed = world.now;
+        world.input(Input::NetworkChanged);
+        world.run(1_000);
+        let made: Vec<u64> = world.attempts[before..]
+            .iter()
+            .map(|attempt| attempt.0)
+            .collect();
+        assert!(!made.is_empty() && made.len() <= 2, "{made:?}");
+        assert!(made[0] <= changed + 1_000, "{made:?} after {changed}");
+        // Flapping ten times a second for a minute.
+        let before = world.attempts.len();
+        for _ in 0..600 {
+            world.input(Input::NetworkChanged);
+            world.run(100);
+        }
+        let made = world.attempts.len() - before;
+        assert!(made <= 30, "{made} attempts in a minute of flapping");
+    }
+}
+
+#[test]
+fn n08_a_day_without_a_network_does_not_end_it() {
+    let mut world = World::new(8);
+    world.input(Input::NetworkDown);
+    world.script.accept = Accept::Refuse(Refusal::Unreachable {
+        message: "no route".into(),
+    });
+    world.input(Input::Connect);
+    world.run(24 * 60 * MINUTE);
+    let offline = ReconnectReason::Offline;
+    assert!(
+        matches!(world.machine.state(), ConnectionState::Reconnecting { reason, .. } if *reason == offline)
+    );
+    let a_day = world.attempts.len();
+    assert!(
+        (2_880..9_000).contains(&a_day),
+        "the cap's cadence: {a_day} attempts"
+    );
+    world.script.accept = Accept::Yes;
+    world.input(Input::NetworkUp);
+    world.run(2 * SECOND);
+    assert!(world.is_connected());
+}
+
+#[test]
+fn n19_offline_is_a_hint() {
+    let mut world = busy(19);
+    world.input(Input::NetworkDown);
+    world.run(5 * MINUTE);
+    assert!(world.is_connected());
+    assert_eq!(world.attempts.len(), 1);
+}
+
+#[test]
+fn n34_close_1000_from_the_server_is_not_final() {
+    for code in [1000, 1001, 1011, 3000, 4001] {
+        let mut world = busy(34);
+        world.cut(TransportEnd::Code(code));
+        assert!(
+            matches!(world.machine.state(), ConnectionState::Reconnecting { .. }),
+            "{code}"
+        );
+        world.run(30 * SECOND);
+        assert!(world.is_connected(), "after close code {code}");
+    }
+}
+
+#[test]
+fn reconnects_spread_as_the_server_asked() {
+    let mut latest = 0;
+    for seed in 0..40 {
+        let mut world = World::new(seed);
+        world.script.spread = 57 * SECOND;
+        world.input(Input::Connect);
+        world.run(SECOND);
+        let at = world.now;
+        world.cut(TransportEnd::Dropped);
+        world.run(2 * MINUTE);
+        let waited = world.attempts[1].0 - at;
+        assert!(waited <= 57 * SECOND);
+        latest = latest.max(waited);
+    }
+    assert!(
+        latest > 40 * SECOND,
+        "forty draws from U(0, 57 s) reach beyond 40 s: {latest}"
+    );
+}
+
+#[test]
+fn unexplained_refusals_are_checked_every_second_time_and_named_after_three() {
+    let mut world = World::new(9);
+    world.script.accept = Accept::Refuse(Refusal::Opaque);
+    world.input(Input::Connect);
+    world.run(5 * MINUTE);
+    let (tries, checks) = (world.attempts.len(), world.checks.len());
+    assert!(
+        checks >= 3 && checks <= tries,
+        "{checks} checks for {tries} attempts"
+    );
+    for pair in world.checks.windows(2) {
+        let between = world
+            .attempts
+            .iter()
+            .filter(|(at, _)| (pair[0]..pair[1]).contains(at));
+        assert_eq!(between.count(), 1, "one attempt between two checks");
+    }
+    let blocked = world.events.iter().filter(|(_, event)| {
+        matches!(event, Event::Diagnostic(error) if *error.code() == ErrorCode::WebsocketBlocked)
+    });
+    assert_eq!(blocked.count(), 1);
+}
+
+#[test]
+fn an_access_check_explains_a_refusal() {
+    for (status, code) in [(403, ErrorCode::Forbidden), (426, ErrorCode::ClientTooOld)] {
+        let mut world = World::new(10);
+        world.script.accept = Accept::Refuse(Refusal::Opaque);
+        world.script.access = AccessAnswer::Http {
+            status,
+            retry_after: None,
+        };
+        world.acquire(1, Acquire::play("live", "match"));
+        world.run(30 * SECOND);
+        assert_eq!(*world.error_of(1).code(), code);
+    }
+    let mut world = World::new(11);
+    world.script.accept = Accept::Refuse(Refusal::Opaque);
+    world.script.access = AccessAnswer::Http {
+        status: 503,
+        retry_after: Some(Duration::from_secs(60)),
+    };
+    world.input(Input::Connect);
+    world.run(50 * SECOND);
+    assert_eq!(world.checks.len(), 1);
+    assert!(world.attempts.len() <= 1, "Retry-After of the check holds");
+}

@@ -1,0 +1,362 @@
+//! Dead links are noticed, live ones are left alone, links are renewed before the gateway cuts them.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Accept, HOUR, MINUTE, SECOND, World};
+use wakecast::machine::{Input, Refusal, TransportEnd};
+use wakecast::{Acquire, ConnectionState};
+
+fn waiting(seed: u8) -> World {
+    let mut world = World::connected(seed);
+    let acquire = Acquire::play("live", "match").deadline(Duration::from_secs(24 * 3_600));
+    world.acquire(1, acquire);
+    world.run(SECOND);
+    world
+}
+
+/// When the link is given up, counted from now.
+fn given_up_after(world: &mut World, within: u64) -> Option<u64> {
+    let start = world.now;
+    while world.is_connected() && world.now < start + within {
+        world.run(100);
+    }
+    (!world.is_connected()).then_some(world.now - start)
+}
+
+#[test]
+fn n11_pings_do_not_push_the_deadline_back() {
+    let mut world = waiting(11);
+    world.script.blackhole = true;
+    // Probes every second must not re-arm what the first unanswered one has armed.
+    for _ in 0..10 {
+        world.input(Input::Foreground);
+        world.run(SECOND);
+    }
+    assert!(!world.is_connected());
+    let mut world = waiting(12);
+    // Far from the acquire's own resend, only the heartbeat notices.
+    world.script.blackhole = true;
+    let after = given_up_after(&mut world, MINUTE).expect("noticed");
+    assert!(
+        after <= 35 * SECOND + 200,
+        "ping at 25 s, pong timeout 10 s: {after}"
+    );
+}
+
+#[test]
+fn n12_a_dead_link_is_replaced_without_waiting_for_its_close() {
+    let mut world = waiting(13);
+    let old = world.epoch();
+    world.script.blackhole = true;
+    given_up_after(&mut world, MINUTE).expect("noticed");
+    world.script.blackhole = false;
+    world.run(2 * SECOND);
+    assert!(
+        world.is_connected(),
+        "a new link without any TransportClosed"
+    );
+    let session = world.machine.state().clone();
+    // What the old transport says now is about the past.
+    for input in [
+        Input::TransportClosed {
+            epoch: old,
+            end: TransportEnd::Dropped,
+        },
+        Input::Refused {
+            epoch: old,
+            refusal: Refusal::Opaque,
+        },
+        Input::BinaryFrame { epoch: old },
+        Input::TransportOpened {
+            epoch: old,
+            subprotocol: None,
+        },
+    ] {
+        let events = world.events.len();
+        world.input(input);
+        assert_eq!(*world.machine.state(), session);
+        assert_eq!(world.events.len(), events);
+    }
+}
+
+#[test]
+fn n13_foreground_probes_although_the_state_says_connected() {
+    let mut world = World::connected(14);
+    let pings = world.count("ping");
+    world.input(Input::Foreground);
+    assert_eq!(world.count("ping"), pings + 1);
+    world.run(MINUTE);
+    assert!(
+        world.is_connected() && world.attempts.len() == 1,
+        "answered: nothing happens"
+    );
+    world.script.blackhole = true;
+    world.input(Input::Foreground);
+    world.run(2_900);
+    assert!(world.is_connected());
+    world.run(200);
+    assert!(!world.is_connected());
+    world.script.blackhole = false;
+    world.run(1_200);
+    assert!(
+        world.is_connected(),
+        "a cause of our own is tried again within a second"
+    );
+}
+
+#[test]
+fn n14_half_open_links_are_noticed() {
+    for seed in 0..5 {
+        let mut world = waiting(seed);
+        world.script.blackhole = true;
+        let after = given_up_after(&mut world, HOUR).expect("noticed");
+        assert!(after < 40 * SECOND, "while an acquire is open: {after} ms");
+
+        let mut world = World::connected(seed);
+        world.script.blackhole = true;
+        world.acquire(1, Acquire::play("live", "match"));
+        let after = given_up_after(&mut world, HOUR).expect("noticed");
+        assert!(after <= 8 * SECOND + 100, "while an ack is due: {after} ms");
+    }
+}
+
+#[test]
+fn n15_nothing_unanswered_survives_a_reconnect() {
+    let mut world = waiting(15);
+    world.script.pongs = false;
+    world.run(30 * SECOND);
+    world.script.pongs = true;
+    world.cut(TransportEnd::Dropped);
+    world.run(5 * MINUTE);
+    assert!(world.is_connected());
+    assert_eq!(world.attempts.len(), 2);
+}
+
+#[test]
+fn n16_a_socket_that_never_opens_is_given_up_after_ten_seconds() {
+    let mut world = World::new(16);
+    world.script.accept = Accept::Hang;
+    world.input(Input::Connect);
+    world.run(SECOND);
+    let began = world.attempts[0].0;
+    world.run(8 * SECOND);
+    assert!(matches!(
+        world.machine.state(),
+        ConnectionState::Connecting { .. }
+    ));
+    world.run(began + 10 * SECOND - world.now);
+    assert!(matches!(
+        world.machine.state(),
+        ConnectionState::Reconnecting { .. }
+    ));
+    world.script.accept = Accept::Yes;
+    world.run(5 * SECOND);
+    assert!(world.is_connected());
+}
+
+#[test]
+fn a_socket_without_welcome_is_given_up_after_five_seconds() {
+    let mut world = World::new(17);
+    world.script.welcomes = false;
+    world.input(Input::Connect);
+    world.run(4 * SECOND);
+    assert_eq!(world.open_sockets(), 1);
+    world.run(1_200);
+    assert!(matches!(
+        world.machine.state(),
+        ConnectionState::Reconnecting { .. }
+    ));
+}
+
+#[test]
+fn n17_throttled_timers_do_not_end_a_live_link() {
+    for timers_first in [true, false] {
+        let mut world = waiting(18);
+        for _ in 0..30 {
+            world.sleep(MINUTE);
+            world.wake_throttled(timers_first);
+        }
+        world.run(2 * SECOND);
+        assert!(world.is_connected());
+        assert_eq!(world.attempts.len(), 1, "timers first: {timers_first}");
+    }
+}
+
+#[test]
+fn n17_a_dead_link_is_still_noticed_after_sleep() {
+    let mut world = waiting(19);
+    world.run(23 * SECOND);
+    world.script.blackhole = true;
+    world.run(4 * SECOND);
+    // The ping is out; the device sleeps over its deadline.
+    world.sleep(HOUR);
+    world.input(Input::Timeout);
+    assert!(world.is_connected(), "a late deadline starts a probe");
+    let after = given_up_after(&mut world, MINUTE).expect("noticed");
+    assert!(
+        after <= 6 * SECOND + 100,
+        "one probe, repeated once: {after}"
+    );
+}
+
+#[test]
+fn n06_a_jump_of_eight_hours_makes_one_ping() {
+    let mut world = waiting(20);
+    let pings = world.count("ping");
+    world.sleep(8 * HOUR);
+    world.input(Input::Timeout);
+    assert!(world.count("ping") - pings <= 1);
+}
+
+#[test]
+fn n20_a_network_change_probes_the_link() {
+    let mut world = waiting(21);
+    world.script.blackhole = true;
+    world.input(Input::NetworkChanged);
+    world.run(3_100);
+    assert!(!world.is_connected());
+    world.script.blackhole = false;
+    world.run(1_500);
+    assert!(world.is_connected());
+}
+
+#[test]
+fn n47_a_day_idle_behind_the_gateways_limits_shows_no_drop() {
+    for hold in [false, true] {
+        let mut world = if hold {
+            World::holding(47)
+        } else {
+            World::connected(47)
+        };
+        world.script.limits = Some((10 * MINUTE, 2 * HOUR));
+        let session = world.machine.state().clone();
+        let told = world.states().len();
+        world.run(24 * HOUR);
+        assert_eq!(*world.machine.state(), session);
+        assert_eq!(world.states().len(), told, "the app saw nothing");
+        let rotations = world.attempts.len() - 1;
+        assert!((12..=16).contains(&rotations), "{rotations} rotations");
+        assert!(
+            world.sent.len() <= 420,
+            "{} messages in a day are billed",
+            world.sent.len()
+        );
+    }
+}
+
+#[test]
+fn n47_the_limits_are_real() {
+    // Without our heartbeat the same gateway cuts: the peer of the case above does enforce.
+    let mut world = World::connected(48);
+    world.script.limits = Some((4 * MINUTE, 2 * HOUR));
+    world.run(30 * MINUTE);
+    assert!(
+        world.attempts.len() > 5,
+        "a gateway that cuts at 4 min is noticed"
+    );
+}
+
+#[test]
+fn rotation_makes_the_next_link_before_it_breaks_the_old_one() {
+    let mut world = waiting(50);
+    let before = world.machine.state().clone();
+    let old = world.epoch();
+    let mut both = 0;
+    while world.epoch() == old {
+        world.run(10);
+        both = both.max(world.open_sockets());
+    }
+    let age = world.now;
+    assert!(
+        (95 * MINUTE..=116 * MINUTE).contains(&age),
+        "rotated at {} min",
+        age / MINUTE
+    );
+    world.run(SECOND);
+    assert_eq!(both, 2);
+    assert_eq!(world.open_sockets(), 1);
+    assert_eq!(*world.machine.state(), before, "the session survives");
+}
+
+#[test]
+fn a_refused_rotation_keeps_the_old_link_until_it_is_cut() {
+    let mut world = waiting(51);
+    world.script.limits = Some((10 * MINUTE, 2 * HOUR));
+    world.run(90 * MINUTE);
+    world.script.accept = Accept::Refuse(Refusal::Http {
+        status: 503,
+        retry_after: None,
+    });
+    while world.now < 119 * MINUTE {
+        world.run(MINUTE);
+        assert!(world.is_connected());
+    }
+    let last = world.attempts.last().unwrap().0;
+    assert!(
+        world.attempts.len() > 3 && last <= 7_078 * SECOND + SECOND,
+        "last try at {last}"
+    );
+    world.run(MINUTE + SECOND);
+    assert!(!world.is_connected(), "then the gateway cuts");
+    world.script.accept = Accept::Yes;
+    world.run(2 * MINUTE);
+    assert!(world.is_connected());
+}
+
+#[test]
+fn a_rotation_that_is_not_welcomed_replaces_both_links() {
+    let mut world = waiting(52);
+    world.run(90 * MINUTE);
+    world.script.welcomes = false;
+    while world.open_sockets() < 2 {
+        world.run(100);
+    }
+    world.run(5 * SECOND);
+    assert_eq!(
+        world.open_sockets(),
+        0,
+        "the rows may belong to the dead link"
+    );
+    assert!(matches!(
+        world.machine.state(),
+        ConnectionState::Reconnecting { .. }
+    ));
+    world.script.welcomes = true;
+    world.run(10 * SECOND);
+    assert!(world.is_connected());
+}
+
+#[test]
+fn the_background_pauses_only_who_wants_nothing() {
+    let mut world = World::connected(53);
+    world.input(Input::Background);
+    assert_eq!(*world.machine.state(), ConnectionState::Paused);
+    assert_eq!(world.open_sockets(), 0);
+    world.run(HOUR);
+    assert_eq!(
+        world.attempts.len(),
+        1,
+        "n10: no attempts in the background"
+    );
+    world.input(Input::Foreground);
+    world.run(1_200);
+    assert!(world.is_connected());
+
+    let mut world = World::holding(54);
+    world.input(Input::Background);
+    world.run(HOUR);
+    assert!(world.is_connected(), "a held lease keeps the link");
+    world.input(Input::Release {
+        key: wakecast::machine::RequestKey(9),
+        lease: "lease".into(),
+    });
+    world.run(SECOND);
+    assert_eq!(
+        *world.machine.state(),
+        ConnectionState::Paused,
+        "until it is given back"
+    );
+    assert_eq!(world.count("release"), 1);
+}

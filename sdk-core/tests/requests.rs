@@ -1,0 +1,592 @@
+//! Requests: each gets exactly one outcome, is sent again where that is safe, and never too often.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Accept, CANARY, HOUR, MINUTE, Provider, SECOND, World, endpoint};
+use wakecast::machine::{Event, Input, Refusal, RequestKey, TransportEnd};
+use wakecast::protocol::{ClientMessage, ErrorPush, Lost, ServerMessage};
+use wakecast::{Acquire, ErrorCode, LostReason, Outcome, UserAction};
+
+fn offline(seed: u8) -> World {
+    let mut world = World::new(seed);
+    world.script.accept = Accept::Refuse(Refusal::Unreachable {
+        message: "no route".into(),
+    });
+    world
+}
+
+#[test]
+fn n36_every_request_settles_after_a_drop() {
+    let mut world = World::holding(36);
+    world.script.acks = false;
+    world.run(MINUTE);
+    world.input(Input::Endpoint {
+        key: RequestKey(2),
+        lease: "lease".into(),
+    });
+    world.acquire(
+        3,
+        Acquire::play("live", "x").deadline(Duration::from_secs(45)),
+    );
+    world.acquire(
+        4,
+        Acquire::watch("live", "x").deadline(Duration::from_secs(50)),
+    );
+    world.input(Input::Release {
+        key: RequestKey(5),
+        lease: "lease".into(),
+    });
+    world.run(100);
+    world.script.accept = Accept::Refuse(Refusal::Opaque);
+    world.cut(TransportEnd::Dropped);
+    world.run(31 * SECOND);
+    assert_eq!(*world.error_of(5).code(), ErrorCode::RequestTimeout);
+    assert_eq!(world.error_of(5).outcome(), Outcome::Unknown);
+    assert!(world.settled.contains_key(&RequestKey(2)));
+    world.run(20 * SECOND);
+    for key in [3, 4] {
+        assert_eq!(*world.error_of(key).code(), ErrorCode::StartTimeout);
+        assert!(
+            world.error_of(key).cause().is_some(),
+            "it names why there was no link"
+        );
+    }
+}
+
+#[test]
+fn n36_a_deadline_is_exact_and_says_what_is_known() {
+    let mut world = offline(37);
+    world.acquire(
+        1,
+        Acquire::publish("live", "match").deadline(Duration::from_secs(90)),
+    );
+    world.run(90 * SECOND - 1);
+    assert!(world.settled.is_empty());
+    world.run(1);
+    let error = world.error_of(1);
+    assert_eq!(
+        (error.code(), error.outcome()),
+        (&ErrorCode::StartTimeout, Outcome::NotSent)
+    );
+    assert_eq!(error.user_action(), UserAction::Retry);
+
+    let mut world = World::connected(38);
+    world.acquire(1, Acquire::publish("live", "match").id("a"));
+    world.run(10 * MINUTE);
+    assert_eq!(world.error_of(1).outcome(), Outcome::Unknown);
+    assert_eq!(world.count("cancel"), 1, "the server is told");
+}
+
+#[test]
+fn a_deadline_that_passes_without_a_link_cancels_on_the_next() {
+    let mut world = World::connected(39);
+    world.acquire(
+        1,
+        Acquire::play("live", "match")
+            .id("a")
+            .deadline(Duration::from_secs(60)),
+    );
+    world.run(SECOND);
+    world.script.accept = Accept::Refuse(Refusal::Opaque);
+    world.cut(TransportEnd::Dropped);
+    world.run(5 * MINUTE);
+    assert_eq!(world.count("cancel"), 0);
+    world.script.accept = Accept::Yes;
+    world.run(2 * MINUTE);
+    assert_eq!(world.count("cancel"), 1);
+    let named = world
+        .sent
+        .iter()
+        .rev()
+        .find_map(|(_, _, message)| match message {
+            ClientMessage::Hello(hello) => Some(hello.requests.len()),
+            _ => None,
+        });
+    assert_eq!(named, Some(0), "what has ended is not waited for");
+}
+
+#[test]
+fn n40_a_lost_answer_creates_one_thing() {
+    for (seed, cut) in [(40, false), (41, true)] {
+        let mut world = World::connected(seed);
+        world.script.acks = false;
+        world.acquire(1, Acquire::publish("live", "match"));
+        world.run(100);
+        if cut {
+            world.cut(TransportEnd::Dropped);
+        }
+        world.run(3 * MINUTE);
+        let sent: Vec<&ClientMessage> = (world.sent.iter())
+            .map(|(_, _, message)| message)
+            .filter(|message| message.action() == "acquire")
+            .collect();
+        assert!(sent.len() > 2, "it is sent again");
+        assert!(
+            sent.iter().all(|message| message.id() == sent[0].id()),
+            "with the same id"
+        );
+        assert_eq!(world.rows.len(), 1, "so the server starts one instance");
+    }
+}
+
+#[test]
+fn n40_a_request_that_never_arrived_is_sent_again_after_welcome() {
+    let mut world = World::connected(42);
+    world.script.blackhole = true;
+    world.acquire(1, Acquire::publish("live", "match").id("a"));
+    world.run(10 * SECOND);
+    assert!(world.rows.is_empty());
+    world.script.blackhole = false;
+    world.run(20 * SECOND);
+    assert!(world.rows.contains("a"));
+    let hello = world
+        .sent
+        .iter()
+        .rev()
+        .find_map(|(_, _, message)| match message {
+            ClientMessage::Hello(hello) => Some(hello.clone()),
+            _ => None,
+        });
+    assert_eq!(
+        hello.unwrap().requests[0].id,
+        "a",
+        "hello names what may have arrived"
+    );
+}
+
+#[test]
+fn a_missing_ack_probes_and_sends_the_same_message_once_more() {
+    let mut world = World::connected(43);
+    world.run(10 * SECOND);
+    world.script.acks = false;
+    let (pings, at) = (world.count("ping"), world.now);
+    world.acquire(1, Acquire::play("live", "match").id("a"));
+    world.run(5 * SECOND - 1);
+    assert_eq!(world.count("ping"), pings);
+    world.run(100);
+    assert_eq!(world.count("ping"), pings + 1, "a probe after 5 s");
+    assert_eq!(world.count("acquire"), 2, "a pong: sent once more");
+    world.run(at + 29 * SECOND - world.now);
+    assert_eq!(
+        world.count("acquire"),
+        2,
+        "a slow function is not asked a third time at once"
+    );
+    assert!(world.is_connected());
+}
+
+#[test]
+fn n41_the_offline_queue_is_bounded() {
+    let mut world = offline(44);
+    for key in 0..1_000 {
+        world.acquire(key, Acquire::play("live", "match"));
+    }
+    let full = world.settled.values().filter(|result| {
+        matches!(result, Err(error) if *error.code() == ErrorCode::QueueFull
+            && error.outcome() == Outcome::NotSent)
+    });
+    assert_eq!(full.count(), 1_000 - 64);
+
+    let mut world = offline(45);
+    let long = "x".repeat(20_000);
+    for key in 0..64 {
+        world.acquire(key, Acquire::play("live", long.clone()));
+    }
+    assert_eq!(
+        world.settled.len(),
+        64 - 12,
+        "twelve times 20 kB fit into 256 KB"
+    );
+}
+
+#[test]
+fn n44_a_message_over_32_kb_is_refused_before_it_is_sent() {
+    let mut world = World::connected(46);
+    world.acquire(1, Acquire::play("live", "x".repeat(33_000)));
+    assert_eq!(*world.error_of(1).code(), ErrorCode::MessageTooLarge);
+    assert_eq!(world.error_of(1).outcome(), Outcome::NotSent);
+    assert_eq!(world.count("acquire"), 0);
+}
+
+#[test]
+fn close_1009_fails_what_that_socket_had_not_acknowledged() {
+    let mut world = World::connected(47);
+    world.acquire(1, Acquire::play("live", "acked").id("acked"));
+    world.run(SECOND);
+    world.script.acks = false;
+    world.acquire(2, Acquire::play("live", "large").id("large"));
+    world.run(100);
+    world.cut(TransportEnd::Code(1009));
+    assert_eq!(*world.error_of(2).code(), ErrorCode::MessageTooLarge);
+    world.run(MINUTE);
+    let large = world
+        .sent
+        .iter()
+        .filter(|(_, _, message)| message.id() == Some("large"));
+    assert_eq!(large.count(), 1, "never sent again");
+    assert!(!world.settled.contains_key(&RequestKey(1)));
+}
+
+#[test]
+fn n45_api_gateways_own_frames_are_not_answers() {
+    for words in [
+        "Internal server error",
+        "Forbidden",
+        "Endpoint request timed out",
+    ] {
+        let mut world = World::connected(48);
+        world.run(10 * SECOND);
+        world.script.acks = false;
+        world.acquire(
+            1,
+            Acquire::play("live", "a")
+                .id("a")
+                .deadline(Duration::from_secs(60)),
+        );
+        world.run(100);
+        let epoch = world.epoch();
+        let frame = format!(r#"{{"message":"{words}","connectionId":"c=","requestId":"a"}}"#);
+        world.push_text(epoch, frame);
+        world.run(SECOND);
+        let told = world.events.iter().find_map(|(_, event)| match event {
+            Event::Diagnostic(error) => Some(error.clone()),
+            _ => None,
+        });
+        let told = told.expect("a typed diagnostic");
+        assert_eq!(*told.code(), ErrorCode::GatewayError);
+        assert_eq!(told.cause(), Some(words));
+        assert!(
+            world.settled.is_empty(),
+            "it matches no request, even with a request's id"
+        );
+        assert!(world.is_connected(), "n09: it does not end the link");
+        world.run(MINUTE);
+        assert_eq!(
+            *world.error_of(1).code(),
+            ErrorCode::StartTimeout,
+            "by its own time"
+        );
+    }
+}
+
+#[test]
+fn an_error_answer_is_the_outcome_with_the_servers_words() {
+    let mut world = World::connected(49);
+    world.script.acks = false;
+    world.acquire(1, Acquire::publish("live", "match").id("a"));
+    world.run(100);
+    world.push(ServerMessage::Error(ErrorPush {
+        id: Some("a".into()),
+        code: ErrorCode::Other("stream_reserved".into()),
+        message: "this stream is reserved: choose another".into(),
+        retryable: true,
+        retry_after_ms: Some(7_000),
+        outcome: Outcome::Rejected,
+    }));
+    world.run(100);
+    let error = world.error_of(1);
+    assert_eq!(error.code().as_str(), "stream_reserved");
+    assert!(
+        error.retryable(),
+        "an unknown code: the server's word decides"
+    );
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    assert_eq!(error.message(), "this stream is reserved: choose another");
+    world.run(MINUTE);
+    assert_eq!(
+        world.count("cancel"),
+        0,
+        "a rejected request needs no withdrawal"
+    );
+}
+
+#[test]
+fn cancel_settles_at_once_and_withdraws_what_may_have_arrived() {
+    let mut world = World::connected(50);
+    world.acquire(1, Acquire::publish("live", "match").id("a"));
+    world.run(SECOND);
+    world.input(Input::Cancel { key: RequestKey(1) });
+    assert_eq!(*world.error_of(1).code(), ErrorCode::Cancelled);
+    world.run(SECOND);
+    let withdrawn = world.sent.iter().any(
+        |(_, _, message)| matches!(message, ClientMessage::Cancel(cancel) if cancel.acquire == "a"),
+    );
+    assert!(withdrawn);
+
+    let mut world = offline(51);
+    world.acquire(1, Acquire::publish("live", "match").id("a"));
+    world.run(SECOND);
+    world.input(Input::Cancel { key: RequestKey(1) });
+    assert_eq!(world.error_of(1).outcome(), Outcome::NotSent);
+    world.script.accept = Accept::Yes;
+    world.run(MINUTE);
+    assert!(world.is_connected());
+    assert_eq!(
+        world.count("cancel") + world.count("acquire"),
+        0,
+        "nobody heard of it"
+    );
+}
+
+#[test]
+fn taken_over_is_the_outcome_of_an_open_acquire() {
+    let mut world = World::connected(52);
+    world.acquire(1, Acquire::publish("live", "match").id("a"));
+    world.run(SECOND);
+    let rev = world.rev + 1;
+    let reason = LostReason::TakenOver;
+    world.push(ServerMessage::Lost(Lost {
+        lease: "a".into(),
+        rev,
+        reason,
+    }));
+    world.run(100);
+    assert_eq!(*world.error_of(1).code(), ErrorCode::LeaseLost);
+    assert!(world.error_of(1).cause().unwrap().contains("taken_over"));
+}
+
+#[test]
+fn a_key_or_an_id_in_use_cannot_be_used_again() {
+    let mut world = World::connected(53);
+    world.acquire(1, Acquire::publish("live", "match").id("a"));
+    world.acquire(1, Acquire::publish("live", "other").id("b"));
+    world.run(SECOND);
+    assert_eq!(world.rows.len(), 1, "a key in use names one waiter only");
+    world.acquire(2, Acquire::publish("live", "match").id("a"));
+    assert_eq!(*world.error_of(2).code(), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn bad_arguments_are_refused_with_the_remedy() {
+    let mut world = World::connected(54);
+    let second = Duration::from_secs(1);
+    let bad = [
+        Acquire::play("", "match"),
+        Acquire::play("live", ""),
+        Acquire::play("live", "match").id(""),
+        Acquire::play("live", "match").id("with space"),
+        Acquire::play("live", "match").id("x".repeat(65)),
+        Acquire::play("live", "match").fleet("ümlaut"),
+        Acquire::play("live", "match").deadline(second / 2),
+        Acquire::watch("live", "match").deadline(second * 86_401),
+    ];
+    for (key, acquire) in (1..).zip(bad) {
+        world.acquire(key, acquire);
+        let error = world.error_of(key);
+        assert_eq!(*error.code(), ErrorCode::InvalidArgument);
+        assert!(
+            error.message().contains("must") || error.message().contains("name the"),
+            "{error}"
+        );
+    }
+    assert_eq!(world.count("acquire"), 0);
+}
+
+#[test]
+fn acquires_are_sent_again_every_half_minute_and_watches_every_quarter_hour() {
+    let mut world = World::connected(55);
+    world.acquire(
+        1,
+        Acquire::publish("live", "match").deadline(Duration::from_secs(3_600)),
+    );
+    world.run(10 * MINUTE - SECOND);
+    assert_eq!(world.count("acquire"), 20);
+    let mut world = World::connected(56);
+    world.acquire(1, Acquire::watch("live", "match"));
+    world.run(HOUR - SECOND);
+    assert_eq!(world.count("acquire"), 4);
+    assert!(
+        world.count("ping") <= 14,
+        "a watch needs no busy heartbeat: {}",
+        world.count("ping")
+    );
+    assert!(world.settled.is_empty(), "and has no short deadline");
+}
+
+#[test]
+fn n32_two_links_never_live_at_once_without_a_rotation() {
+    // The observer in `support` checks it after every input; here is the classic cause.
+    let mut world = World::new(57);
+    for round in 0..50 {
+        world.input(Input::Connect);
+        world.input(Input::NetworkChanged);
+        world.input(Input::Foreground);
+        world.acquire(round, Acquire::play("live", "match"));
+        world.run(round * 37 % 900);
+        assert!(world.open_sockets() <= 1);
+        world.input(Input::Cancel {
+            key: RequestKey(round),
+        });
+        world.input(Input::Background);
+        world.run(round * 53 % 700);
+    }
+}
+
+#[test]
+fn n33_close_is_final_in_every_state() {
+    type Scene = fn(u8) -> World;
+    let scenes: [(&str, Scene); 10] = [
+        ("idle", World::new),
+        ("token", |seed| {
+            scene(seed, |world| world.script.provider = Provider::Hang, 100)
+        }),
+        ("socket", |seed| {
+            scene(seed, |world| world.script.accept = Accept::Hang, 100)
+        }),
+        ("hello", |seed| {
+            scene(seed, |world| world.script.welcomes = false, 100)
+        }),
+        ("connected", World::connected),
+        ("holding", World::holding),
+        ("reconnecting", |seed| {
+            let mut world = World::holding(seed);
+            world.script.accept = Accept::Refuse(Refusal::Opaque);
+            world.cut(TransportEnd::Dropped);
+            world.run(5 * SECOND);
+            world
+        }),
+        ("failed", |seed| {
+            let refused = Refusal::Http {
+                status: 403,
+                retry_after: None,
+            };
+            scene(
+                seed,
+                |world| world.script.accept = Accept::Refuse(refused),
+                SECOND,
+            )
+        }),
+        ("paused", |seed| {
+            let mut world = World::connected(seed);
+            world.input(Input::Background);
+            world
+        }),
+        ("rotating", |seed| {
+            let mut world = World::holding(seed);
+            while world.open_sockets() < 2 {
+                world.run(10);
+            }
+            world
+        }),
+    ];
+    for (name, scene) in scenes {
+        for detach in [false, true] {
+            let mut world = scene(33);
+            let sent = world.sent.len();
+            world.acquire(70, Acquire::play("live", "late").id("late"));
+            let end = if detach { Input::Detach } else { Input::Close };
+            let written = world.sent.len();
+            world.input(end);
+            world.run(SECOND);
+            assert_eq!(
+                *world.machine.state(),
+                wakecast::ConnectionState::Closed,
+                "{name}"
+            );
+            assert_eq!(world.open_sockets(), 0, "{name}");
+            if name != "failed" {
+                assert_eq!(*world.error_of(70).code(), ErrorCode::Closed, "{name}");
+            }
+            if detach {
+                assert_eq!(world.sent.len(), written, "{name}: detach sends nothing");
+            } else if matches!(name, "holding" | "rotating") {
+                assert!(world.sent.len() > sent, "{name}: close gives back");
+                assert!(world.count("release") >= 1, "{name}");
+            }
+            let (sent, attempts) = (world.sent.len(), world.attempts.len());
+            for input in [
+                Input::Connect,
+                Input::Retry,
+                Input::NetworkChanged,
+                Input::Foreground,
+            ] {
+                world.input(input);
+            }
+            world.acquire(71, Acquire::play("live", "after"));
+            world.run(HOUR);
+            assert_eq!(*world.error_of(71).code(), ErrorCode::Closed, "{name}");
+            assert_eq!(
+                (sent, attempts),
+                (world.sent.len(), world.attempts.len()),
+                "{name}"
+            );
+            assert!(world.machine.next_timeout().is_none());
+        }
+    }
+}
+
+#[test]
+fn closing_waits_for_the_acknowledgements_but_not_longer_than_a_second() {
+    let mut world = World::holding(58);
+    world.input(Input::Close);
+    world.run(100);
+    assert_eq!(*world.machine.state(), wakecast::ConnectionState::Closed);
+    let mut world = World::holding(59);
+    world.script.acks = false;
+    world.input(Input::Close);
+    world.run(SECOND - 1);
+    assert_ne!(*world.machine.state(), wakecast::ConnectionState::Closed);
+    world.run(1);
+    assert_eq!(*world.machine.state(), wakecast::ConnectionState::Closed);
+}
+
+#[test]
+fn n37_the_state_is_the_event() {
+    // The observer in `support` compares them after every input of every test; here they are counted.
+    let mut world = World::holding(60);
+    world.cut(TransportEnd::Dropped);
+    world.run(MINUTE);
+    let told = world.states();
+    assert_eq!(told.last().copied(), Some(world.machine.state()));
+    assert!(
+        told.windows(2).all(|pair| pair[0] != pair[1]),
+        "no state is told twice"
+    );
+}
+
+#[test]
+fn n42_no_secret_is_printed() {
+    let mut world = World::holding(61);
+    world.input(Input::Endpoint {
+        key: RequestKey(2),
+        lease: "lease".into(),
+    });
+    world.run(2 * HOUR);
+    let printed = format!("{:?} {:?} {:?}", world.machine, world.events, world.settled);
+    assert!(printed.contains('…') && !printed.contains(CANARY));
+    let endpoint = endpoint("a");
+    assert!(!format!("{endpoint:?}").contains(CANARY));
+    for (url, shown) in [
+        (
+            "wss://h.example/prod?token=canary#canary",
+            "wss://h.example/prod",
+        ),
+        (
+            "https://canary:canary@h.example:8443/v1/access",
+            "https://h.example:8443/v1/access",
+        ),
+        (
+            "https://h.example/v1/hints/canary",
+            "https://h.example/v1/hints/…",
+        ),
+        (
+            "https://h.example/stage/v1/hints/canary/more?x=canary",
+            "https://h.example/stage/v1/hints/…",
+        ),
+        ("https://h.example?ticket=canary", "https://h.example"),
+        ("not a url?canary", "not a url"),
+        ("", ""),
+    ] {
+        assert_eq!(wakecast::redact_url(url), shown);
+    }
+}
+
+fn scene(seed: u8, set: impl FnOnce(&mut World), millis: u64) -> World {
+    let mut world = World::new(seed);
+    set(&mut world);
+    world.input(Input::Connect);
+    world.run(millis);
+    world
+}

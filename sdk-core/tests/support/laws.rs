@@ -1,0 +1,201 @@
+//! An observer that checks the seven laws after every input, from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use wakecast::machine::{Answer, Effect, Epoch, Event, Input, Machine, Output, RequestKey};
+use wakecast::{ConnectionState, ErrorCode, Instant};
+
+use super::CANARY;
+
+/// Outputs of one input that no number of requests may exceed: four for each row and request.
+const MOST_OUTPUTS: usize = 4 * (128 + 256);
+
+/// What the observer remembers.
+#[derive(Default)]
+pub struct Laws {
+    open: BTreeSet<Epoch>,
+    last_epoch: u64,
+    last_generation: u64,
+    waiting: BTreeMap<RequestKey, Instant>,
+    late: Option<RequestKey>,
+    closing_since: Option<Instant>,
+    closed: bool,
+    state: Option<ConnectionState>,
+    now: Instant,
+}
+
+impl Laws {
+    /// Notes an input before the machine sees it.
+    pub fn before(&mut self, machine: &Machine, now: Instant, input: &Input) {
+        self.now = self.now.max(now);
+        self.state.get_or_insert_with(|| machine.state().clone());
+        self.late = None;
+        let hidden = format!("{input:?}");
+        assert!(
+            !hidden.contains(CANARY),
+            "law 7: an input prints a secret: {hidden}"
+        );
+        let (key, life) = match input {
+            Input::Acquire { key, acquire } => (*key, acquire.waits_at_most()),
+            Input::Endpoint { key, .. } | Input::Release { key, .. } => {
+                (*key, Duration::from_secs(30))
+            }
+            Input::TransportClosed { epoch, .. } | Input::Refused { epoch, .. } => {
+                self.open.remove(epoch);
+                return;
+            }
+            Input::Close | Input::Detach => {
+                self.closing_since.get_or_insert(self.now);
+                return;
+            }
+            _ => return,
+        };
+        self.late = self.closed.then_some(key);
+        self.waiting.entry(key).or_insert(self.now + life);
+    }
+
+    /// Checks what the machine did.
+    pub fn after(&mut self, machine: &Machine, now: Instant, outputs: &[Output]) {
+        let now = self.now.max(now);
+        assert!(
+            outputs.len() <= MOST_OUTPUTS,
+            "law 3: {} outputs at once",
+            outputs.len()
+        );
+        self.no_secret(outputs);
+        self.nothing_after_closed(outputs);
+        self.one_true_state_event(machine, outputs);
+        for output in outputs {
+            match output {
+                Output::Effect(effect) => self.transports(effect),
+                Output::Event(Event::Settled { key, result }) => {
+                    let deadline = self.waiting.remove(key);
+                    assert!(
+                        deadline.is_some(),
+                        "law 5: {key:?} was settled without waiting: {result:?}"
+                    );
+                    if let Ok(Answer::Acquired { lease, .. }) = result {
+                        assert!(
+                            machine.lease_status(lease).is_some(),
+                            "granted but not held"
+                        );
+                    }
+                }
+                _ => {}
+            }
+        }
+        let two = self.open.len() == 2;
+        assert!(
+            !two || matches!(machine.state(), ConnectionState::Connected { .. })
+                || self.closing_since.is_some(),
+            "law 4: two transports and no rotation: {:?}",
+            machine.state()
+        );
+        for (key, deadline) in &self.waiting {
+            assert!(*deadline > now, "law 5: {key:?} waits past its deadline");
+        }
+        if let Some(since) = self.closing_since {
+            assert!(self.waiting.is_empty(), "law 6: closing left a waiter");
+            let due = now >= since + Duration::from_secs(1);
+            let closed = *machine.state() == ConnectionState::Closed;
+            assert!(!due || closed, "law 6: closing takes more than a second");
+        }
+    }
+
+    fn no_secret(&self, outputs: &[Output]) {
+        for output in outputs {
+            let hidden = format!("{output:?}");
+            assert!(
+                !hidden.contains(CANARY),
+                "law 7: an output prints a secret: {hidden}"
+            );
+            if let Output::Event(
+                Event::Settled {
+                    result: Err(error), ..
+                }
+                | Event::Diagnostic(error),
+            ) = output
+            {
+                let shown = format!("{error} {:?}", std::error::Error::source(error));
+                assert!(
+                    !shown.contains(CANARY),
+                    "law 7: an error prints a secret: {shown}"
+                );
+                assert!(!error.message().is_empty(), "an error says how to mend it");
+            }
+        }
+    }
+
+    fn nothing_after_closed(&mut self, outputs: &[Output]) {
+        if !self.closed {
+            return;
+        }
+        for output in outputs {
+            let refused = matches!(output, Output::Event(Event::Settled { key, result: Err(error) })
+                if Some(*key) == self.late && *error.code() == ErrorCode::Closed);
+            assert!(refused, "law 6: something came after Closed: {output:?}");
+        }
+    }
+
+    fn one_true_state_event(&mut self, machine: &Machine, outputs: &[Output]) {
+        let states: Vec<&ConnectionState> = (outputs.iter())
+            .filter_map(|output| match output {
+                Output::Event(Event::State(state)) => Some(state),
+                _ => None,
+            })
+            .collect();
+        assert!(
+            states.len() <= 1,
+            "law 3: {} state events for one input",
+            states.len()
+        );
+        let before = self.state.replace(machine.state().clone());
+        match states.first() {
+            Some(state) => assert_eq!(*state, machine.state(), "law 3: the event is not the state"),
+            None => assert_eq!(
+                before.as_ref(),
+                Some(machine.state()),
+                "law 3: a silent change"
+            ),
+        }
+        if *machine.state() == ConnectionState::Closed && !self.closed {
+            assert!(
+                matches!(outputs.last(), Some(Output::Event(Event::State(_)))),
+                "law 6: Closed is the last event"
+            );
+            self.closed = true;
+        }
+    }
+
+    fn transports(&mut self, effect: &Effect) {
+        match effect {
+            Effect::OpenTransport { epoch, .. } => {
+                assert!(epoch.0 > self.last_epoch, "law 2: epochs rise");
+                self.last_epoch = epoch.0;
+                self.open.insert(*epoch);
+                assert!(self.open.len() <= 2, "law 4: more than two transports");
+            }
+            Effect::Send { epoch, .. } => {
+                assert!(
+                    self.open.contains(epoch),
+                    "law 2: sent to a transport that is gone"
+                );
+            }
+            Effect::CloseTransport { epoch, .. } => {
+                assert!(
+                    self.open.remove(epoch),
+                    "law 2: closed a transport that is gone"
+                );
+            }
+            Effect::FetchToken { generation, .. } => {
+                assert!(
+                    generation.0 > self.last_generation,
+                    "law 2: generations rise"
+                );
+                self.last_generation = generation.0;
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Seeded chance: the same seed gives the same world.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use rand_core::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+
+/// A stream of random decisions.
+#[derive(Clone, Debug)]
+pub struct Chance(Pcg64);
+
+impl Chance {
+    /// Starts the stream of a seed.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
+        Self(Pcg64::seed_from_u64(seed))
+    }
+
+    /// Splits off a stream of its own, so that more draws here change nothing there.
+    pub fn fork(&mut self) -> Self {
+        Self(Pcg64::seed_from_u64(self.bits()))
+    }
+
+    /// Draws 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    /// Draws from `range`; an empty range gives its start.
+    pub fn within(&mut self, range: Range<u64>) -> u64 {
+        let width = range.end.saturating_sub(range.start);
+        if width == 0 {
+            range.start
+        } else {
+            range.start + self.bits() % width
+        }
+    }
+
+    /// Draws a time in milliseconds from `range`.
+    pub fn millis(&mut self, range: Range<u64>) -> Duration {
+        Duration::from_millis(self.within(range))
+    }
+
+    /// Is true `per_mille` times in a thousand.
+    pub fn happens(&mut self, per_mille: u64) -> bool {
+        self.within(0..1000) < per_mille
+    }
+
+    /// Picks one of `choices`.
+    pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
+        choices.get(usize::try_from(self.within(0..choices.len() as u64)).unwrap_or(0))
+    }
+}

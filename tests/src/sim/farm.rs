@@ -1,0 +1,499 @@
+//! The media servers of a world: one model per running instance, reached by address.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use serde_json::Value;
+use wakecast::protocol::Endpoint;
+use wakecast_lambda::model::{InstanceId, Timestamp};
+use wakecast_lambda::ports::{Load, MediaError, MediaServer};
+use wakecast_local::ec2::{Halt, Happened, Happening, Machines};
+use wakecast_local::media::{
+    BootPhase, Faults, MediaConfig, MediaModel, MediaStatus, Opening, Output, Reply, Request,
+    Response, SocketId,
+};
+
+use super::executor::VirtualClock;
+use super::timeline::Timeline;
+
+/// How long a probe waits for an answer, as the real adapter does.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the models are looked at for what they do by themselves.
+const CADENCE: Duration = Duration::from_millis(500);
+
+/// All media servers of a world. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Farm {
+    shared: Arc<Mutex<Inner>>,
+    clock: VirtualClock,
+    timeline: Timeline,
+    installed: MediaConfig,
+    server_token: String,
+}
+
+#[derive(Debug)]
+struct Inner {
+    boxes: BTreeMap<InstanceId, MediaBox>,
+    /// Where the fleets' Elastic IPs lead.
+    elastic: BTreeMap<String, InstanceId>,
+    next_boots: Vec<Faults>,
+    happenings: Vec<Happening>,
+}
+
+#[derive(Debug)]
+struct MediaBox {
+    address: String,
+    model: MediaModel,
+    sockets: BTreeMap<SocketId, UnboundedSender<FromServer>>,
+}
+
+/// What a media socket's owner sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromServer {
+    /// A text message.
+    Text(String),
+    /// The socket is gone, with or without a Close frame.
+    Gone,
+}
+
+/// One open media socket. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct MediaSocket {
+    farm: Farm,
+    instance: InstanceId,
+    socket: SocketId,
+    /// What the server sends.
+    pub inbox: UnboundedReceiver<FromServer>,
+}
+
+impl Farm {
+    /// Builds an empty farm whose servers are all installed alike.
+    #[must_use]
+    pub fn new(
+        clock: VirtualClock,
+        timeline: Timeline,
+        installed: MediaConfig,
+        server_token: String,
+    ) -> Self {
+        let inner = Inner {
+            boxes: BTreeMap::new(),
+            elastic: BTreeMap::new(),
+            next_boots: Vec::new(),
+            happenings: Vec::new(),
+        };
+        let shared = Arc::new(Mutex::new(inner));
+        Self {
+            shared,
+            clock,
+            timeline,
+            installed,
+            server_token,
+        }
+    }
+
+    /// Returns what EC2 drives.
+    #[must_use]
+    pub fn machines(&self) -> Box<dyn Machines> {
+        Box::new(Rack(self.clone()))
+    }
+
+    /// Lets the models do what they do by themselves. Never returns.
+    pub async fn drive(self) {
+        loop {
+            self.clock.sleep(CADENCE).await;
+            let now = self.now();
+            let mut inner = self.inner();
+            for media in inner.boxes.values_mut() {
+                media.model.tick(now);
+                media.deliver();
+            }
+        }
+    }
+
+    /// Gives the next boot these faults.
+    pub fn next_boot(&self, faults: Faults) {
+        self.inner().next_boots.push(faults);
+    }
+
+    /// Sets the faults of every running server.
+    pub fn set_faults(&self, faults: &Faults) {
+        let now = self.now();
+        for media in self.inner().boxes.values_mut() {
+            media.model.set_faults(now, faults.clone());
+            media.deliver();
+        }
+    }
+
+    /// Lets every running server crash and come back by itself.
+    pub fn crash(&self, back_after: Duration) {
+        let now = self.now();
+        for media in self.inner().boxes.values_mut() {
+            media.model.crash(
+                now,
+                u64::try_from(back_after.as_millis()).unwrap_or(u64::MAX),
+            );
+            media.deliver();
+        }
+    }
+
+    /// Looks inside a server.
+    #[must_use]
+    pub fn status(&self, instance: &InstanceId) -> Option<MediaStatus> {
+        let now = self.now();
+        let mut inner = self.inner();
+        let media = inner.boxes.get_mut(instance)?;
+        media.model.tick(now);
+        media.deliver();
+        Some(media.model.status(now))
+    }
+
+    /// Tells whether a server that crashed by itself is on its way back.
+    #[must_use]
+    pub fn comes_back(&self) -> bool {
+        let now = self.now();
+        let inner = self.inner();
+        let mut all = inner.boxes.values().map(|media| media.model.status(now));
+        all.any(|status| status.starts > 1 && status.phase != BootPhase::Ready)
+    }
+
+    /// Returns what truly happened to instances since the last call.
+    #[must_use]
+    pub fn take_happenings(&self) -> Vec<Happening> {
+        std::mem::take(&mut self.inner().happenings)
+    }
+
+    /// Opens a signalling socket at an endpoint. `None` while nothing answers there.
+    #[must_use]
+    pub fn open(&self, endpoint: &Endpoint) -> Option<MediaSocket> {
+        self.open_at(&endpoint.websocket_url)
+    }
+
+    fn open_at(&self, websocket_url: &str) -> Option<MediaSocket> {
+        let (address, path) = split_url(websocket_url)?;
+        let now = self.now();
+        let mut inner = self.inner();
+        let instance = inner.find(&address)?;
+        let media = inner.boxes.get_mut(&instance)?;
+        media.model.tick(now);
+        let opening = media.model.ws_open(now, &Request::get(&path));
+        media.deliver();
+        let Opening::Accepted(socket) = opening else {
+            return None;
+        };
+        let (sender, inbox) = unbounded();
+        media.sockets.insert(socket, sender);
+        Some(MediaSocket {
+            farm: self.clone(),
+            instance,
+            socket,
+            inbox,
+        })
+    }
+
+    /// Law 2: a stop was accepted; nobody may be there.
+    fn busy_stop(&self, instance: &InstanceId, at: Timestamp) {
+        let counts = {
+            let inner = self.inner();
+            inner
+                .boxes
+                .get(instance)
+                .map(|media| media.model.status(at.as_millis()).counts)
+        };
+        if let Some(counts) = counts
+            && (counts.live_streams > 0 || counts.webrtc_viewers > 0)
+        {
+            let text = format!("{instance} is stopped with {counts:?}");
+            self.timeline.violation("law 2", text);
+        }
+    }
+
+    async fn get(&self, address: &str, path: &str) -> Result<Response, MediaError> {
+        let request = Request::get(path);
+        self.ask(address, &request).await
+    }
+
+    async fn get_as_root(&self, address: &str, path: &str) -> Result<Response, MediaError> {
+        let request = Request::get(path).with_server_token(&self.server_token);
+        self.ask(address, &request).await
+    }
+
+    async fn ask(&self, address: &str, request: &Request) -> Result<Response, MediaError> {
+        let give_up = self.clock.true_now() + PROBE_TIMEOUT;
+        loop {
+            let reply = {
+                let now = self.now();
+                let mut inner = self.inner();
+                let media = inner.find(address).and_then(|id| inner.boxes.get_mut(&id));
+                let Some(media) = media else {
+                    return Err(not_yet("connection refused"));
+                };
+                media.model.tick(now);
+                let reply = media.model.http(now, request);
+                media.deliver();
+                reply
+            };
+            match reply {
+                Reply::Answer(response) => return read(response),
+                Reply::Refused => return Err(not_yet("connection refused")),
+                Reply::Silent { until } => {
+                    let next = until.map_or(give_up, Timestamp::from_millis);
+                    if next >= give_up {
+                        self.clock.sleep(PROBE_TIMEOUT).await;
+                        return Err(not_yet("silence"));
+                    }
+                    let wait = next.since(self.clock.true_now());
+                    self.clock.sleep(wait.max(Duration::from_millis(1))).await;
+                }
+            }
+        }
+    }
+
+    async fn ping_at(&self, websocket_url: &str) -> Result<(), MediaError> {
+        let Some(mut socket) = self.open_at(websocket_url) else {
+            return Err(not_yet("closed handshake"));
+        };
+        socket.send(r#"{"command":"ping"}"#);
+        let answer = socket.inbox.try_recv().ok();
+        match answer {
+            Some(FromServer::Text(text)) if text.contains("pong") => Ok(()),
+            Some(FromServer::Text(_)) => Err(not_yet("not_initialized_yet")),
+            Some(FromServer::Gone) => Err(not_yet("closed")),
+            None => {
+                self.clock.sleep(PROBE_TIMEOUT).await;
+                Err(not_yet("silence"))
+            }
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.true_now().as_millis()
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MediaSocket {
+    /// Sends a text message.
+    pub fn send(&self, text: &str) {
+        let now = self.farm.now();
+        let mut inner = self.farm.inner();
+        if let Some(media) = inner.boxes.get_mut(&self.instance) {
+            media.model.tick(now);
+            media.model.ws_text(now, self.socket, text);
+            media.deliver();
+        }
+    }
+
+    /// Returns the instance behind the socket.
+    #[must_use]
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+}
+
+impl Drop for MediaSocket {
+    fn drop(&mut self) {
+        let now = self.farm.now();
+        let mut inner = self.farm.inner();
+        if let Some(media) = inner.boxes.get_mut(&self.instance) {
+            media.sockets.remove(&self.socket);
+            media.model.ws_closed(now, self.socket);
+            media.deliver();
+        }
+    }
+}
+
+#[async_trait]
+impl MediaServer for Farm {
+    async fn liveness(&self, address: &str) -> Result<(), MediaError> {
+        self.get(address, "/rest/v2/liveness").await.map(|_| ())
+    }
+
+    async fn applications(&self, address: &str) -> Result<Vec<String>, MediaError> {
+        let response = self.get_as_root(address, "/rest/v2/applications").await?;
+        let body = json(&response)?;
+        let names = body.get("applications").and_then(Value::as_array);
+        let names = names.ok_or_else(|| malformed("no list of applications"))?;
+        Ok(names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect())
+    }
+
+    async fn setting(
+        &self,
+        address: &str,
+        app: &str,
+        name: &str,
+    ) -> Result<Option<Value>, MediaError> {
+        let path = format!("/rest/v2/applications/settings/{app}");
+        let response = self.get_as_root(address, &path).await?;
+        Ok(json(&response)?.get(name).cloned())
+    }
+
+    async fn ping(&self, address: &str, app: &str) -> Result<(), MediaError> {
+        self.ping_at(&format!("wss://{address}/{app}/websocket"))
+            .await
+    }
+
+    async fn ping_endpoint(&self, websocket_url: &str) -> Result<(), MediaError> {
+        self.ping_at(websocket_url).await
+    }
+
+    async fn load(&self, address: &str) -> Result<Load, MediaError> {
+        let response = self
+            .get_as_root(address, "/rest/v2/system-resources")
+            .await?;
+        let body = json(&response)?;
+        let count = |name: &str| {
+            body.get(name)
+                .and_then(Value::as_i64)
+                .and_then(|n| u64::try_from(n).ok())
+        };
+        Ok(Load {
+            live_streams: count("localLiveStreams"),
+            webrtc_streams: count("localWebRTCLiveStreams"),
+            webrtc_viewers: count("localWebRTCViewers"),
+            hls_viewers: count("localHLSViewers"),
+            dash_viewers: count("localDASHViewers"),
+            start_time_ms: body
+                .get("server-timing")
+                .and_then(|timing| timing.get("start-time"))
+                .and_then(Value::as_u64),
+        })
+    }
+}
+
+impl Inner {
+    fn find(&self, address: &str) -> Option<InstanceId> {
+        let by_elastic = self.elastic.get(address).cloned();
+        by_elastic.or_else(|| {
+            self.boxes
+                .iter()
+                .find(|(_, media)| media.address == address)
+                .map(|(id, _)| id.clone())
+        })
+    }
+}
+
+impl MediaBox {
+    /// Hands on what the model sent.
+    fn deliver(&mut self) {
+        while let Some(output) = self.model.poll() {
+            let (socket, message) = match output {
+                Output::Send { socket, text } => (socket, FromServer::Text(text)),
+                Output::Close { socket, .. } | Output::Drop { socket } => {
+                    (socket, FromServer::Gone)
+                }
+                Output::Gone => continue,
+            };
+            let gone = message == FromServer::Gone;
+            if let Some(sender) = self.sockets.get(&socket) {
+                // An owner that is gone needs nothing any more.
+                let _ = sender.unbounded_send(message);
+            }
+            if gone {
+                self.sockets.remove(&socket);
+            }
+        }
+    }
+}
+
+/// The hook of the simulated EC2.
+#[derive(Debug)]
+struct Rack(Farm);
+
+impl Machines for Rack {
+    fn boot(&mut self, at: Timestamp, instance: &InstanceId, start: u32) -> String {
+        // A start gives another address, as without an Elastic IP.
+        let address = format!("{instance}.run-{start}.sim:5443");
+        let mut inner = self.0.inner();
+        let faults = inner.next_boots.pop().unwrap_or_default();
+        match MediaModel::start_with(self.0.installed.clone(), faults, at.as_millis()) {
+            Ok(model) => {
+                let media = MediaBox {
+                    address: address.clone(),
+                    model,
+                    sockets: BTreeMap::new(),
+                };
+                inner.boxes.insert(instance.clone(), media);
+            }
+            Err(problem) => {
+                drop(inner);
+                self.0.timeline.violation("world", problem);
+            }
+        }
+        address
+    }
+
+    fn halt(&mut self, at: Timestamp, instance: &InstanceId, how: Halt) {
+        let mut inner = self.0.inner();
+        if let Some(mut media) = inner.boxes.remove(instance) {
+            match how {
+                Halt::Stopped => media.model.stop(at.as_millis()),
+                Halt::Killed => media.model.kill(at.as_millis()),
+            }
+            for (_, sender) in std::mem::take(&mut media.sockets) {
+                let _ = sender.unbounded_send(FromServer::Gone);
+            }
+        }
+    }
+
+    fn lead(&mut self, elastic_address: &str, to: Option<&InstanceId>) {
+        let mut inner = self.0.inner();
+        match to {
+            Some(instance) => {
+                inner
+                    .elastic
+                    .insert(elastic_address.to_owned(), instance.clone());
+            }
+            None => {
+                inner.elastic.remove(elastic_address);
+            }
+        }
+    }
+
+    fn note(&mut self, happening: &Happening) {
+        if happening.what == Happened::StopAccepted {
+            self.0.busy_stop(&happening.instance, happening.at);
+        }
+        self.0.inner().happenings.push(happening.clone());
+        self.0.timeline.say(
+            "ec2",
+            format!("{} {:?}", happening.instance, happening.what),
+        );
+    }
+}
+
+fn read(response: Response) -> Result<Response, MediaError> {
+    match response.status {
+        200 => Ok(response),
+        403 => Err(MediaError::Forbidden("403".to_owned())),
+        500 if response.body.is_empty() => Err(not_yet("500 with an empty body")),
+        status => Err(malformed(&format!("status {status}"))),
+    }
+}
+
+fn json(response: &Response) -> Result<Value, MediaError> {
+    serde_json::from_str(&response.body).map_err(|_| malformed("not JSON"))
+}
+
+fn split_url(url: &str) -> Option<(String, String)> {
+    let (_, rest) = url.split_once("://")?;
+    let (address, path) = rest.split_once('/')?;
+    Some((address.to_owned(), format!("/{path}")))
+}
+
+fn not_yet(why: &str) -> MediaError {
+    MediaError::NotYet(why.to_owned())
+}
+
+fn malformed(why: &str) -> MediaError {
+    MediaError::Malformed(why.to_owned())
+}

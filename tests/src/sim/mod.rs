@@ -1,0 +1,19 @@
+//! The simulation: gateway, reconcilers, store, EC2, media servers and clients on one virtual
+//! clock, under seeded faults, with the laws checked as the world moves.
+
+pub mod chance;
+pub mod client;
+pub mod containers;
+pub mod events;
+pub mod executor;
+pub mod farm;
+pub mod laws;
+pub mod network;
+pub mod plan;
+pub mod ports;
+pub mod process;
+pub mod setting;
+pub mod timeline;
+pub mod users;
+pub mod watchman;
+pub mod world;

@@ -1,0 +1,327 @@
+//! Every port of an invocation goes through its process: it takes time, fails, or is its last call.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use wakecast_lambda::model::{
+    Connection, ConnectionId, Counters, FleetKey, FleetRecords, Grants, Instance, InstanceId,
+    Intent, Lock, Row, RowKey, Timestamp,
+};
+use wakecast_lambda::ports::{
+    Connections, Ec2Error, Ec2Instance, Fleet, Load, MediaError, MediaServer, PostError, Store,
+};
+use wakecast_lambda::store::{Commit, Released, StoreError};
+
+use super::process::{Fate, Process};
+
+/// A port behind its process.
+#[derive(Clone, Debug)]
+pub struct Through<P: ?Sized> {
+    process: Process,
+    port: Arc<P>,
+}
+
+impl<P: ?Sized> Through<P> {
+    /// Puts `process` in front of `port`.
+    #[must_use]
+    pub fn new(process: &Process, port: &Arc<P>) -> Self {
+        Self {
+            process: process.clone(),
+            port: Arc::clone(port),
+        }
+    }
+
+    async fn call<T, E>(
+        &self,
+        name: &'static str,
+        effect: impl Future<Output = Result<T, E>> + Send,
+        lost: impl Fn() -> E + Send,
+    ) -> Result<T, E> {
+        let fate = self.process.before(name).await;
+        if fate == Fate::RequestLost {
+            return Err(lost());
+        }
+        let result = effect.await;
+        self.process.after(name).await;
+        if fate == Fate::ReplyLost {
+            Err(lost())
+        } else {
+            result
+        }
+    }
+}
+
+fn table() -> StoreError {
+    StoreError::Unavailable("lost by the simulation".to_owned())
+}
+
+fn ec2() -> Ec2Error {
+    Ec2Error::Ambiguous("lost by the simulation".to_owned())
+}
+
+fn media() -> MediaError {
+    MediaError::NotYet("lost by the simulation".to_owned())
+}
+
+#[async_trait]
+impl Store for Through<dyn Store> {
+    async fn put_connection(&self, connection: &Connection) -> Result<(), StoreError> {
+        self.call(
+            "put_connection",
+            self.port.put_connection(connection),
+            table,
+        )
+        .await
+    }
+
+    async fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
+        self.call("connection", self.port.connection(id), table)
+            .await
+    }
+
+    async fn renew_connection(&self, id: &ConnectionId, grants: &Grants) -> Result<(), StoreError> {
+        self.call(
+            "renew_connection",
+            self.port.renew_connection(id, grants),
+            table,
+        )
+        .await
+    }
+
+    async fn claim(
+        &self,
+        id: &ConnectionId,
+        client_id: &str,
+        rows: &BTreeSet<RowKey>,
+    ) -> Result<(), StoreError> {
+        self.call("claim", self.port.claim(id, client_id, rows), table)
+            .await
+    }
+
+    async fn delete_connection(
+        &self,
+        id: &ConnectionId,
+        now: Timestamp,
+    ) -> Result<Option<Connection>, StoreError> {
+        self.call(
+            "delete_connection",
+            self.port.delete_connection(id, now),
+            table,
+        )
+        .await
+    }
+
+    async fn open_connections(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.call("open_connections", self.port.open_connections(now), table)
+            .await
+    }
+
+    async fn row(&self, key: &RowKey) -> Result<Option<Row>, StoreError> {
+        self.call("row", self.port.row(key), table).await
+    }
+
+    async fn rows(&self, fleet: &FleetKey, now: Timestamp) -> Result<Vec<Row>, StoreError> {
+        self.call("rows", self.port.rows(fleet, now), table).await
+    }
+
+    async fn put_row(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
+        self.call("put_row", self.port.put_row(row, expected), table)
+            .await
+    }
+
+    async fn put_claimed_row(
+        &self,
+        connection: &ConnectionId,
+        row: &Row,
+        expected: Option<u64>,
+    ) -> Result<Row, StoreError> {
+        let put = self.port.put_claimed_row(connection, row, expected);
+        self.call("put_claimed_row", put, table).await
+    }
+
+    async fn raise_demand(&self, fleet: &FleetKey) -> Result<u64, StoreError> {
+        self.call("raise_demand", self.port.raise_demand(fleet), table)
+            .await
+    }
+
+    async fn lock(&self, fleet: &FleetKey) -> Result<Option<Lock>, StoreError> {
+        self.call("lock", self.port.lock(fleet), table).await
+    }
+
+    async fn take_lock(
+        &self,
+        fleet: &FleetKey,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Lock, StoreError> {
+        self.call(
+            "take_lock",
+            self.port.take_lock(fleet, owner, now, until),
+            table,
+        )
+        .await
+    }
+
+    async fn extend_lock(
+        &self,
+        fleet: &FleetKey,
+        lock: &Lock,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Lock, StoreError> {
+        self.call(
+            "extend_lock",
+            self.port.extend_lock(fleet, lock, now, until),
+            table,
+        )
+        .await
+    }
+
+    async fn release_lock(
+        &self,
+        fleet: &FleetKey,
+        lock: &Lock,
+        demand_seen: u64,
+    ) -> Result<Released, StoreError> {
+        self.call(
+            "release_lock",
+            self.port.release_lock(fleet, lock, demand_seen),
+            table,
+        )
+        .await
+    }
+
+    async fn demand(&self, fleet: &FleetKey) -> Result<u64, StoreError> {
+        self.call("demand", self.port.demand(fleet), table).await
+    }
+
+    async fn fleet(&self, fleet: &FleetKey) -> Result<FleetRecords, StoreError> {
+        self.call("fleet", self.port.fleet(fleet), table).await
+    }
+
+    async fn instance(
+        &self,
+        fleet: &FleetKey,
+        id: &InstanceId,
+    ) -> Result<Option<Instance>, StoreError> {
+        self.call("instance", self.port.instance(fleet, id), table)
+            .await
+    }
+
+    async fn instances(&self, fleet: &FleetKey) -> Result<Vec<Instance>, StoreError> {
+        self.call("instances", self.port.instances(fleet), table)
+            .await
+    }
+
+    async fn commit(
+        &self,
+        fleet: &FleetKey,
+        lock: &Lock,
+        now: Timestamp,
+        commit: &Commit,
+    ) -> Result<(), StoreError> {
+        self.call("commit", self.port.commit(fleet, lock, now, commit), table)
+            .await
+    }
+
+    async fn counters(&self, fleet: &FleetKey, now: Timestamp) -> Result<Counters, StoreError> {
+        self.call("counters", self.port.counters(fleet, now), table)
+            .await
+    }
+}
+
+#[async_trait]
+impl Fleet for Through<dyn Fleet> {
+    async fn describe(&self, fleet: &FleetKey) -> Result<Vec<Ec2Instance>, Ec2Error> {
+        self.call("describe", self.port.describe(fleet), ec2).await
+    }
+
+    async fn run(
+        &self,
+        fleet: &FleetKey,
+        launch: &Intent,
+        token: &str,
+    ) -> Result<Ec2Instance, Ec2Error> {
+        self.call("run", self.port.run(fleet, launch, token), ec2)
+            .await
+    }
+
+    async fn start(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
+        self.call("start", self.port.start(instance), ec2).await
+    }
+
+    async fn stop(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
+        self.call("stop", self.port.stop(instance), ec2).await
+    }
+
+    async fn associate(&self, fleet: &FleetKey, instance: &InstanceId) -> Result<(), Ec2Error> {
+        self.call("associate", self.port.associate(fleet, instance), ec2)
+            .await
+    }
+
+    async fn disassociate(&self, fleet: &FleetKey) -> Result<(), Ec2Error> {
+        self.call("disassociate", self.port.disassociate(fleet), ec2)
+            .await
+    }
+}
+
+#[async_trait]
+impl MediaServer for Through<dyn MediaServer> {
+    async fn liveness(&self, address: &str) -> Result<(), MediaError> {
+        self.call("liveness", self.port.liveness(address), media)
+            .await
+    }
+
+    async fn applications(&self, address: &str) -> Result<Vec<String>, MediaError> {
+        self.call("applications", self.port.applications(address), media)
+            .await
+    }
+
+    async fn setting(
+        &self,
+        address: &str,
+        app: &str,
+        name: &str,
+    ) -> Result<Option<Value>, MediaError> {
+        self.call("setting", self.port.setting(address, app, name), media)
+            .await
+    }
+
+    async fn ping(&self, address: &str, app: &str) -> Result<(), MediaError> {
+        self.call("ping", self.port.ping(address, app), media).await
+    }
+
+    async fn ping_endpoint(&self, websocket_url: &str) -> Result<(), MediaError> {
+        self.call(
+            "ping_endpoint",
+            self.port.ping_endpoint(websocket_url),
+            media,
+        )
+        .await
+    }
+
+    async fn load(&self, address: &str) -> Result<Load, MediaError> {
+        self.call("load", self.port.load(address), media).await
+    }
+}
+
+#[async_trait]
+impl Connections for Through<dyn Connections> {
+    async fn post(&self, connection: &ConnectionId, text: &str) -> Result<(), PostError> {
+        self.call("post", self.port.post(connection, text), || {
+            PostError::Unavailable
+        })
+        .await
+    }
+
+    async fn delete(&self, connection: &ConnectionId) -> Result<(), PostError> {
+        self.call("delete", self.port.delete(connection), || {
+            PostError::Unavailable
+        })
+        .await
+    }
+}

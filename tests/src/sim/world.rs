@@ -1,0 +1,640 @@
+//! One world: its clock, its cloud, its people, and the hands that hurt it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::future::AbortHandle;
+use futures::stream::StreamExt;
+use wakecast::machine::StateKind;
+use wakecast::{ErrorCode, Secret};
+use wakecast_lambda::config::FleetConfig;
+use wakecast_lambda::gateway::{Gateway, GatewayPorts};
+use wakecast_lambda::lifecycle::{Decision, Probe, Snapshot, Transition};
+use wakecast_lambda::media::server_token;
+use wakecast_lambda::model::{FleetKey, Instance, RowState, Timestamp};
+use wakecast_lambda::ports::{
+    Connections, Ec2State, Entropy, Fleet, MediaServer, Store, StreamTokens, Wake,
+};
+use wakecast_lambda::reconcile::{self, End, Policy, Reconciler};
+use wakecast_lambda::store::memory::MemoryStore;
+use wakecast_local::ec2::{Ec2Model, Ec2Settings, SimulatedEc2};
+
+use super::chance::Chance;
+use super::client::{Client, ClientSetup};
+use super::containers::{Function, Invocation};
+use super::executor::{Runtime, Tasks, VirtualClock};
+use super::farm::Farm;
+use super::network::{Network, NetworkFaults};
+use super::ports::Through;
+use super::process::{CallFaults, FaultLog, Process};
+use super::setting;
+use super::timeline::Timeline;
+use super::users::{self, Part};
+use super::watchman;
+
+/// A reconciler's invocation may run this long: the function's timeout.
+const RECONCILER_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How finely [`World::run_until`] looks: shorter than any call, so that no step is missed.
+const STEP: Duration = Duration::from_millis(1);
+
+/// What everybody in a world can reach.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The one clock.
+    pub clock: VirtualClock,
+    /// The story.
+    pub timeline: Timeline,
+    /// The network and the API Gateway.
+    pub network: Network,
+    /// The media servers.
+    pub farm: Farm,
+    /// The table, as anyone.
+    pub store: MemoryStore,
+    /// EC2.
+    pub ec2: Arc<SimulatedEc2>,
+    /// The fleet's settings.
+    pub config: Arc<FleetConfig>,
+    /// Faults of calls.
+    pub faults: FaultLog,
+    notes: Rc<RefCell<Notes>>,
+}
+
+/// What is counted while a world moves.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// Who was given an endpoint.
+    pub served: BTreeSet<String>,
+    /// How acquires ended otherwise.
+    pub outcomes: BTreeMap<String, u64>,
+    /// When reconcilers crashed or ended in failure.
+    pub broken_runs: Vec<Timestamp>,
+    /// Reconcile runs.
+    pub runs: u64,
+    /// Until when a cut media socket proves nothing: the world itself cut it.
+    pub excused_until: Timestamp,
+    /// Launches and starts of instances.
+    pub boots: u64,
+    /// Somebody else has put an instance into the fleet: law 1 speaks of ours only.
+    pub strangers: u64,
+    /// When something last happened to an instance.
+    pub moved_at: Timestamp,
+    /// Changes of connection state that clients took.
+    pub states: BTreeSet<(StateKind, StateKind)>,
+}
+
+/// A world that can be run.
+#[derive(Debug)]
+pub struct World {
+    runtime: Runtime,
+    tasks: Tasks,
+    around: Surroundings,
+    chance: Chance,
+    steps: Arc<Steps>,
+    hands: Rc<RefCell<Hands>>,
+    reconciler: Rc<Function<Reconciler>>,
+    runs: Rc<RefCell<Vec<AbortHandle>>>,
+    wakes: Arc<Alarm>,
+}
+
+/// The faults in force for reconcilers and wakes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hands {
+    /// Faults of a reconciler's calls.
+    pub reconciler: CallFaults,
+    /// A wake is lost, in per mille.
+    pub wake_lost: u64,
+    /// A wake starts two runs, in per mille.
+    pub wake_twice: u64,
+    /// The next run dies at this call.
+    pub crash_next: Option<u64>,
+}
+
+/// The lifecycle's transitions that a world took. Clones share it.
+#[derive(Debug, Default)]
+pub struct Steps(Mutex<BTreeSet<Transition>>);
+
+impl World {
+    /// Builds a world of one fleet from a seed.
+    #[must_use]
+    pub fn new(seed: u64, config: FleetConfig, ec2: Ec2Settings) -> Self {
+        let runtime = Runtime::new(setting::START);
+        let (clock, tasks) = (runtime.clock(), runtime.tasks());
+        let mut chance = Chance::from_seed(seed);
+        let timeline = Timeline::new(clock.clone());
+        let network = Network::new(
+            clock.clone(),
+            tasks.clone(),
+            timeline.clone(),
+            chance.fork(),
+        );
+        let token = server_token(
+            &setting::server_secret(),
+            setting::START + Duration::from_hours(9_000),
+        );
+        let token = token
+            .map(|token| token.expose().to_owned())
+            .unwrap_or_default();
+        let farm = Farm::new(
+            clock.clone(),
+            timeline.clone(),
+            setting::installed(chance.bits()),
+            token,
+        );
+        let mut model = Ec2Model::new(ec2, chance.bits(), farm.machines());
+        if config.endpoint.elastic {
+            model.allocate_elastic(&setting::fleet(), setting::ELASTIC_HOST);
+        }
+        let around = Surroundings {
+            timeline,
+            network,
+            farm,
+            store: MemoryStore::new(),
+            ec2: Arc::new(SimulatedEc2::new(
+                setting::STACK,
+                Arc::new(clock.clone()),
+                model,
+            )),
+            config: Arc::new(config),
+            faults: FaultLog::default(),
+            notes: Rc::default(),
+            clock,
+        };
+        let (wakes, requests) = unbounded();
+        let wakes = Arc::new(Alarm(wakes));
+        let steps = Arc::new(Steps::default());
+        let gateway = gateway_function(&around, chance.fork(), Arc::clone(&wakes));
+        around.network.install(gateway);
+        let reconciler = Rc::new(reconciler_function(
+            &around,
+            chance.fork(),
+            Arc::clone(&steps),
+        ));
+        let world = Self {
+            runtime,
+            tasks,
+            chance,
+            steps,
+            hands: Rc::default(),
+            reconciler,
+            runs: Rc::default(),
+            wakes,
+            around,
+        };
+        world.start(requests);
+        world
+    }
+
+    /// Returns what everybody can reach.
+    #[must_use]
+    pub fn around(&self) -> &Surroundings {
+        &self.around
+    }
+
+    /// Starts a client.
+    pub fn client(&mut self, setup: ClientSetup) -> Client {
+        let chance = self.chance.fork();
+        Client::start(&self.around, &self.tasks, setup, chance)
+    }
+
+    /// Starts a client with somebody behind it.
+    pub fn person(&mut self, setup: ClientSetup, part: Part) -> Client {
+        let client = self.client(setup);
+        self.tasks
+            .spawn(users::live(self.around.clone(), client.clone(), part));
+        client
+    }
+
+    /// Runs a task of the world's own.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Sets the faults of reconcilers and wakes.
+    pub fn set_hands(&self, hands: Hands) {
+        *self.hands.borrow_mut() = hands;
+    }
+
+    /// Returns a handle on the faults of reconcilers and wakes, for a task of the world.
+    #[must_use]
+    pub fn hands(&self) -> Rc<RefCell<Hands>> {
+        Rc::clone(&self.hands)
+    }
+
+    /// Sets the faults of network and gateway function.
+    pub fn set_network(&self, network: NetworkFaults, calls: CallFaults) {
+        self.around.network.set_faults(network, calls);
+    }
+
+    /// Asks for a reconcile run, as an event of EC2 would.
+    pub fn wake(&self) {
+        let _ = self.wakes.0.unbounded_send(Call::Wake);
+    }
+
+    /// Kills every reconcile run where it stands.
+    pub fn crash_reconcilers(&self) {
+        self.around.timeline.say("reconciler", "is killed");
+        self.around.broken_run();
+        for run in self.runs.borrow_mut().drain(..) {
+            run.abort();
+        }
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, duration: Duration) {
+        let end = self.around.clock.true_now() + duration;
+        self.runtime.run_until(end);
+    }
+
+    /// Lets time pass until `done` holds, for `limit` at most. Returns whether it holds.
+    pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Surroundings) -> bool) -> bool {
+        let end = self.around.clock.true_now() + limit;
+        while !done(&self.around) {
+            if self.around.clock.true_now() >= end {
+                return false;
+            }
+            self.run_for(STEP);
+        }
+        true
+    }
+
+    /// Returns the transitions of instances that were taken.
+    #[must_use]
+    pub fn transitions(&self) -> BTreeSet<Transition> {
+        self.steps
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Draws from the world's own chance.
+    pub fn chance(&mut self) -> &mut Chance {
+        &mut self.chance
+    }
+
+    fn start(&self, requests: UnboundedReceiver<Call>) {
+        let ec2 = Arc::clone(&self.around.ec2);
+        self.tasks.spawn(async move { ec2.drive().await });
+        self.tasks.spawn(self.around.farm.clone().drive());
+        self.tasks.spawn(watchman::watch(self.around.clone()));
+        self.tasks
+            .spawn(tick(self.around.clone(), Arc::clone(&self.wakes)));
+        let runner = Runner {
+            around: self.around.clone(),
+            tasks: self.tasks.clone(),
+            hands: Rc::clone(&self.hands),
+            function: Rc::clone(&self.reconciler),
+            chance: self.chance.clone().fork(),
+            runs: Rc::clone(&self.runs),
+        };
+        self.tasks.spawn(runner.serve(requests));
+    }
+}
+
+impl Surroundings {
+    /// Mints a client token, as the app's own backend does.
+    #[must_use]
+    pub fn token(&self, subject: &str, life: Duration) -> Secret {
+        setting::client_token(subject, self.clock.true_now() + life)
+    }
+
+    /// Mints a stream token as the cloud would: people in a world may keep theirs too long.
+    #[must_use]
+    pub fn stream_token(&self, stream: &str, publish: bool) -> Option<String> {
+        let ends = self.clock.true_now() + self.config.timing.stream_token;
+        let token = setting::stream_tokens().mint(users::APP, stream, publish, ends)?;
+        Some(token.expose().to_owned())
+    }
+
+    /// Returns the record of the one instance that the reconciler knows best: the newest boot.
+    #[must_use]
+    pub fn instance(&self) -> Option<Instance> {
+        let instances = self
+            .store
+            .instances(&setting::fleet())
+            .now_or_never()?
+            .ok()?;
+        instances
+            .into_iter()
+            .max_by_key(|instance| instance.boot.as_ref().map(|boot| boot.id))
+    }
+
+    /// Returns how often EC2 truly started or launched an instance.
+    #[must_use]
+    pub fn boots(&self) -> u64 {
+        self.ec2
+            .with(|model, _| model.instances().map(|truth| u64::from(truth.starts)).sum())
+    }
+
+    /// Returns how many rows wait.
+    #[must_use]
+    pub fn waiters(&self) -> usize {
+        let rows = self
+            .store
+            .rows(&setting::fleet(), self.clock.true_now())
+            .now_or_never();
+        let rows = rows.and_then(Result::ok).unwrap_or_default();
+        rows.iter()
+            .filter(|row| matches!(row.state, RowState::Waiting { .. }))
+            .count()
+    }
+
+    /// Tells whether the newest boot has come to the server's own start.
+    #[must_use]
+    pub fn warming(&self) -> bool {
+        let boot = self.instance().and_then(|instance| instance.boot);
+        boot.is_some_and(|boot| boot.live_at.is_some())
+    }
+
+    /// Tells whether EC2 has accepted a stop that has not ended yet.
+    #[must_use]
+    pub fn stop_accepted(&self) -> bool {
+        self.ec2.with(|model, _| {
+            let mut all = model.instances();
+            all.any(|truth| truth.state == Ec2State::Stopping)
+        })
+    }
+
+    /// Notes that somebody was given an endpoint.
+    pub fn served(&self, name: &str) {
+        self.notes.borrow_mut().served.insert(name.to_owned());
+    }
+
+    /// Notes how an acquire ended without a lease.
+    pub fn outcome(&self, code: &ErrorCode) {
+        *self
+            .notes
+            .borrow_mut()
+            .outcomes
+            .entry(code.as_str().to_owned())
+            .or_default() += 1;
+    }
+
+    /// Notes that the world itself cuts or hides media servers until then.
+    pub fn excuse_until(&self, until: Timestamp) {
+        let mut notes = self.notes.borrow_mut();
+        notes.excused_until = notes.excused_until.max(until);
+    }
+
+    /// Tells whether a cut media socket proves nothing now: the world itself cut it, or a media
+    /// server that crashed by itself is not back yet.
+    #[must_use]
+    pub fn excused(&self) -> bool {
+        self.clock.true_now() < self.notes.borrow().excused_until || self.farm.comes_back()
+    }
+
+    /// Returns what was counted so far.
+    #[must_use]
+    pub fn notes(&self) -> Notes {
+        self.notes.borrow().clone()
+    }
+
+    /// Notes changes of connection state.
+    pub fn states(&self, taken: &mut BTreeSet<(StateKind, StateKind)>) {
+        self.notes.borrow_mut().states.append(taken);
+    }
+
+    /// Notes that somebody else has put an instance into the fleet.
+    pub fn stranger(&self) {
+        self.notes.borrow_mut().strangers += 1;
+    }
+
+    /// Tells whether nothing has happened to any instance for longer than a run may last.
+    fn nothing_moves(&self) -> bool {
+        let rests = self.ec2.with(|model, _| {
+            let mut all = model.instances();
+            all.all(|truth| matches!(truth.state, Ec2State::Stopped | Ec2State::Terminated))
+        });
+        let moved_at = self.notes.borrow().moved_at;
+        rests && self.clock.true_now().since(moved_at) > RECONCILER_TIMEOUT
+    }
+
+    /// Notes that something happened to an instance.
+    pub fn moved(&self, at: Timestamp) {
+        self.notes.borrow_mut().moved_at = at;
+    }
+
+    fn broken_run(&self) {
+        let now = self.clock.true_now();
+        self.notes.borrow_mut().broken_runs.push(now);
+    }
+
+    /// Counts a boot.
+    pub fn booted(&self) {
+        self.notes.borrow_mut().boots += 1;
+    }
+}
+
+async fn tick(around: Surroundings, wakes: Arc<Alarm>) {
+    loop {
+        around.clock.sleep(around.config.timing.tick).await;
+        let _ = wakes.0.unbounded_send(Call::Tick);
+    }
+}
+
+/// Starts reconcile runs for wakes and ticks.
+struct Runner {
+    around: Surroundings,
+    tasks: Tasks,
+    hands: Rc<RefCell<Hands>>,
+    function: Rc<Function<Reconciler>>,
+    chance: Chance,
+    runs: Rc<RefCell<Vec<AbortHandle>>>,
+}
+
+impl Runner {
+    async fn serve(mut self, mut requests: UnboundedReceiver<Call>) {
+        while let Some(call) = requests.next().await {
+            let hands = *self.hands.borrow();
+            if call == Call::Wake && self.chance.happens(hands.wake_lost) {
+                continue;
+            }
+            self.run();
+            if self.chance.happens(hands.wake_twice) {
+                self.run();
+            }
+        }
+    }
+
+    fn run(&mut self) {
+        let around = self.around.clone();
+        let function = Rc::clone(&self.function);
+        let hands = Rc::clone(&self.hands);
+        let delay = self.chance.millis(5..120);
+        let run = self.tasks.spawn(async move {
+            around.clock.sleep(delay).await;
+            let (faults, crash_at) = {
+                let mut hands = hands.borrow_mut();
+                (hands.reconciler, hands.crash_next.take())
+            };
+            let deadline = around.clock.true_now() + RECONCILER_TIMEOUT;
+            let fleet = setting::fleet();
+            let outcome = function
+                .invoke(faults, crash_at, |code| async move {
+                    code.run(&fleet, deadline).await
+                })
+                .await;
+            around.notes.borrow_mut().runs += 1;
+            match outcome {
+                Invocation::Crashed(call) => {
+                    around.timeline.say("reconciler", format!("dies at {call}"));
+                    around.broken_run();
+                }
+                Invocation::Returned(outcome) => {
+                    if outcome.end == End::TimeUp && around.nothing_moves() {
+                        let text = format!("{} rounds over nothing", outcome.rounds);
+                        around.timeline.violation("rest", text);
+                    }
+                    if matches!(outcome.end, End::Failed(_) | End::LockLost | End::TimeUp) {
+                        around
+                            .timeline
+                            .say("reconciler", format!("ends: {:?}", outcome.end));
+                        around.broken_run();
+                    }
+                }
+            }
+        });
+        let mut runs = self.runs.borrow_mut();
+        runs.retain(|run| !run.is_aborted());
+        runs.push(run);
+    }
+}
+
+fn gateway_function(
+    around: &Surroundings,
+    mut chance: Chance,
+    wakes: Arc<Alarm>,
+) -> Function<Gateway> {
+    let own = chance.fork();
+    let chance = RefCell::new(chance);
+    let ports = around.clone();
+    Function::new(
+        around.clock.clone(),
+        own,
+        around.faults.clone(),
+        move |process| {
+            let store: Arc<dyn Store> = Arc::new(ports.store.as_gateway());
+            let connections = ports.network.connections();
+            let entropy = Arc::new(Draws(Mutex::new(chance.borrow_mut().fork())));
+            let gateway_ports = GatewayPorts {
+                store: Arc::new(Through::<dyn Store>::new(process, &store)),
+                connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
+                wake: Arc::clone(&wakes) as Arc<dyn Wake>,
+                clock: Arc::new(ports.clock.clone()),
+                entropy,
+                stream_tokens: Arc::new(setting::stream_tokens()),
+            };
+            Arc::new(setting::gateway(gateway_ports, &ports.config))
+        },
+    )
+}
+
+fn reconciler_function(
+    around: &Surroundings,
+    mut chance: Chance,
+    steps: Arc<Steps>,
+) -> Function<Reconciler> {
+    let own = chance.fork();
+    let chance = RefCell::new(chance);
+    let around = around.clone();
+    let log = around.faults.clone();
+    Function::new(around.clock.clone(), own, log, move |process: &Process| {
+        let store: Arc<dyn Store> = Arc::new(around.store.as_reconciler());
+        let fleet: Arc<dyn Fleet> = Arc::clone(&around.ec2) as Arc<dyn Fleet>;
+        let media: Arc<dyn MediaServer> = Arc::new(around.farm.clone());
+        let connections = around.network.connections();
+        let policy = Arc::new(Witness {
+            timeline: around.timeline.clone(),
+            faults: around.faults.clone(),
+            clock: around.clock.clone(),
+            steps: Arc::clone(&steps),
+        });
+        let ports = reconcile::Ports {
+            store: Arc::new(Through::<dyn Store>::new(process, &store)),
+            fleet: Arc::new(Through::<dyn Fleet>::new(process, &fleet)),
+            media: Arc::new(Through::<dyn MediaServer>::new(process, &media)),
+            connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
+            clock: Arc::new(around.clock.clone()),
+            entropy: Arc::new(Draws(Mutex::new(chance.borrow_mut().fork()))),
+            stream_tokens: Arc::new(setting::stream_tokens()),
+        };
+        let configs = BTreeMap::from([(setting::fleet(), (*around.config).clone())]);
+        Arc::new(Reconciler::new(ports, configs).with_policy(policy))
+    })
+}
+
+/// The lifecycle, with every decision written down and held against law 8.
+#[derive(Debug)]
+struct Witness {
+    timeline: Timeline,
+    faults: FaultLog,
+    clock: VirtualClock,
+    steps: Arc<Steps>,
+}
+
+impl Policy for Witness {
+    fn probes(&self, snapshot: &Snapshot<'_>) -> Vec<Probe> {
+        wakecast_lambda::lifecycle::probes(snapshot)
+    }
+
+    fn decide(&self, snapshot: &Snapshot<'_>) -> Decision {
+        let decision = wakecast_lambda::lifecycle::decide(snapshot);
+        for why in &decision.why {
+            self.timeline.say("decides", why.clone());
+        }
+        let now = self.clock.true_now();
+        if snapshot.ec2.is_err() {
+            self.faults.note(now, "describe");
+            if !decision.calls.is_empty() {
+                self.timeline
+                    .violation("law 8", "a power action while EC2 cannot be read");
+            }
+        }
+        for _ in snapshot
+            .answers
+            .iter()
+            .filter(|answer| answer.result.is_err())
+        {
+            self.faults.note(now, "power");
+        }
+        let mut steps = self.steps.0.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.extend(decision.transitions.iter().copied());
+        decision
+    }
+}
+
+/// Why a run is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    /// A hint, which may be lost or come twice.
+    Wake,
+    /// The schedule: the guarantee.
+    Tick,
+}
+
+/// Wakes the reconciler.
+#[derive(Debug)]
+struct Alarm(UnboundedSender<Call>);
+
+#[async_trait]
+impl Wake for Alarm {
+    async fn wake(&self, _fleet: &FleetKey) {
+        let _ = self.0.unbounded_send(Call::Wake);
+    }
+}
+
+#[derive(Debug)]
+struct Draws(Mutex<Chance>);
+
+impl Entropy for Draws {
+    fn next_u64(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bits()
+    }
+}

@@ -159,3 +159,103 @@ fn unix_ms() -> u64 {
         .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wakecast_lambda::model::{ConnectionId, InstanceId, Timestamp};
+
+    fn record(events: impl IntoIterator<Item = (u64, What)>) -> Record {
+        let mut record = Record::default();
+        for (second, what) in events {
+            let event = Event {
+                at: Timestamp::from_millis(second * 1_000),
+                elapsed_ms: second * 1_000,
+                what,
+            };
+            note(&mut record, Duration::from_secs(second), event);
+        }
+        record
+    }
+
+    fn ec2(happened: Happened) -> What {
+        let instance = InstanceId::new("i-1");
+        What::Ec2 { instance, happened }
+    }
+
+    fn stand(stand: Stand) -> What {
+        What::Stand {
+            instance: InstanceId::new("i-1"),
+            boot: Some(1),
+            stand,
+        }
+    }
+
+    #[test]
+    fn a_life_of_the_server_is_recorded_with_its_times() {
+        let record = record([
+            (1, ec2(Happened::Launched)),
+            (3, ec2(Happened::Running)),
+            (9, stand(Stand::Ready)),
+            (20, stand(Stand::Draining)),
+            (35, stand(Stand::Stopping)),
+            (36, ec2(Happened::StopAccepted)),
+            (38, ec2(Happened::Stopped)),
+        ]);
+        let seconds = Duration::from_secs;
+        assert_eq!(record.launches, [seconds(1)]);
+        assert_eq!(
+            (record.running, record.ready),
+            (Some(seconds(3)), Some(seconds(9)))
+        );
+        assert_eq!(
+            (&record.drains[..], &record.stops[..]),
+            (&[seconds(20)][..], &[seconds(36)][..])
+        );
+        assert_eq!(
+            (record.server, record.since),
+            (Server::Stopped, seconds(38))
+        );
+        assert_eq!(record.up(), Some(seconds(33)));
+    }
+
+    #[test]
+    fn a_drain_that_was_undone_stays_on_record_and_the_server_is_ready_again() {
+        let record = record([
+            (9, stand(Stand::Ready)),
+            (20, stand(Stand::Draining)),
+            (22, stand(Stand::Ready)),
+        ]);
+        assert_eq!(record.server, Server::Ready);
+        assert_eq!(record.ready, Some(Duration::from_secs(9)));
+        assert_eq!(record.drains.len(), 1);
+    }
+
+    #[test]
+    fn acks_renewals_and_pushes_are_told_apart_by_their_kind() {
+        let connection = || ConnectionId::new("c");
+        let replied = |kind: &str, id: &str| What::Replied {
+            connection: connection(),
+            kind: kind.to_owned(),
+            id: Some(id.to_owned()),
+        };
+        let pushed = What::Pushed {
+            connection: connection(),
+            kind: "progress".to_owned(),
+            id: Some("p".to_owned()),
+            phase: Some("warming".to_owned()),
+            accepted: true,
+        };
+        let record = record([
+            (1, replied("ack", "p")),
+            (2, replied("ack", "p")),
+            (3, pushed),
+            (4, replied("renewed", "r")),
+        ]);
+        assert_eq!(record.acks_of("p").len(), 2);
+        assert_eq!(record.warming, Some(Duration::from_secs(3)));
+        assert_eq!(record.requests(), ["p"].into());
+        assert_eq!(record.renewals_for("p"), [Duration::from_secs(4)]);
+        assert!(record.renewals_for("q").is_empty());
+    }
+}

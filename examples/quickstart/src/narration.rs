@@ -174,3 +174,102 @@ fn granted(who: Who) -> String {
         _ => "has its endpoint, proved by ping and pong".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Wait;
+
+    /// Tells the news in order and returns the lines that stay.
+    fn told(phases: bool, news: &[(Who, News)]) -> Vec<String> {
+        let mut journal = Journal::default();
+        let mut lines = Vec::new();
+        for (who, news) in news {
+            let entry = Entry {
+                at: Duration::from_secs(1),
+                who: *who,
+                news: news.clone(),
+            };
+            lines.extend(of_news(&entry, &journal, phases).map(|line| line.text));
+            journal.add(entry);
+        }
+        lines
+    }
+
+    fn waits(phase: Phase) -> News {
+        News::Waits(Wait {
+            phase,
+            eta_p50: Some(Duration::from_secs(6)),
+            eta_p90: Some(Duration::from_secs(9)),
+            fraction: 0.3,
+            overdue: false,
+        })
+    }
+
+    #[test]
+    fn a_broken_link_is_told_once_however_often_it_is_tried() {
+        let session = || "s".to_owned();
+        let publisher = |news| (Who::Publisher, news);
+        let lines = told(
+            false,
+            &[
+                publisher(News::Linked { session: session() }),
+                publisher(News::Unlinked),
+                publisher(News::Unlinked),
+                publisher(News::Linked { session: session() }),
+            ],
+        );
+        let expected = [
+            "lost its connection, tries again",
+            "is back, its request went on",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn each_phase_of_the_publisher_is_told_once_where_no_block_shows_it() {
+        let booting = waits(Phase::Booting);
+        let news = [
+            (Who::Watcher, booting.clone()),
+            (Who::Publisher, waits(Phase::Requested)),
+            (Who::Publisher, booting.clone()),
+            (Who::Publisher, booting),
+            (Who::Publisher, waits(Phase::Verifying)),
+        ];
+        let expected = ["booting, about 6 s left, seldom over 9 s"];
+        assert_eq!(told(true, &news), expected);
+        assert_eq!(told(false, &news), [""; 0]);
+    }
+
+    #[test]
+    fn what_happened_in_the_cloud_is_told_once_and_in_order() {
+        let before = Record {
+            launches: vec![Duration::from_secs(2)],
+            ..Record::default()
+        };
+        let now = Record {
+            ready: Some(Duration::from_secs(9)),
+            cut: Some(Duration::from_secs(5)),
+            ..before.clone()
+        };
+        let lines = of_record(&before, &now, None);
+        let subjects: Vec<_> = lines
+            .iter()
+            .map(|line| (line.subject, line.at.as_secs()))
+            .collect();
+        assert_eq!(subjects, [("cloud", 5), ("server", 9)]);
+        assert!(of_record(&now, &now, None).is_empty());
+    }
+
+    #[test]
+    fn plain_lines_are_ascii_in_columns() {
+        let line = Line {
+            at: Duration::from_millis(4_449),
+            subject: "publisher",
+            tone: Tone::Bad,
+            text: "is gone".to_owned(),
+        };
+        assert_eq!(line.paint(Paint::PLAIN), "   4.4 s  publisher  is gone");
+        assert!(title(Paint::PLAIN).join("\n").is_ascii());
+    }
+}

@@ -49,7 +49,7 @@ pub(crate) fn claims(claims: &[Claim], paint: Paint) -> Vec<String> {
     let failed = claims.iter().filter(|claim| claim.verdict.is_err()).count();
     let title = match failed {
         0 => format!(
-            "{} claims, checked against what the cloud recorded",
+            "{} claims, each checked against what was recorded",
             claims.len()
         ),
         failed => format!("{failed} of {} claims failed", claims.len()),

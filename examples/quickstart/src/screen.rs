@@ -62,9 +62,9 @@ impl Screen {
         put(&frame)
     }
 
-    /// Draws the block anew; a terminal only.
+    /// Draws the block anew if it has changed; a terminal only.
     pub(crate) fn draw(&mut self, block: Vec<String>) -> io::Result<()> {
-        if self.terminal.is_none() {
+        if self.terminal.is_none() || block == self.block {
             return Ok(());
         }
         let frame = frame(self.block.len(), &[], &block);

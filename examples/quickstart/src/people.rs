@@ -17,8 +17,9 @@ use crate::media::MediaSocket;
 pub(crate) const APP: &str = "live";
 pub(crate) const STREAM: &str = "match-1";
 
-/// How often a viewer asks for a stream that is not live yet: as players do.
-const PLAY_AGAIN: Duration = Duration::from_millis(300);
+/// How long a viewer waits before it asks for the stream, and again while it is not live: players
+/// need a moment, and publishers too.
+const PLAY_AFTER: Duration = Duration::from_millis(300);
 
 /// What an app is configured with.
 #[derive(Clone)]
@@ -88,10 +89,13 @@ pub(crate) async fn viewer(pass: Pass, reporter: Reporter) {
         let endpoint = lease.endpoint().await.map_err(plain)?;
         let mut media = MediaSocket::open(&endpoint, STREAM).await?;
         reporter.tell(News::Pong(media.ping().await?));
-        while !media.play().await? {
-            tokio::time::sleep(PLAY_AGAIN).await;
+        loop {
+            tokio::time::sleep(PLAY_AFTER).await;
             // Stream tokens live for seconds: the lease has a valid one at any time.
             media.present(&lease.endpoint().await.map_err(plain)?);
+            if media.play().await? {
+                break;
+            }
         }
         reporter.tell(News::Playing);
         media.played_out().await?;

@@ -11,7 +11,7 @@ use futures::future::{self, Either};
 
 use super::chance::Chance;
 use super::executor::VirtualClock;
-use super::process::{CallFaults, FaultLog, Process};
+use super::process::{CallFaults, Logs, Process};
 
 /// A function: it keeps warm containers and starts a new one when all are busy.
 pub struct Function<F: ?Sized> {
@@ -19,7 +19,7 @@ pub struct Function<F: ?Sized> {
     idle: Rc<RefCell<Vec<Container<F>>>>,
     chance: RefCell<Chance>,
     clock: VirtualClock,
-    log: FaultLog,
+    logs: Logs,
 }
 
 /// Makes the code of a container over its process.
@@ -45,7 +45,7 @@ impl<F: ?Sized> Function<F> {
     pub fn new(
         clock: VirtualClock,
         chance: Chance,
-        log: FaultLog,
+        logs: Logs,
         build: impl Fn(&Process) -> Arc<F> + 'static,
     ) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl<F: ?Sized> Function<F> {
             idle: Rc::default(),
             chance: RefCell::new(chance),
             clock,
-            log,
+            logs,
         }
     }
 
@@ -82,7 +82,7 @@ impl<F: ?Sized> Function<F> {
 
     fn start(&self) -> Container<F> {
         let chance = self.chance.borrow_mut().fork();
-        let (process, crashed) = Process::new(chance, self.clock.clone(), self.log.clone());
+        let (process, crashed) = Process::new(chance, self.clock.clone(), self.logs.clone());
         Container {
             code: (self.build)(&process),
             process,

@@ -128,8 +128,12 @@ impl Store for Through<dyn Store> {
     }
 
     async fn put_row(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
-        self.call("put_row", self.port.put_row(row, expected), table)
-            .await
+        let put = async {
+            let written = self.port.put_row(row, expected).await?;
+            self.process.wrote_row(&written.key);
+            Ok(written)
+        };
+        self.call("put_row", put, table).await
     }
 
     async fn put_claimed_row(
@@ -138,7 +142,11 @@ impl Store for Through<dyn Store> {
         row: &Row,
         expected: Option<u64>,
     ) -> Result<Row, StoreError> {
-        let put = self.port.put_claimed_row(connection, row, expected);
+        let put = async {
+            let written = self.port.put_claimed_row(connection, row, expected).await?;
+            self.process.wrote_row(&written.key);
+            Ok(written)
+        };
         self.call("put_claimed_row", put, table).await
     }
 
@@ -224,8 +232,12 @@ impl Store for Through<dyn Store> {
         now: Timestamp,
         commit: &Commit,
     ) -> Result<(), StoreError> {
-        self.call("commit", self.port.commit(fleet, lock, now, commit), table)
-            .await
+        let put = async {
+            self.port.commit(fleet, lock, now, commit).await?;
+            self.process.committed();
+            Ok(())
+        };
+        self.call("commit", put, table).await
     }
 
     async fn counters(&self, fleet: &FleetKey, now: Timestamp) -> Result<Counters, StoreError> {

@@ -1,8 +1,9 @@
 //! One Lambda invocation: it can crash at any call, and any call can fail or be answered late.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wakecast_lambda::model::Timestamp;
+use wakecast_lambda::model::{RowKey, Timestamp};
 
 use super::chance::Chance;
 use super::executor::VirtualClock;
@@ -56,12 +57,54 @@ impl FaultLog {
     }
 }
 
+/// When each row, and when the fleet's records, were last truly written, whatever the writer was
+/// told. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct WriteLog(Arc<Mutex<Writes>>);
+
+#[derive(Debug, Default)]
+struct Writes {
+    rows: BTreeMap<RowKey, Timestamp>,
+    commits: Vec<Timestamp>,
+}
+
+impl WriteLog {
+    /// Returns when a row was last written.
+    #[must_use]
+    pub fn row(&self, key: &RowKey) -> Option<Timestamp> {
+        self.writes().rows.get(key).copied()
+    }
+
+    /// Returns when the first commit at or after `at` took effect.
+    #[must_use]
+    pub fn commit_after(&self, at: Timestamp) -> Option<Timestamp> {
+        self.writes()
+            .commits
+            .iter()
+            .find(|commit| **commit >= at)
+            .copied()
+    }
+
+    fn writes(&self) -> std::sync::MutexGuard<'_, Writes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The logs that every process of a world writes.
+#[derive(Clone, Debug, Default)]
+pub struct Logs {
+    /// Faults of calls.
+    pub faults: FaultLog,
+    /// Writes to the table.
+    pub writes: WriteLog,
+}
+
 /// The context that all ports of one container share.
 #[derive(Clone, Debug)]
 pub struct Process {
     shared: Arc<Mutex<Inner>>,
     clock: VirtualClock,
-    log: FaultLog,
+    logs: Logs,
 }
 
 #[derive(Debug)]
@@ -79,7 +122,7 @@ impl Process {
     pub fn new(
         chance: Chance,
         clock: VirtualClock,
-        log: FaultLog,
+        logs: Logs,
     ) -> (Self, futures::channel::oneshot::Receiver<&'static str>) {
         let (on_crash, crashed) = futures::channel::oneshot::channel();
         let inner = Inner {
@@ -94,7 +137,7 @@ impl Process {
             Self {
                 shared: Arc::new(Mutex::new(inner)),
                 clock,
-                log,
+                logs,
             },
             crashed,
         )
@@ -112,6 +155,18 @@ impl Process {
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.inner().calls
+    }
+
+    /// Notes that a row was written just now.
+    pub fn wrote_row(&self, key: &RowKey) {
+        let now = self.clock.true_now();
+        self.logs.writes.writes().rows.insert(key.clone(), now);
+    }
+
+    /// Notes that the fleet's records were written just now.
+    pub fn committed(&self) {
+        let now = self.clock.true_now();
+        self.logs.writes.writes().commits.push(now);
     }
 
     /// Comes before the effect of a call: takes its time, and says what happens to it.
@@ -136,7 +191,7 @@ impl Process {
             (delay, fate, dies)
         };
         if dies || fate != Fate::Works {
-            self.log.note(self.clock.true_now(), call);
+            self.logs.faults.note(self.clock.true_now(), call);
         }
         if dies {
             // Half of the crashes fall before the effect, half after it.

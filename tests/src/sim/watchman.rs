@@ -61,7 +61,52 @@ impl Watchman {
                     self.boots.push((happening.at, launched));
                     self.caps(happening.at);
                 }
+                Happened::StopAccepted => self.unseen_demand(&happening.instance, happening.at),
                 _ => {}
+            }
+        }
+    }
+
+    /// Law 2: whoever had written a row before S2 took effect must have been seen by S3. A boot
+    /// that lost its settings is no use to a waiter, who waits for the next one.
+    fn unseen_demand(&self, id: &InstanceId, at: Timestamp) {
+        let record = self
+            .around
+            .store
+            .instance(&setting::fleet(), id)
+            .now_or_never();
+        let Some(Ok(Some(Instance {
+            status,
+            boot: Some(boot),
+            ..
+        }))) = record
+        else {
+            return;
+        };
+        let InstanceStatus::Stopping {
+            failed: false,
+            since,
+            ..
+        } = status
+        else {
+            return;
+        };
+        let writes = &self.around.logs.writes;
+        let Some(committed_at) = writes.commit_after(since) else {
+            return;
+        };
+        let rows = self.around.store.rows(&setting::fleet(), at).now_or_never();
+        for row in rows.and_then(Result::ok).unwrap_or_default() {
+            let timing = &self.around.config.timing;
+            let counts = (!boot.condemned && leases::waits(&row, timing, at))
+                || leases::protects(&row, &boot, timing, at);
+            if counts
+                && writes
+                    .row(&row.key)
+                    .is_some_and(|written| written < committed_at)
+            {
+                let text = format!("{id} is stopped although {} waits or protects", row.key.id);
+                self.around.timeline.violation("law 2", text);
             }
         }
     }
@@ -143,7 +188,7 @@ impl Watchman {
             return true;
         }
         // An unreadable sample is no zero: the count begins anew.
-        let recent = self.around.faults.since(now.saturating_sub(CADENCE));
+        let recent = self.around.logs.faults.since(now.saturating_sub(CADENCE));
         if recent
             .iter()
             .any(|(at, call)| *at > since && matches!(*call, "load" | "describe"))
@@ -185,7 +230,7 @@ impl Watchman {
         let hurt = timing.lock + timing.tick + Duration::from_secs(75);
         let broken = self.around.notes().broken_runs;
         let broken = broken.iter().filter(|at| **at >= since).count();
-        let failed_calls = self.around.faults.since(since).len();
+        let failed_calls = self.around.logs.faults.since(since).len();
         let hurts = u32::try_from(broken + failed_calls).unwrap_or(u32::MAX);
         timing.grace.max(timing.min_up)
             + timing.settle()
@@ -221,6 +266,7 @@ impl Watchman {
         for (id, since) in &late {
             let hurts = self
                 .around
+                .logs
                 .faults
                 .since(since.saturating_sub(troubled))
                 .len();

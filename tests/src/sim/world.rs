@@ -32,7 +32,7 @@ use super::executor::{Runtime, Tasks, VirtualClock};
 use super::farm::Farm;
 use super::network::{Network, NetworkFaults};
 use super::ports::Through;
-use super::process::{CallFaults, FaultLog, Process};
+use super::process::{CallFaults, FaultLog, Logs, Process};
 use super::setting;
 use super::timeline::Timeline;
 use super::users::{self, Part};
@@ -61,8 +61,8 @@ pub struct Surroundings {
     pub ec2: Arc<SimulatedEc2>,
     /// The fleet's settings.
     pub config: Arc<FleetConfig>,
-    /// Faults of calls.
-    pub faults: FaultLog,
+    /// Faults of calls and writes to the table.
+    pub logs: Logs,
     notes: Rc<RefCell<Notes>>,
 }
 
@@ -162,7 +162,7 @@ impl World {
                 model,
             )),
             config: Arc::new(config),
-            faults: FaultLog::default(),
+            logs: Logs::default(),
             notes: Rc::default(),
             clock,
         };
@@ -518,7 +518,7 @@ fn gateway_function(
     Function::new(
         around.clock.clone(),
         own,
-        around.faults.clone(),
+        around.logs.clone(),
         move |process| {
             let store: Arc<dyn Store> = Arc::new(ports.store.as_gateway());
             let connections = ports.network.connections();
@@ -544,7 +544,7 @@ fn reconciler_function(
     let own = chance.fork();
     let chance = RefCell::new(chance);
     let around = around.clone();
-    let log = around.faults.clone();
+    let log = around.logs.clone();
     Function::new(around.clock.clone(), own, log, move |process: &Process| {
         let store: Arc<dyn Store> = Arc::new(around.store.as_reconciler());
         let fleet: Arc<dyn Fleet> = Arc::clone(&around.ec2) as Arc<dyn Fleet>;
@@ -552,7 +552,7 @@ fn reconciler_function(
         let connections = around.network.connections();
         let policy = Arc::new(Witness {
             timeline: around.timeline.clone(),
-            faults: around.faults.clone(),
+            faults: around.logs.faults.clone(),
             clock: around.clock.clone(),
             steps: Arc::clone(&steps),
         });

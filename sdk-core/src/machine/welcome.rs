@@ -30,7 +30,7 @@ impl Machine {
                 .map(|(id, lease)| row(id, &lease.fleet))
                 .collect(),
             requests: (self.acquisitions.iter())
-                .filter(|(_, acquisition)| acquisition.written)
+                .filter(|(_, acquisition)| acquisition.asked.ever())
                 .map(|(id, acquisition)| row(id, &acquisition.spec.fleet))
                 .collect(),
         }

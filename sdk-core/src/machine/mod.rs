@@ -14,6 +14,7 @@ mod dial;
 mod environment;
 mod frames;
 mod grants;
+mod handshake;
 mod input;
 mod jwt;
 mod leases;

@@ -380,17 +380,13 @@ fn the_old_link_of_a_rotation_closes_when_its_answers_have_come_or_after_five_se
 }
 
 #[test]
-fn the_background_pauses_only_who_wants_nothing() {
+fn n10_the_background_pauses_only_who_wants_nothing() {
     let mut world = World::connected(53);
     world.input(Input::Background);
     assert_eq!(*world.machine.state(), ConnectionState::Paused);
     assert_eq!(world.open_sockets(), 0);
     world.run(HOUR);
-    assert_eq!(
-        world.attempts.len(),
-        1,
-        "n10: no attempts in the background"
-    );
+    assert_eq!(world.attempts.len(), 1, "no attempts in the background");
     world.input(Input::Foreground);
     world.run(1_200);
     assert!(world.is_connected());

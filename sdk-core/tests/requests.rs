@@ -261,7 +261,7 @@ fn n45_api_gateways_own_frames_are_not_answers() {
             world.settled.is_empty(),
             "it matches no request, even with a request's id"
         );
-        assert!(world.is_connected(), "n09: it does not end the link");
+        assert!(world.is_connected(), "it does not end the link");
         world.run(MINUTE);
         assert_eq!(
             *world.error_of(1).code(),
@@ -269,6 +269,36 @@ fn n45_api_gateways_own_frames_are_not_answers() {
             "by its own time"
         );
     }
+}
+
+#[test]
+fn n09_one_forbidden_request_fails_alone_and_leaves_the_link() {
+    let mut world = World::holding(62);
+    world.acquire(2, Acquire::play("live", "mine").id("mine"));
+    world.run(SECOND);
+    world.script.acks = false;
+    world.acquire(3, Acquire::play("live", "theirs").id("theirs"));
+    world.run(100);
+    let session = world.machine.state().clone();
+    let hellos = world.count("hello");
+    world.push(ServerMessage::Error(ErrorPush {
+        id: Some("theirs".into()),
+        code: ErrorCode::Forbidden,
+        message: "the token does not allow this stream".into(),
+        retryable: false,
+        retry_after_ms: None,
+        outcome: Outcome::Rejected,
+    }));
+    world.script.acks = true;
+    world.run(5 * MINUTE);
+    assert_eq!(*world.error_of(3).code(), ErrorCode::Forbidden);
+    let theirs = (world.sent.iter()).filter(|(_, _, message)| message.id() == Some("theirs"));
+    assert_eq!(theirs.count(), 1, "it does not loop");
+    // The link, what is held, and what waits are untouched.
+    assert_eq!(*world.machine.state(), session);
+    assert_eq!((world.count("hello"), world.attempts.len()), (hellos, 1));
+    assert!(world.machine.lease_status("lease").is_some());
+    assert!(!world.settled.contains_key(&RequestKey(2)));
 }
 
 #[test]

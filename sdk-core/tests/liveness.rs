@@ -123,6 +123,23 @@ fn n14_half_open_links_are_noticed() {
 }
 
 #[test]
+fn n14_a_watch_in_place_of_a_ping_notices_a_dead_link_as_well() {
+    let mut world = World::connected(57);
+    world.acquire(1, Acquire::watch("live", "match"));
+    world.run(13 * MINUTE);
+    assert!(world.is_connected());
+    world.script.blackhole = true;
+    let acquires = world.count("acquire");
+    let start = world.now;
+    while world.count("acquire") == acquires {
+        world.run(100);
+    }
+    assert!(world.now - start < 2 * MINUTE, "before its 15 minutes");
+    let after = given_up_after(&mut world, MINUTE).expect("noticed");
+    assert!(after <= 8 * SECOND + 200, "ack 5 s, probe 3 s: {after}");
+}
+
+#[test]
 fn n15_nothing_unanswered_survives_a_reconnect() {
     let mut world = waiting(15);
     world.script.pongs = false;
@@ -224,25 +241,40 @@ fn n20_a_network_change_probes_the_link() {
 
 #[test]
 fn n47_a_day_idle_behind_the_gateways_limits_shows_no_drop() {
-    for hold in [false, true] {
-        let mut world = if hold {
-            World::holding(47)
-        } else {
-            World::connected(47)
-        };
+    fn watching(seed: u8) -> World {
+        let mut world = World::connected(seed);
+        world.acquire(1, Acquire::watch("live", "match"));
+        world.run(SECOND);
+        world
+    }
+    let kinds: [(&str, fn(u8) -> World); 3] = [
+        ("idle", World::connected),
+        ("with a lease", World::holding),
+        ("watching", watching),
+    ];
+    for (kind, seed) in kinds
+        .into_iter()
+        .flat_map(|kind| (0..4).map(move |seed| (kind, seed)))
+    {
+        let (name, make) = kind;
+        let mut world = make(seed);
         world.script.limits = Some((10 * MINUTE, 2 * HOUR));
         let session = world.machine.state().clone();
         let told = world.states().len();
-        world.run(24 * HOUR);
+        let before = world.sent.len();
+        world.run(24 * HOUR - 2 * SECOND);
         assert_eq!(*world.machine.state(), session);
         assert_eq!(world.states().len(), told, "the app saw nothing");
         let rotations = world.attempts.len() - 1;
         assert!((12..=16).contains(&rotations), "{rotations} rotations");
+        // Everything that is billed: pings, renewals, acquires, and the `hello` of each link.
+        let sent = world.sent.len() - before;
+        let counts = ["ping", "renew", "hello", "acquire"].map(|of| (of, world.count(of)));
         assert!(
-            world.sent.len() <= 420,
-            "{} messages in a day are billed",
-            world.sent.len()
+            (200..=400).contains(&sent),
+            "{sent} messages in a day {name}, in all {counts:?}"
         );
+        println!("{sent} messages in a day {name}, in all {counts:?}");
     }
 }
 

@@ -188,18 +188,31 @@ impl Machine {
         }
     }
 
-    /// Sends the `acquire` again. Without a link nothing is lost by waiting: `hello` asks for it.
-    /// While a refusal is waited out, its own timer sends it.
-    pub(super) fn resend_acquire(&mut self, id: &str) {
+    /// Sends the `acquire` again, and returns whether it did. Without a link nothing is lost by
+    /// waiting: `hello` asks for it. While a refusal is waited out, its own timer sends it.
+    pub(super) fn resend_acquire(&mut self, id: &str) -> bool {
         let waits = |open: &Box<Acquisition>| open.asked.waits_at(self.now);
         if !self.link_live()
             || self.requests.waits_for_token(id)
-            || self.acquisitions.get(id).is_some_and(waits)
+            || self.acquisitions.get(id).is_none_or(waits)
         {
-            return;
+            return false;
         }
         self.requests.take(id);
         self.submit(Request::acquire(id.to_owned()));
+        true
+    }
+
+    /// Sends the watches whose turn comes by `until`, and returns whether there was any: they stand
+    /// in for a ping, which would be billed as well.
+    pub(super) fn resend_watches(&mut self, until: Instant) -> bool {
+        let due: Vec<String> = (self.acquisitions.iter())
+            .filter(|(_, open)| open.watches() && open.proof.is_none())
+            .filter(|(_, open)| open.resend_at.is_some_and(|at| at <= until))
+            .map(|(id, _)| id.clone())
+            .collect();
+        due.iter()
+            .fold(false, |any, id| self.resend_acquire(id) || any)
     }
 
     fn deadline_passed(&mut self, id: &str) {

@@ -191,10 +191,10 @@ impl Machine {
     /// Sends the `acquire` again, and returns whether it did. Without a link nothing is lost by
     /// waiting: `hello` asks for it. While a refusal is waited out, its own timer sends it.
     pub(super) fn resend_acquire(&mut self, id: &str) -> bool {
-        let waits = |open: &Box<Acquisition>| open.asked.waits_at(self.now);
+        let open = self.acquisitions.get(id);
         if !self.link_live()
             || self.requests.waits_for_token(id)
-            || self.acquisitions.get(id).is_none_or(waits)
+            || open.is_none_or(|open| open.asked.waits_at(self.now))
         {
             return false;
         }
@@ -211,8 +211,8 @@ impl Machine {
             .filter(|(_, open)| open.resend_at.is_some_and(|at| at <= until))
             .map(|(id, _)| id.clone())
             .collect();
-        due.iter()
-            .fold(false, |any, id| self.resend_acquire(id) || any)
+        let sent = due.iter().filter(|id| self.resend_acquire(id)).count();
+        sent > 0
     }
 
     fn deadline_passed(&mut self, id: &str) {

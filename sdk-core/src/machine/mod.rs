@@ -25,6 +25,7 @@ mod progress;
 mod proof;
 mod random;
 mod refusals;
+mod renewal;
 mod requests;
 mod rotation;
 mod state;

@@ -229,6 +229,11 @@ fn an_ended_request_is_settled_by_welcome() {
     for (code, wanted) in [
         (Some(ErrorCode::StartFailed), ErrorCode::StartFailed),
         (Some(ErrorCode::Cancelled), ErrorCode::Cancelled),
+        // A state that has ended is no refusal that passes.
+        (
+            Some(ErrorCode::ServiceUnavailable),
+            ErrorCode::ServiceUnavailable,
+        ),
         (None, ErrorCode::LeaseLost),
     ] {
         let mut world = waiting(8);

@@ -8,7 +8,7 @@ use rand_core::Rng as _;
 use rand_pcg::Pcg64;
 use support::{Accept, MINUTE, SECOND, World};
 use wakecast::machine::backoff::{Backoff, CAP, Cause, FLOOR};
-use wakecast::machine::{AccessAnswer, Event, Input, Refusal, TransportEnd};
+use wakecast::machine::{Input, Refusal, TransportEnd};
 use wakecast::{Acquire, ConnectionState, ErrorCode, ReconnectReason};
 
 fn other(attempt: u32) -> Backoff {
@@ -329,53 +329,4 @@ fn reconnects_spread_as_the_server_asked() {
         latest > 40 * SECOND,
         "forty draws from U(0, 57 s) reach beyond 40 s: {latest}"
     );
-}
-
-#[test]
-fn unexplained_refusals_are_checked_every_second_time_and_named_after_three() {
-    let mut world = World::new(9);
-    world.script.accept = Accept::Refuse(Refusal::Opaque);
-    world.input(Input::Connect);
-    world.run(5 * MINUTE);
-    let (tries, checks) = (world.attempts.len(), world.checks.len());
-    assert!(
-        checks >= 3 && checks <= tries,
-        "{checks} checks for {tries} attempts"
-    );
-    for pair in world.checks.windows(2) {
-        let between = world
-            .attempts
-            .iter()
-            .filter(|(at, _)| (pair[0]..pair[1]).contains(at));
-        assert_eq!(between.count(), 1, "one attempt between two checks");
-    }
-    let blocked = world.events.iter().filter(|(_, event)| {
-        matches!(event, Event::Diagnostic(error) if *error.code() == ErrorCode::WebsocketBlocked)
-    });
-    assert_eq!(blocked.count(), 1);
-}
-
-#[test]
-fn an_access_check_explains_a_refusal() {
-    for (status, code) in [(403, ErrorCode::Forbidden), (426, ErrorCode::ClientTooOld)] {
-        let mut world = World::new(10);
-        world.script.accept = Accept::Refuse(Refusal::Opaque);
-        world.script.access = AccessAnswer::Http {
-            status,
-            retry_after: None,
-        };
-        world.acquire(1, Acquire::play("live", "match"));
-        world.run(30 * SECOND);
-        assert_eq!(*world.error_of(1).code(), code);
-    }
-    let mut world = World::new(11);
-    world.script.accept = Accept::Refuse(Refusal::Opaque);
-    world.script.access = AccessAnswer::Http {
-        status: 503,
-        retry_after: Some(Duration::from_secs(60)),
-    };
-    world.input(Input::Connect);
-    world.run(50 * SECOND);
-    assert_eq!(world.checks.len(), 1);
-    assert!(world.attempts.len() <= 1, "Retry-After of the check holds");
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Accept, CANARY, HOUR, MINUTE, Provider, SECOND, World, endpoint};
+use support::{Accept, HOUR, MINUTE, SECOND, World};
 use wakecast::machine::{Event, Input, Refusal, RequestKey, TransportEnd};
 use wakecast::protocol::{ClientMessage, ErrorPush, Lost, ServerMessage};
 use wakecast::{Acquire, ErrorCode, LostReason, Outcome, UserAction};
@@ -261,7 +261,7 @@ fn n45_api_gateways_own_frames_are_not_answers() {
             world.settled.is_empty(),
             "it matches no request, even with a request's id"
         );
-        assert!(world.is_connected(), "n09: it does not end the link");
+        assert!(world.is_connected(), "it does not end the link");
         world.run(MINUTE);
         assert_eq!(
             *world.error_of(1).code(),
@@ -269,6 +269,36 @@ fn n45_api_gateways_own_frames_are_not_answers() {
             "by its own time"
         );
     }
+}
+
+#[test]
+fn n09_one_forbidden_request_fails_alone_and_leaves_the_link() {
+    let mut world = World::holding(62);
+    world.acquire(2, Acquire::play("live", "mine").id("mine"));
+    world.run(SECOND);
+    world.script.acks = false;
+    world.acquire(3, Acquire::play("live", "theirs").id("theirs"));
+    world.run(100);
+    let session = world.machine.state().clone();
+    let hellos = world.count("hello");
+    world.push(ServerMessage::Error(ErrorPush {
+        id: Some("theirs".into()),
+        code: ErrorCode::Forbidden,
+        message: "the token does not allow this stream".into(),
+        retryable: false,
+        retry_after_ms: None,
+        outcome: Outcome::Rejected,
+    }));
+    world.script.acks = true;
+    world.run(5 * MINUTE);
+    assert_eq!(*world.error_of(3).code(), ErrorCode::Forbidden);
+    let theirs = (world.sent.iter()).filter(|(_, _, message)| message.id() == Some("theirs"));
+    assert_eq!(theirs.count(), 1, "it does not loop");
+    // The link, what is held, and what waits are untouched.
+    assert_eq!(*world.machine.state(), session);
+    assert_eq!((world.count("hello"), world.attempts.len()), (hellos, 1));
+    assert!(world.machine.lease_status("lease").is_some());
+    assert!(!world.settled.contains_key(&RequestKey(2)));
 }
 
 #[test]
@@ -395,11 +425,23 @@ fn acquires_are_sent_again_every_half_minute_and_watches_every_quarter_hour() {
     assert_eq!(world.count("acquire"), 20);
     let mut world = World::connected(56);
     world.acquire(1, Acquire::watch("live", "match"));
-    world.run(HOUR - SECOND);
-    assert_eq!(world.count("acquire"), 4);
+    world.run(HOUR);
+    let mut asked = (world.sent.iter())
+        .filter(|(_, _, message)| message.action() == "acquire")
+        .map(|(at, _, _)| *at);
+    let first = asked.next().unwrap();
+    let last = asked.fold(first, |last, at| {
+        // In place of the last ping of 270 s before it is due.
+        assert!(
+            (630 * SECOND..=15 * MINUTE).contains(&(at - last)),
+            "{last} {at}"
+        );
+        at
+    });
+    assert!(world.now - last <= 15 * MINUTE);
     assert!(
-        world.count("ping") <= 14,
-        "a watch needs no busy heartbeat: {}",
+        world.count("ping") <= 10,
+        "fewer than the 13 of an idle link, and no busy heartbeat: {}",
         world.count("ping")
     );
     assert!(world.settled.is_empty(), "and has no short deadline");
@@ -422,171 +464,4 @@ fn n32_two_links_never_live_at_once_without_a_rotation() {
         world.input(Input::Background);
         world.run(round * 53 % 700);
     }
-}
-
-#[test]
-fn n33_close_is_final_in_every_state() {
-    type Scene = fn(u8) -> World;
-    let scenes: [(&str, Scene); 10] = [
-        ("idle", World::new),
-        ("token", |seed| {
-            scene(seed, |world| world.script.provider = Provider::Hang, 100)
-        }),
-        ("socket", |seed| {
-            scene(seed, |world| world.script.accept = Accept::Hang, 100)
-        }),
-        ("hello", |seed| {
-            scene(seed, |world| world.script.welcomes = false, 100)
-        }),
-        ("connected", World::connected),
-        ("holding", World::holding),
-        ("reconnecting", |seed| {
-            let mut world = World::holding(seed);
-            world.script.accept = Accept::Refuse(Refusal::Opaque);
-            world.cut(TransportEnd::Dropped);
-            world.run(5 * SECOND);
-            world
-        }),
-        ("failed", |seed| {
-            let refused = Refusal::Http {
-                status: 403,
-                retry_after: None,
-            };
-            scene(
-                seed,
-                |world| world.script.accept = Accept::Refuse(refused),
-                SECOND,
-            )
-        }),
-        ("paused", |seed| {
-            let mut world = World::connected(seed);
-            world.input(Input::Background);
-            world
-        }),
-        ("rotating", |seed| {
-            let mut world = World::holding(seed);
-            while world.open_sockets() < 2 {
-                world.run(10);
-            }
-            world
-        }),
-    ];
-    for (name, scene) in scenes {
-        for detach in [false, true] {
-            let mut world = scene(33);
-            let sent = world.sent.len();
-            world.acquire(70, Acquire::play("live", "late").id("late"));
-            let end = if detach { Input::Detach } else { Input::Close };
-            let written = world.sent.len();
-            world.input(end);
-            world.run(SECOND);
-            assert_eq!(
-                *world.machine.state(),
-                wakecast::ConnectionState::Closed,
-                "{name}"
-            );
-            assert_eq!(world.open_sockets(), 0, "{name}");
-            if name != "failed" {
-                assert_eq!(*world.error_of(70).code(), ErrorCode::Closed, "{name}");
-            }
-            if detach {
-                assert_eq!(world.sent.len(), written, "{name}: detach sends nothing");
-            } else if matches!(name, "holding" | "rotating") {
-                assert!(world.sent.len() > sent, "{name}: close gives back");
-                assert!(world.count("release") >= 1, "{name}");
-            }
-            let (sent, attempts) = (world.sent.len(), world.attempts.len());
-            for input in [
-                Input::Connect,
-                Input::Retry,
-                Input::NetworkChanged,
-                Input::Foreground,
-            ] {
-                world.input(input);
-            }
-            world.acquire(71, Acquire::play("live", "after"));
-            world.run(HOUR);
-            assert_eq!(*world.error_of(71).code(), ErrorCode::Closed, "{name}");
-            assert_eq!(
-                (sent, attempts),
-                (world.sent.len(), world.attempts.len()),
-                "{name}"
-            );
-            assert!(world.machine.next_timeout().is_none());
-        }
-    }
-}
-
-#[test]
-fn closing_waits_for_the_acknowledgements_but_not_longer_than_a_second() {
-    let mut world = World::holding(58);
-    world.input(Input::Close);
-    world.run(100);
-    assert_eq!(*world.machine.state(), wakecast::ConnectionState::Closed);
-    let mut world = World::holding(59);
-    world.script.acks = false;
-    world.input(Input::Close);
-    world.run(SECOND - 1);
-    assert_ne!(*world.machine.state(), wakecast::ConnectionState::Closed);
-    world.run(1);
-    assert_eq!(*world.machine.state(), wakecast::ConnectionState::Closed);
-}
-
-#[test]
-fn n37_the_state_is_the_event() {
-    // The observer in `support` compares them after every input of every test; here they are counted.
-    let mut world = World::holding(60);
-    world.cut(TransportEnd::Dropped);
-    world.run(MINUTE);
-    let told = world.states();
-    assert_eq!(told.last().copied(), Some(world.machine.state()));
-    assert!(
-        told.windows(2).all(|pair| pair[0] != pair[1]),
-        "no state is told twice"
-    );
-}
-
-#[test]
-fn n42_no_secret_is_printed() {
-    let mut world = World::holding(61);
-    world.input(Input::Endpoint {
-        key: RequestKey(2),
-        lease: "lease".into(),
-    });
-    world.run(2 * HOUR);
-    let printed = format!("{:?} {:?} {:?}", world.machine, world.events, world.settled);
-    assert!(printed.contains('…') && !printed.contains(CANARY));
-    let endpoint = endpoint("a");
-    assert!(!format!("{endpoint:?}").contains(CANARY));
-    for (url, shown) in [
-        (
-            "wss://h.example/prod?token=canary#canary",
-            "wss://h.example/prod",
-        ),
-        (
-            "https://canary:canary@h.example:8443/v1/access",
-            "https://h.example:8443/v1/access",
-        ),
-        (
-            "https://h.example/v1/hints/canary",
-            "https://h.example/v1/hints/…",
-        ),
-        (
-            "https://h.example/stage/v1/hints/canary/more?x=canary",
-            "https://h.example/stage/v1/hints/…",
-        ),
-        ("https://h.example?ticket=canary", "https://h.example"),
-        ("not a url?canary", "not a url"),
-        ("", ""),
-    ] {
-        assert_eq!(wakecast::redact_url(url), shown);
-    }
-}
-
-fn scene(seed: u8, set: impl FnOnce(&mut World), millis: u64) -> World {
-    let mut world = World::new(seed);
-    set(&mut world);
-    world.input(Input::Connect);
-    world.run(millis);
-    world
 }

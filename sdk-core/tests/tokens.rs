@@ -410,19 +410,6 @@ fn a_policy_close_refreshes_the_token_once() {
 }
 
 #[test]
-fn a_missing_echo_is_named() {
-    let mut world = World::new(40);
-    world.script.accept = Accept::NoEcho;
-    world.acquire(
-        1,
-        Acquire::play("live", "match").deadline(Duration::from_secs(2)),
-    );
-    world.run(3 * SECOND);
-    let cause = world.error_of(1).cause().unwrap();
-    assert!(cause.contains("Sec-WebSocket-Protocol"), "n46: {cause}");
-}
-
-#[test]
 fn the_same_seed_and_inputs_make_the_same_outputs() {
     let run = || {
         let mut world = World::new(41);

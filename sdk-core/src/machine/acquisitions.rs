@@ -3,21 +3,18 @@
 use std::time::Duration;
 
 use super::acquire::Acquire;
-use super::backoff::{Backoff, Cause};
 use super::constants::{
     DEADLINE_MAX, DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS,
     WATCH_RESEND_INTERVAL,
 };
 use super::input::RequestKey;
-use super::leases::Lease;
-use super::output::{Answer, Event};
+use super::output::Event;
 use super::progress::Meter;
 use super::proof::Proof;
+use super::refusals::Asked;
 use super::requests::{Body, Request};
 use super::{Intent, Machine};
-use crate::protocol::{
-    Endpoint, LostReason, Outcome, Phase, ProgressPush, Purpose, Ready, ReleaseReason,
-};
+use crate::protocol::{Outcome, Purpose};
 use crate::{Error, ErrorCode, Instant, Stage};
 
 /// One open acquisition.
@@ -26,16 +23,11 @@ pub(super) struct Acquisition {
     pub(super) key: RequestKey,
     pub(super) spec: Acquire,
     pub(super) deadline: Instant,
-    /// Whether its `acquire` was ever written.
-    pub(super) written: bool,
+    pub(super) asked: Asked,
     pub(super) rev: u64,
     pub(super) meter: Meter,
     pub(super) proof: Option<Proof>,
     pub(super) resend_at: Option<Instant>,
-    /// Refusals in a row that pass by themselves, for the backoff.
-    refusals: u32,
-    /// The last of them, to explain a deadline.
-    last_refusal: Option<Error>,
 }
 
 impl Acquisition {
@@ -52,18 +44,15 @@ impl Acquisition {
         }
     }
 
-    fn outcome(&self) -> Outcome {
-        if self.written {
-            Outcome::Unknown
-        } else {
-            Outcome::NotSent
-        }
+    /// What is known about the wish at the server.
+    pub(super) fn outcome(&self) -> Outcome {
+        self.asked.outcome()
     }
 
     fn stage(&self) -> Stage {
         match &self.proof {
             Some(_) => Stage::Verify,
-            None if self.written => Stage::Boot,
+            None if self.asked.ever() => Stage::Boot,
             None => Stage::Connect,
         }
     }
@@ -83,13 +72,11 @@ impl Machine {
             key,
             spec,
             deadline,
-            written: false,
+            asked: Asked::default(),
             rev: 0,
             meter,
             proof: None,
             resend_at: None,
-            refusals: 0,
-            last_refusal: None,
         };
         self.acquisitions.insert(id.clone(), Box::new(acquisition));
         self.emit(Event::Progress {
@@ -171,7 +158,7 @@ impl Machine {
     pub(super) fn acquire_written(&mut self, id: &str) {
         let now = self.now;
         if let Some(acquisition) = self.acquisitions.get_mut(id) {
-            acquisition.written = true;
+            acquisition.asked.written();
             acquisition.resend_at = Some(now + acquisition.resend_interval());
         }
     }
@@ -201,19 +188,37 @@ impl Machine {
         }
     }
 
-    /// Sends the `acquire` again. Without a link nothing is lost by waiting: `hello` asks for it.
-    pub(super) fn resend_acquire(&mut self, id: &str) {
-        if !self.link_live() || self.requests.waits_for_token(id) {
-            return;
+    /// Sends the `acquire` again, and returns whether it did. Without a link nothing is lost by
+    /// waiting: `hello` asks for it. While a refusal is waited out, its own timer sends it.
+    pub(super) fn resend_acquire(&mut self, id: &str) -> bool {
+        let open = self.acquisitions.get(id);
+        if !self.link_live()
+            || self.requests.waits_for_token(id)
+            || open.is_none_or(|open| open.asked.waits_at(self.now))
+        {
+            return false;
         }
         self.requests.take(id);
         self.submit(Request::acquire(id.to_owned()));
+        true
+    }
+
+    /// Sends the watches whose turn comes by `until`, and returns whether there was any: they stand
+    /// in for a ping, which would be billed as well.
+    pub(super) fn resend_watches(&mut self, until: Instant) -> bool {
+        let due: Vec<String> = (self.acquisitions.iter())
+            .filter(|(_, open)| open.watches() && open.proof.is_none())
+            .filter(|(_, open)| open.resend_at.is_some_and(|at| at <= until))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let sent = due.iter().filter(|id| self.resend_acquire(id)).count();
+        sent > 0
     }
 
     fn deadline_passed(&mut self, id: &str) {
         let link = self.attempts.last_error.as_ref().map(ToString::to_string);
         self.end_acquisition(id, |acquisition| {
-            let refusal = acquisition.last_refusal.as_ref();
+            let refusal = acquisition.asked.last_refusal();
             let cause = refusal.map(ToString::to_string).or(link);
             let error = Error::new(
                 ErrorCode::StartTimeout,
@@ -236,7 +241,7 @@ impl Machine {
         self.requests.take(id);
         self.give_up_proof(acquisition.proof.as_ref());
         self.settle(acquisition.key, Err(error));
-        if acquisition.written {
+        if acquisition.outcome() == Outcome::Unknown {
             let body = Body::Cancel {
                 fleet: acquisition.spec.fleet,
                 acquire: id.to_owned(),
@@ -245,12 +250,8 @@ impl Machine {
         }
     }
 
-    /// The server has ended an acquisition with an error. One that passes by itself is no end: the
-    /// same `acquire` is sent again until its deadline.
+    /// The server has ended an acquisition with an error.
     pub(super) fn acquisition_failed(&mut self, id: &str, error: Error) {
-        if passes(&error) {
-            return self.ask_again(id, error);
-        }
         if error.outcome() == Outcome::Unknown {
             // It may yet be carried out: withdraw it.
             return self.end_acquisition(id, |_| error);
@@ -261,189 +262,9 @@ impl Machine {
             self.settle(acquisition.key, Err(error));
         }
     }
-
-    fn ask_again(&mut self, id: &str, error: Error) {
-        self.requests.take(id);
-        let draws = [self.random.fraction(), self.random.fraction()];
-        let Some(acquisition) = self.acquisitions.get_mut(id) else {
-            return;
-        };
-        let backoff = Backoff {
-            cause: Cause::Other,
-            attempt: acquisition.refusals,
-            spread: self.attempts.spread,
-            retry_after: error.retry_after(),
-            later: false,
-        };
-        acquisition.refusals = acquisition.refusals.saturating_add(1);
-        acquisition.last_refusal = Some(error);
-        acquisition.resend_at = Some(self.now + backoff.delay(draws));
-    }
-
-    /// `lost` for an open acquisition is its outcome.
-    pub(super) fn acquisition_lost(&mut self, id: &str, rev: u64, reason: LostReason) {
-        if self
-            .acquisitions
-            .get(id)
-            .is_none_or(|acquisition| rev < acquisition.rev)
-        {
-            return;
-        }
-        let code = match reason {
-            LostReason::StartFailed => ErrorCode::StartFailed,
-            _ => ErrorCode::LeaseLost,
-        };
-        let error = Error::new(code, Outcome::Rejected, Stage::Boot);
-        let error = error.with_cause(format!("the server reported `{}`", reason.as_str()));
-        self.acquisition_failed(id, error);
-    }
-
-    /// `progress` for an acquisition. Older revisions, and older pushes of one revision, are dropped.
-    pub(super) fn acquisition_progress(&mut self, push: &ProgressPush) {
-        let now = self.now;
-        let Some(acquisition) = self.acquisitions.get_mut(&push.id) else {
-            return;
-        };
-        let elapsed = Duration::from_millis(push.elapsed_ms);
-        let older = push.rev == acquisition.rev
-            && acquisition
-                .meter
-                .pushed_elapsed()
-                .is_some_and(|last| elapsed < last);
-        if push.rev < acquisition.rev || older {
-            return;
-        }
-        if acquisition.proof.is_some() && push.rev == acquisition.rev {
-            return;
-        }
-        acquisition.rev = push.rev;
-        acquisition.refusals = 0;
-        acquisition.last_refusal = None;
-        acquisition.meter.take(now, push);
-        // The instance that was being proved is gone.
-        let proof = acquisition.proof.take();
-        let progress = acquisition.meter.show(now);
-        self.give_up_proof(proof.as_ref());
-        self.emit(Event::Progress {
-            id: push.id.clone(),
-            progress,
-        });
-    }
-
-    /// `welcome` says that an acquisition waits.
-    pub(super) fn acquisition_waits(&mut self, id: &str, rev: u64, phase: Option<Phase>) {
-        let now = self.now;
-        let Some(acquisition) = self.acquisitions.get_mut(id) else {
-            return;
-        };
-        let proving = acquisition.proof.is_some() && rev == acquisition.rev;
-        if rev < acquisition.rev || proving {
-            return;
-        }
-        acquisition.rev = rev;
-        acquisition
-            .meter
-            .set_phase(phase.unwrap_or(Phase::Unrecognised));
-        let proof = acquisition.proof.take();
-        let progress = acquisition.meter.show(now);
-        self.give_up_proof(proof.as_ref());
-        self.emit(Event::Progress {
-            id: id.to_owned(),
-            progress,
-        });
-    }
-
-    /// `ready`: the grant. It is proved first, unless the app does not want that.
-    pub(super) fn acquisition_ready(&mut self, ready: Ready) {
-        let now = self.now;
-        let Some(acquisition) = self.acquisitions.get_mut(&ready.id) else {
-            return;
-        };
-        if ready.rev < acquisition.rev {
-            return;
-        }
-        acquisition.rev = ready.rev;
-        if !acquisition.spec.verify {
-            return self.grant(&ready.id, ready.endpoint, now);
-        }
-        let known = acquisition
-            .proof
-            .as_mut()
-            .filter(|proof| proof.is_for(&ready.endpoint));
-        if let Some(proof) = known {
-            return proof.refresh(now, ready.endpoint);
-        }
-        let spread = Duration::from_millis(ready.verify_spread_ms);
-        let proof = Proof::new(now, ready.endpoint, self.random.up_to(spread));
-        let old = acquisition.proof.replace(proof);
-        acquisition.meter.set_phase(Phase::Verifying);
-        let progress = acquisition.meter.show(now);
-        self.give_up_proof(old.as_ref());
-        self.emit(Event::Progress {
-            id: ready.id,
-            progress,
-        });
-    }
-
-    /// The endpoint is proved: the acquisition becomes a lease.
-    pub(super) fn grant(&mut self, id: &str, endpoint: Endpoint, received_at: Instant) {
-        let Some(mut acquisition) = self.acquisitions.remove(id) else {
-            return;
-        };
-        self.requests.take(id);
-        acquisition.meter.set_phase(Phase::Ready);
-        let progress = acquisition.meter.show(self.now);
-        self.emit(Event::Progress {
-            id: id.to_owned(),
-            progress,
-        });
-        let lease = Lease::new(
-            acquisition.spec.fleet,
-            acquisition.rev,
-            endpoint.clone(),
-            received_at,
-        );
-        self.leases.insert(id.to_owned(), Box::new(lease));
-        self.settle(
-            acquisition.key,
-            Ok(Answer::Acquired {
-                lease: id.to_owned(),
-                endpoint,
-            }),
-        );
-    }
-
-    /// This network does not reach the endpoint: the grant is given back.
-    pub(super) fn endpoint_unreachable(&mut self, id: &str, cause: String) {
-        let Some(acquisition) = self.acquisitions.remove(id) else {
-            return;
-        };
-        self.requests.take(id);
-        let error = Error::new(
-            ErrorCode::EndpointUnreachable,
-            Outcome::Rejected,
-            Stage::Verify,
-        );
-        self.settle(acquisition.key, Err(error.with_cause(cause)));
-        let body = Body::Release {
-            fleet: acquisition.spec.fleet,
-            lease: id.to_owned(),
-            reason: Some(ReleaseReason::Unreachable),
-        };
-        self.submit(Request::internal(body, REQUEST_TIMEOUT));
-    }
 }
 
 fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
     (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(fits)
-}
-
-/// Whether a refusal says nothing about the request: the table or a quota was busy for a moment.
-fn passes(error: &Error) -> bool {
-    let code = matches!(
-        error.code(),
-        ErrorCode::ServiceUnavailable | ErrorCode::Throttled
-    );
-    code && error.retryable()
 }

@@ -52,12 +52,8 @@ impl Machine {
     pub(super) fn detach(&mut self) {
         for open in std::mem::take(&mut self.acquisitions).into_values() {
             self.give_up_proof(open.proof.as_ref());
-            let outcome = if open.written {
-                Outcome::Unknown
-            } else {
-                Outcome::NotSent
-            };
-            self.settle(open.key, Err(closed().with_outcome(outcome)));
+            let error = closed().with_outcome(open.outcome());
+            self.settle(open.key, Err(error));
         }
         for request in self.requests.take_all(|_| true) {
             if let Some(waiter) = request.waiter {
@@ -119,13 +115,7 @@ impl Machine {
         let ids: Vec<String> = self.acquisitions.keys().cloned().collect();
         for id in ids {
             let error = error.clone();
-            self.end_acquisition(&id, |open| {
-                error.with_outcome(if open.written {
-                    Outcome::Unknown
-                } else {
-                    Outcome::NotSent
-                })
-            });
+            self.end_acquisition(&id, |open| error.with_outcome(open.outcome()));
         }
         self.fail_requests(error);
     }

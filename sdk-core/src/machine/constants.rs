@@ -101,7 +101,8 @@ pub(super) const REQUEST_TIMEOUT: Duration = secs(30);
 /// `publish` and `play` acquires, and the `endpoint` of a moving lease, are sent again this often:
 /// the pull after a push that was lost.
 pub(super) const RESEND_INTERVAL: Duration = secs(30);
-/// `watch` acquires are sent again this often: they may wait for a day, and each message is billed.
+/// `watch` acquires are sent again at least this often: they may wait for a day, and each message
+/// is billed. They go out in place of the last ping before.
 pub(super) const WATCH_RESEND_INTERVAL: Duration = secs(15 * 60);
 /// Default deadline of `publish` and `play`: a cold start from a new image with one retry.
 pub(super) const ACQUIRE_DEADLINE: Duration = secs(10 * 60);

@@ -290,6 +290,9 @@ impl Machine {
 
     /// `ack`.
     pub(super) fn acked(&mut self, id: &str) {
+        if let Some(acquisition) = self.acquisitions.get_mut(id) {
+            acquisition.asked.acknowledged();
+        }
         let Some(request) = self.requests.get_mut(id) else {
             return;
         };
@@ -332,7 +335,7 @@ impl Machine {
     /// A request ended with an error.
     fn request_refused(&mut self, request: Request, error: Error) {
         match request.body {
-            Body::Acquire => self.acquisition_failed(&request.id, error),
+            Body::Acquire => self.acquisition_refused(&request.id, error),
             Body::Renew { token, .. } => self.renewal_refused(&token, error.code()),
             Body::Endpoint { lease, .. } => {
                 let gone = *error.code() == ErrorCode::LeaseLost;

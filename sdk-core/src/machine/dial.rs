@@ -1,14 +1,14 @@
-//! Attempts to connect: when the next one is due, and what a failed one means.
+//! Attempts to connect: when the next one is due. What a refused one means is in `handshake`.
 
 use std::time::Duration;
 
 use super::backoff::{self, Backoff};
-use super::constants::{ACCESS_TIMEOUT, CLEAN_CHECKS_BLOCKED, CUT_INTERVAL, SPREAD_UNTOLD};
-use super::input::{AccessAnswer, CheckId, Refusal};
-use super::output::{Effect, Event};
+use super::constants::{ACCESS_TIMEOUT, CUT_INTERVAL, SPREAD_UNTOLD};
+use super::input::{AccessAnswer, CheckId};
+use super::output::Effect;
 use super::{Intent, Machine};
 use crate::protocol::Outcome;
-use crate::{Error, ErrorCode, Instant, Secret, Stage};
+use crate::{Error, ErrorCode, Instant, Stage};
 
 /// What stands between us and the next link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +41,10 @@ pub(super) struct Attempts {
     last_cut: Option<Instant>,
     /// Over how long the server wants reconnects to spread.
     pub(super) spread: Duration,
-    check_owed: bool,
-    clean_checks: u32,
+    /// Whether the last refusal said nothing, so that an access check comes before the next attempt.
+    pub(super) check_owed: bool,
+    /// Access checks in a row that found nothing wrong.
+    pub(super) clean_checks: u32,
     /// Whether any link has been proved on this network.
     pub(super) proved_on_network: bool,
     next_check: u64,
@@ -198,7 +200,12 @@ impl Machine {
         self.attempts.made = self.attempts.made.saturating_add(1);
     }
 
-    fn schedule(&mut self, cause: backoff::Cause, retry_after: Option<Duration>, later: bool) {
+    pub(super) fn schedule(
+        &mut self,
+        cause: backoff::Cause,
+        retry_after: Option<Duration>,
+        later: bool,
+    ) {
         let offline = self.environment.offline;
         let backoff = Backoff {
             cause: if offline {
@@ -273,81 +280,6 @@ impl Machine {
             self.schedule(backoff::Cause::Own, None, false);
         }
     }
-
-    /// The handshake was refused: what that means.
-    pub(super) fn refused(&mut self, secret: &Secret, refusal: Refusal) {
-        if refusal == Refusal::Opaque {
-            // At most every second time, so that checks do not double the load of an outage.
-            self.attempts.check_owed = true;
-        }
-        let (verdict, error) = judge(refusal);
-        match verdict {
-            Verdict::Terminal => self.fail(error),
-            Verdict::Token => {
-                self.token_refused(secret);
-                self.attempt_failed(error, backoff::Cause::Other, None);
-            }
-            Verdict::Retry(cause) => {
-                let retry_after = error.retry_after();
-                self.attempt_failed(error, cause, retry_after);
-            }
-        }
-    }
-
-    pub(super) fn access_checked(&mut self, answered: CheckId, answer: AccessAnswer) {
-        let Dial::Check { check, .. } = self.dial else {
-            return;
-        };
-        if check != answered {
-            return;
-        }
-        self.dial = Dial::Rest;
-        match answer {
-            AccessAnswer::Http {
-                status,
-                retry_after,
-            } if matches!(status, 401 | 403 | 426 | 429 | 503) => {
-                self.attempts.clean_checks = 0;
-                let secret = self.tokens.usable(self.now).cloned().unwrap_or_default();
-                self.refused(
-                    &secret,
-                    Refusal::Http {
-                        status,
-                        retry_after,
-                    },
-                );
-            }
-            AccessAnswer::Http {
-                status: 200..=299, ..
-            } => {
-                self.attempts.clean_checks = self.attempts.clean_checks.saturating_add(1);
-                self.explained_nothing();
-            }
-            AccessAnswer::Http { .. } | AccessAnswer::Unreachable { .. } => {
-                self.attempts.clean_checks = 0;
-                self.explained_nothing();
-            }
-        }
-    }
-
-    /// The check found nothing wrong: the backoff goes on where it was.
-    fn explained_nothing(&mut self) {
-        let blocked =
-            self.attempts.clean_checks >= CLEAN_CHECKS_BLOCKED && !self.attempts.proved_on_network;
-        if blocked {
-            let error = Error::new(
-                ErrorCode::WebsocketBlocked,
-                Outcome::NotSent,
-                Stage::Connect,
-            );
-            if self.attempts.clean_checks == CLEAN_CHECKS_BLOCKED {
-                self.emit(Event::Diagnostic(error.clone()));
-            }
-            self.attempts.reason = Some(ErrorCode::WebsocketBlocked);
-            self.attempts.last_error = Some(error);
-        }
-        self.schedule(backoff::Cause::Other, None, false);
-    }
 }
 
 /// Why and how the next attempt waits.
@@ -356,63 +288,4 @@ pub(super) struct Waiting {
     pub(super) cause: backoff::Cause,
     pub(super) retry_after: Option<Duration>,
     pub(super) later: bool,
-}
-
-/// What a refused handshake asks of us.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Trying again is useless.
-    Terminal,
-    /// The token was refused.
-    Token,
-    /// Trying again can help.
-    Retry(backoff::Cause),
-}
-
-/// Reads a refusal: the verdict, and the error that tells it.
-pub(super) fn judge(refusal: Refusal) -> (Verdict, Error) {
-    let make = |code| Error::new(code, Outcome::NotSent, Stage::Connect);
-    match refusal {
-        Refusal::Http {
-            status,
-            retry_after,
-        } => {
-            let (verdict, code) = match status {
-                401 => (Verdict::Token, ErrorCode::TokenRejected),
-                403 => (Verdict::Terminal, ErrorCode::Forbidden),
-                426 => (Verdict::Terminal, ErrorCode::ClientTooOld),
-                429 => (Verdict::Retry(backoff::Cause::Peer), ErrorCode::Throttled),
-                503 => (
-                    Verdict::Retry(backoff::Cause::Peer),
-                    ErrorCode::ServiceUnavailable,
-                ),
-                500..=599 => (
-                    Verdict::Retry(backoff::Cause::Other),
-                    ErrorCode::ServiceUnavailable,
-                ),
-                _ => (
-                    Verdict::Retry(backoff::Cause::Other),
-                    ErrorCode::ProtocolError,
-                ),
-            };
-            let cause = format!("the handshake was answered with HTTP status {status}");
-            (
-                verdict,
-                make(code).with_cause(cause).with_retry_after(retry_after),
-            )
-        }
-        Refusal::Unreachable { message } | Refusal::Tls { message } => {
-            let error = make(ErrorCode::NetworkUnreachable).with_cause(message);
-            (Verdict::Retry(backoff::Cause::Other), error)
-        }
-        Refusal::BadHandshake { message } => {
-            let error = make(ErrorCode::ProtocolError).with_cause(message);
-            (Verdict::Retry(backoff::Cause::Other), error)
-        }
-        Refusal::Opaque => {
-            let error = make(ErrorCode::NetworkUnreachable)
-                .with_cause("the platform does not say why the handshake failed");
-            (Verdict::Retry(backoff::Cause::Other), error)
-        }
-    }
 }

@@ -118,7 +118,7 @@ impl Machine {
         }
         // An acquire whose acknowledgement has already come.
         if self.acquisitions.contains_key(&id) {
-            return self.acquisition_failed(&id, error);
+            return self.acquisition_refused(&id, error);
         }
         self.emit(Event::Diagnostic(error));
     }

@@ -8,7 +8,7 @@ use super::constants::{
 use super::dial::{Dial, Waiting};
 use super::input::{Epoch, Refusal, TransportEnd};
 use super::liveness::Ping;
-use super::output::Effect;
+use super::output::{Effect, Event};
 use super::{Intent, Machine, backoff};
 use crate::protocol::{ClientMessage, Outcome, SUBPROTOCOL};
 use crate::{Error, ErrorCode, Instant, Secret, Stage};
@@ -145,6 +145,7 @@ impl Machine {
             return;
         }
         if subprotocol != Some(SUBPROTOCOL) {
+            self.emit(Event::Diagnostic(LinkEnd::NoEcho.judge(false).0));
             return self.link_ended(epoch, LinkEnd::NoEcho);
         }
         let id = self.random.id();
@@ -345,11 +346,11 @@ impl LinkEnd {
                 Other,
                 false,
             ),
-            Self::Refused(refusal) => (super::dial::judge(refusal).1, Other, false),
+            Self::Refused(refusal) => (super::handshake::judge(refusal).1, Other, false),
             Self::TimedOut => (make(ErrorCode::ConnectTimeout), Other, false),
             Self::NoEcho => {
-                let message = "the server did not echo the subprotocol wakecast.v1: `$connect` \
-                               must return Sec-WebSocket-Protocol";
+                let message = "$connect did not return Sec-WebSocket-Protocol: it must echo the \
+                               subprotocol wakecast.v1";
                 (
                     make(ErrorCode::ProtocolError).with_message(message),
                     Other,

@@ -102,7 +102,15 @@ impl Machine {
                     late_probes: 0,
                     slept: false,
                 });
-                self.write_to(epoch, &ClientMessage::Ping(PingMessage {}));
+                let next = if self.busy_since.is_some() {
+                    HEARTBEAT_BUSY.min(link.heartbeat)
+                } else {
+                    link.heartbeat
+                };
+                // Any answer proves the link as well as a pong does.
+                if !self.resend_watches(now + next) {
+                    self.write_to(epoch, &ClientMessage::Ping(PingMessage {}));
+                }
             }
             _ => {}
         }

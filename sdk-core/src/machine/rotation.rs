@@ -6,7 +6,7 @@ use super::backoff::{self, Backoff};
 use super::constants::{
     MAX_AGE_MIN, ROTATE_FROM, ROTATE_TO, ROTATE_UNTIL, ROTATION_DRAIN, ROTATION_TOKEN_WAIT,
 };
-use super::dial::{Verdict, judge};
+use super::handshake::{Verdict, judge};
 use super::input::{Epoch, Refusal};
 use super::links::{Draining, LinkEnd, LinkStage};
 use super::{Intent, Machine};

@@ -1,14 +1,15 @@
-//! The life of the access token: asked for once at a time, renewed in band, never sent after a refusal.
+//! The access token: asked for once at a time, never sent after a refusal. `renewal` keeps it alive.
 
 use std::time::Duration;
 
 use super::constants::{
-    FRESH_REFUSALS, REQUEST_TIMEOUT, TOKEN_INTERVAL, TOKEN_MARGIN, TOKEN_MAX, TOKEN_MIN_LEFT,
-    TOKEN_RETRY_JITTER, TOKEN_TIMEOUT,
+    FRESH_REFUSALS, REQUEST_TIMEOUT, TOKEN_INTERVAL, TOKEN_MAX, TOKEN_MIN_LEFT, TOKEN_RETRY_JITTER,
+    TOKEN_TIMEOUT,
 };
 use super::dial::Dial;
 use super::input::Generation;
 use super::output::{Effect, Event, TokenReason};
+use super::renewal::renewal;
 use super::requests::{Body, Request};
 use super::{Intent, Machine, backoff, jwt};
 use crate::protocol::Outcome;
@@ -17,26 +18,27 @@ use crate::{Error, ErrorCode, Instant, Secret, Stage};
 /// What is known about tokens.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    current: Option<Token>,
+    pub(super) current: Option<Token>,
     /// The last refused ones: a provider's cache may hand one out again.
     refused: Vec<Secret>,
     /// Fresh tokens refused in a row.
-    refusals: u8,
+    pub(super) refusals: u8,
     fetch: Option<Fetch>,
-    fetch_at: Option<(Instant, TokenReason)>,
-    last_call: Option<Instant>,
+    pub(super) fetch_at: Option<(Instant, TokenReason)>,
+    pub(super) last_call: Option<Instant>,
     generation: u64,
     /// Whether 1008 has already caused a refresh since the last accepted token.
-    refreshed_by_policy: bool,
+    pub(super) refreshed_by_policy: bool,
 }
 
+/// The token that is in use.
 #[derive(Debug)]
-struct Token {
-    secret: Secret,
-    ends: Option<Instant>,
-    life: Option<Duration>,
+pub(super) struct Token {
+    pub(super) secret: Secret,
+    pub(super) ends: Option<Instant>,
+    pub(super) life: Option<Duration>,
     /// Whether a server has ever accepted it.
-    accepted: bool,
+    pub(super) accepted: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,7 @@ struct Fetch {
 }
 
 impl Token {
-    fn usable(&self, now: Instant) -> bool {
+    pub(super) fn usable(&self, now: Instant) -> bool {
         let least = self
             .life
             .map_or(TOKEN_MIN_LEFT, |life| TOKEN_MIN_LEFT.min(life / 4));
@@ -106,7 +108,7 @@ impl Tokens {
     }
 
     /// Marks a token as refused. It counts only if it was fresh: no server ever accepted it.
-    fn refuse(&mut self, secret: &Secret) {
+    pub(super) fn refuse(&mut self, secret: &Secret) {
         let fresh = match &self.current {
             Some(token) if token.secret == *secret => !token.accepted,
             _ => true,
@@ -274,7 +276,7 @@ impl Machine {
         }
     }
 
-    fn ask_token_later(&mut self) {
+    pub(super) fn ask_token_later(&mut self) {
         let reason = self.tokens.reason();
         let at = self.now + TOKEN_INTERVAL + self.random.up_to(TOKEN_RETRY_JITTER);
         self.ask_token_at(at, reason);
@@ -302,98 +304,6 @@ impl Machine {
         }
     }
 
-    /// `welcome`: the link's token is accepted, and the server says how long it lives.
-    pub(super) fn token_accepted(&mut self, secret: &Secret, left: Duration) {
-        if self
-            .tokens
-            .current
-            .as_ref()
-            .is_none_or(|token| token.secret != *secret)
-        {
-            return;
-        }
-        self.set_accepted(secret.clone(), left);
-    }
-
-    /// A token came while the link was being made with an older one: the link gets the newer one.
-    pub(super) fn renew_if_newer(&mut self, link: &Secret) {
-        if let Some(token) = self.tokens.current.as_ref()
-            && token.secret != *link
-            && token.usable(self.now)
-            && !self.renewing()
-        {
-            let body = Body::Renew {
-                token: token.secret.clone(),
-                life: token.life,
-            };
-            self.submit(Request::internal(body, REQUEST_TIMEOUT));
-        }
-    }
-
-    /// `renewed`: the new token replaces the old one.
-    pub(super) fn token_renewed(&mut self, secret: Secret, left: Duration) {
-        if let Some(link) = &mut self.links.active {
-            link.token = secret.clone();
-        }
-        self.set_accepted(secret, left);
-        self.send_waiting_for_token();
-    }
-
-    fn set_accepted(&mut self, secret: Secret, left: Duration) {
-        let ends = Some(self.now + left);
-        self.tokens.current = Some(Token {
-            secret,
-            ends,
-            life: Some(left),
-            accepted: true,
-        });
-        self.tokens.refusals = 0;
-        self.tokens.refreshed_by_policy = false;
-        let earliest = self
-            .tokens
-            .last_call
-            .map_or(self.now, |last| last + TOKEN_INTERVAL);
-        let at = (self.now + renewal(left)).max(earliest);
-        self.tokens.fetch_at = Some((at, TokenReason::Expiring));
-    }
-
-    /// A `renew` was refused: the link stays until the old token ends.
-    pub(super) fn renewal_refused(&mut self, secret: &Secret, code: &ErrorCode) {
-        match code {
-            ErrorCode::TokenRejected | ErrorCode::TokenExpired | ErrorCode::Forbidden => {
-                self.tokens.refuse(secret);
-                if !self.tokens.refused_for_good() {
-                    self.ask_token_later();
-                }
-            }
-            _ => self.ask_token_later(),
-        }
-    }
-
-    /// A `renew` was not answered before its link or its time ended. The token is still fresh: it
-    /// is used by the next attempt.
-    pub(super) fn renewal_unanswered(&mut self, secret: Secret, life: Option<Duration>) {
-        if self.link_live() {
-            self.ask_token_later();
-        } else {
-            let ends = life.map(|life| self.now + life);
-            self.tokens.current = Some(Token {
-                secret,
-                ends,
-                life,
-                accepted: false,
-            });
-        }
-    }
-
-    /// The server says that the link's token has ended.
-    pub(super) fn token_ended(&mut self) {
-        self.tokens.expire();
-        if self.link_live() && !self.tokens.refused_for_good() && !self.renewing() {
-            self.ask_token();
-        }
-    }
-
     /// Close code 1008: a policy was broken, most likely by the token. It is refreshed once.
     pub(super) fn token_broke_policy(&mut self) {
         if !self.tokens.refreshed_by_policy {
@@ -403,11 +313,6 @@ impl Machine {
             }
         }
     }
-}
-
-/// When to renew a token with `left` to live: late enough not to storm, early enough to try twice.
-fn renewal(left: Duration) -> Duration {
-    (left / 2).max((left * 4 / 5).min(left.saturating_sub(TOKEN_MARGIN)))
 }
 
 /// Checks that a token fits into a subprotocol, by which browsers carry it.

@@ -30,7 +30,7 @@ impl Machine {
                 .map(|(id, lease)| row(id, &lease.fleet))
                 .collect(),
             requests: (self.acquisitions.iter())
-                .filter(|(_, acquisition)| acquisition.written)
+                .filter(|(_, acquisition)| acquisition.asked.ever())
                 .map(|(id, acquisition)| row(id, &acquisition.spec.fleet))
                 .collect(),
         }
@@ -92,7 +92,8 @@ impl Machine {
         let rev = report.rev.unwrap_or(known);
         if report.state == RequestState::Unknown {
             // It never arrived: it is sent again with the same id.
-            return self.resend_acquire(&id);
+            self.resend_acquire(&id);
+            return;
         }
         if rev < known {
             return;
@@ -110,7 +111,9 @@ impl Machine {
                     verify_spread_ms: 0,
                 });
             }
-            (RequestState::Ready, None) => self.resend_acquire(&id),
+            (RequestState::Ready, None) => {
+                self.resend_acquire(&id);
+            }
             (RequestState::Ended, _) => {
                 let code = report.code.unwrap_or(ErrorCode::LeaseLost);
                 let error = Error::new(code, Outcome::Rejected, Stage::Boot);

@@ -1,21 +1,24 @@
 //! A scripted peer on virtual time: the whole world outside one machine, in one thread.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test file uses its part"
+)]
 
 pub mod laws;
+mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use laws::Laws;
+pub use server::{Accept, Provider, Script};
 use wakecast::machine::{
-    AccessAnswer, Answer, Config, Effect, Epoch, Event, Input, Machine, Output, Refusal,
-    RequestKey, Seed, TokenReason, TransportEnd,
+    Answer, Config, Effect, Epoch, Event, Input, Machine, Output, RequestKey, Seed, TokenReason,
+    TransportEnd,
 };
-use wakecast::protocol::{
-    Ack, ClientMessage, EndpointPush, LeaseReport, LeaseState, Pong, Renewed, RequestReport,
-    RequestState, ServerMessage, Welcome,
-};
-use wakecast::{Acquire, ConnectionState, Endpoint, Error, Instant, Phase, Secret};
+use wakecast::protocol::{ClientMessage, ServerMessage};
+use wakecast::{Acquire, ConnectionState, Endpoint, Error, Instant, Secret};
 
 /// Part of every secret in these tests: it must never be printed.
 pub const CANARY: &str = "canary";
@@ -23,73 +26,6 @@ pub const CANARY: &str = "canary";
 pub const SECOND: u64 = 1_000;
 pub const MINUTE: u64 = 60 * SECOND;
 pub const HOUR: u64 = 60 * MINUTE;
-
-/// What the gateway does with an attempt.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Accept {
-    Yes,
-    Refuse(Refusal),
-    /// Never answers.
-    Hang,
-    /// Opens, then ends the link this many milliseconds after `welcome`.
-    ThenClose(u64, TransportEnd),
-    /// Opens without echoing the subprotocol.
-    NoEcho,
-}
-
-/// What the token provider does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Provider {
-    /// A new token each time, alive this long.
-    Fresh(Option<Duration>),
-    /// Always the same token.
-    Same,
-    Fail,
-    Hang,
-}
-
-/// What the server says and does. Fields are set by a test at any time.
-pub struct Script {
-    pub accept: Accept,
-    pub provider: Provider,
-    pub access: AccessAnswer,
-    /// Nothing gets through in either direction, and nobody is told.
-    pub blackhole: bool,
-    pub acks: bool,
-    pub welcomes: bool,
-    pub pongs: bool,
-    pub heartbeat: u64,
-    pub max_age: u64,
-    pub spread: u64,
-    pub token_life: u64,
-    /// The gateway's own limits, `None` for none: idle and age.
-    pub limits: Option<(u64, u64)>,
-    /// Whether endpoints answer probes.
-    pub endpoint_reachable: bool,
-}
-
-impl Default for Script {
-    fn default() -> Self {
-        Self {
-            accept: Accept::Yes,
-            provider: Provider::Fresh(None),
-            access: AccessAnswer::Http {
-                status: 204,
-                retry_after: None,
-            },
-            blackhole: false,
-            acks: true,
-            welcomes: true,
-            pongs: true,
-            heartbeat: 270 * SECOND,
-            max_age: 2 * HOUR,
-            spread: SECOND,
-            token_life: HOUR,
-            limits: None,
-            endpoint_reachable: true,
-        }
-    }
-}
 
 /// One transport as the gateway sees it.
 #[derive(Clone, Copy, Debug)]
@@ -435,146 +371,6 @@ impl World {
             }
             Effect::CancelProbe { .. } => {}
             other => panic!("unknown effect {other:?}"),
-        }
-    }
-
-    fn open(&mut self, epoch: Epoch, token: Secret) {
-        self.attempts.push((self.now, token));
-        if self.script.blackhole {
-            return;
-        }
-        let subprotocol = Some("wakecast.v1".to_owned());
-        match self.script.accept.clone() {
-            Accept::Hang => {}
-            Accept::Refuse(refusal) => self.later(LATENCY, Input::Refused { epoch, refusal }),
-            Accept::NoEcho => self.later(
-                LATENCY,
-                Input::TransportOpened {
-                    epoch,
-                    subprotocol: None,
-                },
-            ),
-            Accept::Yes => {
-                self.sockets.insert(
-                    epoch,
-                    Socket {
-                        opened: self.now,
-                        last_heard: self.now,
-                    },
-                );
-                self.later(LATENCY, Input::TransportOpened { epoch, subprotocol });
-            }
-            Accept::ThenClose(after, end) => {
-                self.sockets.insert(
-                    epoch,
-                    Socket {
-                        opened: self.now,
-                        last_heard: self.now,
-                    },
-                );
-                self.later(LATENCY, Input::TransportOpened { epoch, subprotocol });
-                self.later(4 * LATENCY + after, Input::TransportClosed { epoch, end });
-            }
-        }
-    }
-
-    /// What a well-behaved server answers.
-    fn answer(&mut self, epoch: Epoch, message: ClientMessage) {
-        let reply = match message {
-            ClientMessage::Hello(hello) if self.script.welcomes => {
-                let requests = hello
-                    .requests
-                    .iter()
-                    .map(|row| self.request_report(&row.id));
-                let leases = hello.leases.iter().map(|row| LeaseReport {
-                    id: row.id.clone(),
-                    state: LeaseState::Held,
-                    rev: Some(self.rev),
-                    endpoint: None,
-                    deadline_ms: None,
-                    reason: None,
-                });
-                ServerMessage::Welcome(Welcome {
-                    id: hello.id,
-                    session: format!("session-{}", epoch.0),
-                    token_expires_in_ms: self.script.token_life,
-                    heartbeat_ms: self.script.heartbeat,
-                    max_age_ms: self.script.max_age,
-                    reconnect_spread_ms: self.script.spread,
-                    leases: leases.collect(),
-                    requests: requests.collect(),
-                })
-            }
-            ClientMessage::Ping(_) if self.script.pongs => ServerMessage::Pong(Pong {}),
-            ClientMessage::Acquire(acquire) => {
-                self.rows.insert(acquire.id.clone());
-                if !self.script.acks {
-                    return;
-                }
-                ServerMessage::Ack(Ack { id: acquire.id })
-            }
-            ClientMessage::Cancel(cancel) if self.script.acks => {
-                ServerMessage::Ack(Ack { id: cancel.id })
-            }
-            ClientMessage::Release(release) if self.script.acks => {
-                ServerMessage::Ack(Ack { id: release.id })
-            }
-            ClientMessage::Endpoint(request) if self.script.acks => {
-                ServerMessage::Endpoint(EndpointPush {
-                    id: Some(request.id),
-                    lease: request.lease,
-                    rev: self.rev,
-                    endpoint: endpoint("a"),
-                })
-            }
-            ClientMessage::Renew(renew) if self.script.acks => ServerMessage::Renewed(Renewed {
-                id: renew.id,
-                expires_in_ms: self.script.token_life,
-                reconnect_spread_ms: self.script.spread,
-            }),
-            _ => return,
-        };
-        self.push_to(epoch, reply);
-    }
-
-    fn request_report(&self, id: &str) -> RequestReport {
-        let known = self.rows.contains(id);
-        let granted = self.granted.contains(id);
-        RequestReport {
-            id: id.to_owned(),
-            state: match (known, granted) {
-                (_, true) => RequestState::Ready,
-                (true, false) => RequestState::Waiting,
-                (false, false) => RequestState::Unknown,
-            },
-            rev: known.then_some(self.rev),
-            phase: (known && !granted).then_some(Phase::Booting),
-            endpoint: granted.then(|| endpoint("a")),
-            code: None,
-        }
-    }
-
-    fn next_limit(&self) -> Option<u64> {
-        let (idle, age) = self.script.limits?;
-        self.sockets
-            .values()
-            .map(|socket| (socket.last_heard + idle).min(socket.opened + age))
-            .min()
-    }
-
-    fn enforce_limits(&mut self) {
-        let (idle, age) = self.script.limits.expect("limits are set");
-        let now = self.now;
-        let dead = self
-            .sockets
-            .iter()
-            .find(|(_, socket)| (socket.last_heard + idle).min(socket.opened + age) <= now);
-        if let Some(epoch) = dead.map(|(epoch, _)| *epoch) {
-            self.sockets.remove(&epoch);
-            self.input(Input::TransportClosed {
-                epoch,
-                end: TransportEnd::Code(1001),
-            });
         }
     }
 }

@@ -1,0 +1,168 @@
+//! What the server says about an open acquisition, up to the grant.
+
+use std::time::Duration;
+
+use super::Machine;
+use super::constants::REQUEST_TIMEOUT;
+use super::leases::Lease;
+use super::output::{Answer, Event};
+use super::proof::Proof;
+use super::requests::{Body, Request};
+use crate::protocol::{Endpoint, LostReason, Outcome, Phase, ProgressPush, Ready, ReleaseReason};
+use crate::{Error, ErrorCode, Instant, Stage};
+
+impl Machine {
+    /// `lost` for an open acquisition is its outcome.
+    pub(super) fn acquisition_lost(&mut self, id: &str, rev: u64, reason: LostReason) {
+        if self
+            .acquisitions
+            .get(id)
+            .is_none_or(|acquisition| rev < acquisition.rev)
+        {
+            return;
+        }
+        let code = match reason {
+            LostReason::StartFailed => ErrorCode::StartFailed,
+            _ => ErrorCode::LeaseLost,
+        };
+        let error = Error::new(code, Outcome::Rejected, Stage::Boot);
+        let error = error.with_cause(format!("the server reported `{}`", reason.as_str()));
+        self.acquisition_failed(id, error);
+    }
+
+    /// `progress` for an acquisition. Older revisions, and older pushes of one revision, are dropped.
+    pub(super) fn acquisition_progress(&mut self, push: &ProgressPush) {
+        let now = self.now;
+        let Some(acquisition) = self.acquisitions.get_mut(&push.id) else {
+            return;
+        };
+        let elapsed = Duration::from_millis(push.elapsed_ms);
+        let older = push.rev == acquisition.rev
+            && acquisition
+                .meter
+                .pushed_elapsed()
+                .is_some_and(|last| elapsed < last);
+        if push.rev < acquisition.rev || older {
+            return;
+        }
+        if acquisition.proof.is_some() && push.rev == acquisition.rev {
+            return;
+        }
+        acquisition.rev = push.rev;
+        acquisition.asked.taken();
+        acquisition.meter.take(now, push);
+        // The instance that was being proved is gone.
+        let proof = acquisition.proof.take();
+        let progress = acquisition.meter.show(now);
+        self.give_up_proof(proof.as_ref());
+        self.emit(Event::Progress {
+            id: push.id.clone(),
+            progress,
+        });
+    }
+
+    /// `welcome` says that an acquisition waits.
+    pub(super) fn acquisition_waits(&mut self, id: &str, rev: u64, phase: Option<Phase>) {
+        let now = self.now;
+        let Some(acquisition) = self.acquisitions.get_mut(id) else {
+            return;
+        };
+        let proving = acquisition.proof.is_some() && rev == acquisition.rev;
+        if rev < acquisition.rev || proving {
+            return;
+        }
+        acquisition.rev = rev;
+        acquisition.asked.taken();
+        acquisition
+            .meter
+            .set_phase(phase.unwrap_or(Phase::Unrecognised));
+        let proof = acquisition.proof.take();
+        let progress = acquisition.meter.show(now);
+        self.give_up_proof(proof.as_ref());
+        self.emit(Event::Progress {
+            id: id.to_owned(),
+            progress,
+        });
+    }
+
+    /// `ready`: the grant. It is proved first, unless the app does not want that.
+    pub(super) fn acquisition_ready(&mut self, ready: Ready) {
+        let now = self.now;
+        let Some(acquisition) = self.acquisitions.get_mut(&ready.id) else {
+            return;
+        };
+        if ready.rev < acquisition.rev {
+            return;
+        }
+        acquisition.rev = ready.rev;
+        acquisition.asked.taken();
+        if !acquisition.spec.verify {
+            return self.grant(&ready.id, ready.endpoint, now);
+        }
+        let known = acquisition
+            .proof
+            .as_mut()
+            .filter(|proof| proof.is_for(&ready.endpoint));
+        if let Some(proof) = known {
+            return proof.refresh(now, ready.endpoint);
+        }
+        let spread = Duration::from_millis(ready.verify_spread_ms);
+        let proof = Proof::new(now, ready.endpoint, self.random.up_to(spread));
+        let old = acquisition.proof.replace(proof);
+        acquisition.meter.set_phase(Phase::Verifying);
+        let progress = acquisition.meter.show(now);
+        self.give_up_proof(old.as_ref());
+        self.emit(Event::Progress {
+            id: ready.id,
+            progress,
+        });
+    }
+
+    /// The endpoint is proved: the acquisition becomes a lease.
+    pub(super) fn grant(&mut self, id: &str, endpoint: Endpoint, received_at: Instant) {
+        let Some(mut acquisition) = self.acquisitions.remove(id) else {
+            return;
+        };
+        self.requests.take(id);
+        acquisition.meter.set_phase(Phase::Ready);
+        let progress = acquisition.meter.show(self.now);
+        self.emit(Event::Progress {
+            id: id.to_owned(),
+            progress,
+        });
+        let lease = Lease::new(
+            acquisition.spec.fleet,
+            acquisition.rev,
+            endpoint.clone(),
+            received_at,
+        );
+        self.leases.insert(id.to_owned(), Box::new(lease));
+        self.settle(
+            acquisition.key,
+            Ok(Answer::Acquired {
+                lease: id.to_owned(),
+                endpoint,
+            }),
+        );
+    }
+
+    /// This network does not reach the endpoint: the grant is given back.
+    pub(super) fn endpoint_unreachable(&mut self, id: &str, cause: String) {
+        let Some(acquisition) = self.acquisitions.remove(id) else {
+            return;
+        };
+        self.requests.take(id);
+        let error = Error::new(
+            ErrorCode::EndpointUnreachable,
+            Outcome::Rejected,
+            Stage::Verify,
+        );
+        self.settle(acquisition.key, Err(error.with_cause(cause)));
+        let body = Body::Release {
+            fleet: acquisition.spec.fleet,
+            lease: id.to_owned(),
+            reason: Some(ReleaseReason::Unreachable),
+        };
+        self.submit(Request::internal(body, REQUEST_TIMEOUT));
+    }
+}

@@ -465,3 +465,24 @@ fn n32_two_links_never_live_at_once_without_a_rotation() {
         world.run(round * 53 % 700);
     }
 }
+
+#[test]
+fn n41_withdrawals_that_wait_for_a_link_are_bounded() {
+    let mut world = World::connected(63);
+    world.script.acks = false;
+    for key in 0..200 {
+        world.acquire(key, Acquire::play("live", "match"));
+        world.run(1);
+        world.input(Input::Cancel {
+            key: RequestKey(key),
+        });
+    }
+    world.cut(TransportEnd::Dropped);
+    let cancels = world.count("cancel");
+    assert_eq!(cancels, 200);
+    world.script.acks = true;
+    world.run(20 * SECOND);
+    assert!(world.is_connected());
+    // One for each row that can be open: the oldest are left to the server's own forgetting.
+    assert_eq!(world.count("cancel") - cancels, 128);
+}

@@ -3,6 +3,9 @@
 //!
 //! - [`lifecycle`] decides for a fleet; it is pure.
 //! - [`gateway`] answers the API Gateway's events; it holds no power over instances.
+//! - [`auth`] turns tokens into what they allow.
+//! - [`leases`] are the rules of a row, and [`grant`] the only way to an endpoint: both sides of
+//!   the grant and of the stop share them.
 //! - [`reconcile`] observes, decides and acts for one fleet under its lock.
 //! - [`media`] is what is said to an Ant Media Server: tokens, and the adapter that probes one.
 //! - [`ports`] are the seams to EC2, the media server, the table, the sockets, time and chance.

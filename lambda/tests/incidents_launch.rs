@@ -228,6 +228,43 @@ fn i19_a_wake_while_stopping_starts_the_same_instance_again() {
 }
 
 #[test]
+fn i19_a_stopping_instance_counts_though_describe_omits_it() {
+    let mut world = World::new();
+    world.acquire("a", Purpose::Play);
+    world.run_until(60, |world| world.is_held("a"));
+    world.release("a");
+    world.run_until(900, World::is_stopping);
+    world.run(2);
+    let id = world.id();
+    world.ec2.omitted.insert(id);
+    world.acquire("b", Purpose::Publish);
+    world.run(30);
+    assert_eq!(world.launches(), 1);
+    world.ec2.omitted.clear();
+    world.run_until(60, |world| world.is_held("b"));
+    assert_eq!(world.launches(), 1);
+    world.check();
+}
+
+#[test]
+fn i19_an_instance_found_stopping_is_waited_for() {
+    let mut world = World::new();
+    let (foreign, offering) = (
+        InstanceId::new("i-foreign"),
+        world.config.offerings[0].clone(),
+    );
+    // It came and went before the reconciler has seen it.
+    world.ec2.pending_for = Duration::ZERO;
+    world.ec2.add(world.now, foreign.clone(), offering, None);
+    world.ec2.take_down(world.now, &foreign).expect("it runs");
+    world.acquire("a", Purpose::Publish);
+    world.run_until(60, |world| world.is_held("a"));
+    assert_eq!(world.launches(), 1);
+    assert_eq!(world.count(|power| matches!(power, Power::Start { .. })), 1);
+    world.check();
+}
+
+#[test]
 fn i20_no_fixed_wait_adds_to_the_phases_of_a_start() {
     for (pending, app) in [(4, 7), (5, 9), (9, 20)] {
         let mut world = stopped();
@@ -431,7 +468,7 @@ fn an_instance_that_nothing_explains_beside_a_live_one_is_stopped() {
         Power::Stop { instance } => Some(instance.clone()),
         _ => None,
     });
-    assert_eq!(stops.collect::<Vec<_>>(), [foreign.clone()]);
+    assert_eq!(stops.collect::<Vec<_>>(), std::slice::from_ref(&foreign));
     let surplus = Alarm::Surplus { instance: foreign };
     assert!(world.alarms.iter().any(|(_, alarm)| *alarm == surplus));
     assert!(world.is_held("a"));

@@ -9,8 +9,8 @@ use support::{Crash, World, config};
 use wakecast::ErrorCode;
 use wakecast::protocol::{LostReason, Purpose, ServerMessage};
 use wakecast_lambda::config::Counts;
-use wakecast_lambda::lifecycle::{Alarm, Power};
-use wakecast_lambda::model::{InstanceStatus, RowEnd};
+use wakecast_lambda::lifecycle::{Alarm, Power, Stand, Transition};
+use wakecast_lambda::model::RowEnd;
 use wakecast_lambda::ports::Ec2State;
 
 /// A fleet whose one lease has been given back.
@@ -27,6 +27,12 @@ fn draining() -> World {
     let mut world = idle();
     world.run_until(700, World::is_draining);
     world
+}
+
+/// Drains that have begun.
+fn drains(world: &World) -> usize {
+    let begun = |step: &&Transition| (step.from, step.to) == (Stand::Ready, Stand::Draining);
+    world.transitions.iter().filter(begun).count()
 }
 
 #[test]
@@ -122,6 +128,32 @@ fn i04_one_unreadable_sample_never_ends_in_a_stop() {
 }
 
 #[test]
+fn i04_an_unreadable_sample_within_the_grace_starts_it_anew() {
+    let mut world = idle();
+    world.run(200);
+    world.media().hangs = true;
+    world.run(61);
+    world.media().hangs = false;
+    let readable = world.now;
+    world.run_until(700, World::is_draining);
+    assert!(world.now.since(readable) >= Duration::from_secs(300));
+}
+
+#[test]
+fn i21_an_instance_stays_up_for_its_minimum() {
+    let mut config = config();
+    config.timing.min_up = Duration::from_secs(1800);
+    let mut world = World::with(config);
+    world.acquire("a", Purpose::Publish);
+    world.run_until(60, |world| world.is_held("a"));
+    world.release("a");
+    let up = world.run_until(3600, World::is_draining);
+    assert!(up >= Duration::from_secs(1800), "{up:?}");
+    assert!(up <= Duration::from_secs(1860), "{up:?}");
+    assert_eq!(drains(&world), 1);
+}
+
+#[test]
 fn i05_only_a_look_at_the_instance_itself_can_stop_it() {
     let mut world = idle();
     // The address answers with zeros, but it is not the one that was proved.
@@ -179,8 +211,7 @@ fn i13_an_instance_terminated_from_outside_is_closed_and_its_clients_are_told() 
     let Some(ServerMessage::Progress(progress)) = world
         .heard("used")
         .into_iter()
-        .filter(|m| matches!(m, ServerMessage::Progress(_)))
-        .next_back()
+        .rfind(|message| matches!(message, ServerMessage::Progress(_)))
     else {
         panic!("the lease in use is told that it moves\n{}", world.story());
     };
@@ -244,6 +275,11 @@ fn i14_a_held_instance_is_neither_drained_nor_stopped() {
     world.ec2.machines.get_mut(&id).expect("an instance").hold = true;
     world.run(2 * 3600);
     assert_eq!((world.is_ready(), world.stops()), (true, 0));
+    assert_eq!(
+        drains(&world),
+        0,
+        "nobody is told of a drain that cannot be"
+    );
     world.ec2.machines.get_mut(&id).expect("an instance").hold = false;
     world.run_until(700, World::is_draining);
     world.ec2.machines.get_mut(&id).expect("an instance").hold = true;
@@ -353,6 +389,7 @@ fn i30_a_publisher_that_prepares_is_protected_until_it_is_seen() {
     world.run_until(60, |world| world.is_held("a"));
     world.run(890);
     assert!(world.is_ready(), "15 minutes to set up an encoder");
+    assert_eq!(drains(&world), 0);
     world.run_until(200, World::is_draining);
     // Seen and gone: from then on the counts and the grace rule.
     let mut world = World::new();

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use support::{Accept, HOUR, MINUTE, SECOND, World};
-use wakecast::machine::{Input, Refusal, TransportEnd};
+use wakecast::machine::{Input, Refusal, RequestKey, TransportEnd};
 use wakecast::{Acquire, ConnectionState};
 
 fn waiting(seed: u8) -> World {
@@ -329,6 +329,57 @@ fn a_rotation_that_is_not_welcomed_replaces_both_links() {
 }
 
 #[test]
+fn n32_a_new_link_that_breaks_takes_the_old_one_of_its_rotation_with_it() {
+    let mut world = waiting(55);
+    while world.open_sockets() < 2 {
+        world.run(10);
+    }
+    // Something is unanswered on the old link, so it drains for a while.
+    world.script.acks = false;
+    world.input(Input::Cancel { key: RequestKey(1) });
+    world.run(200);
+    assert_eq!(world.open_sockets(), 2);
+    assert!(world.is_connected());
+    world.cut(TransportEnd::Dropped);
+    assert_eq!(
+        world.open_sockets(),
+        0,
+        "else a third could be opened beside it"
+    );
+    world.script.acks = true;
+    world.run(10 * SECOND);
+    assert!(world.is_connected() && world.open_sockets() == 1);
+    assert_eq!(world.count("cancel"), 2, "unanswered: sent again");
+}
+
+#[test]
+fn the_old_link_of_a_rotation_closes_when_its_answers_have_come_or_after_five_seconds() {
+    let mut world = waiting(56);
+    while world.open_sockets() < 2 {
+        world.run(10);
+    }
+    world.script.acks = false;
+    world.input(Input::Cancel { key: RequestKey(1) });
+    world.run(4 * SECOND);
+    assert_eq!(world.open_sockets(), 2);
+    world.script.acks = true;
+    world.run(1_200);
+    assert_eq!(world.open_sockets(), 1);
+    world.run(SECOND);
+    let last = world
+        .sent
+        .iter()
+        .rev()
+        .find(|(_, _, message)| message.action() == "cancel");
+    assert_eq!(
+        last.unwrap().1,
+        world.epoch(),
+        "unanswered: sent again on the new link"
+    );
+    assert!(world.is_connected());
+}
+
+#[test]
 fn the_background_pauses_only_who_wants_nothing() {
     let mut world = World::connected(53);
     world.input(Input::Background);
@@ -349,7 +400,7 @@ fn the_background_pauses_only_who_wants_nothing() {
     world.run(HOUR);
     assert!(world.is_connected(), "a held lease keeps the link");
     world.input(Input::Release {
-        key: wakecast::machine::RequestKey(9),
+        key: RequestKey(9),
         lease: "lease".into(),
     });
     world.run(SECOND);

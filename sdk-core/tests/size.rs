@@ -5,9 +5,9 @@ use wakecast::machine::{Config, Machine, Seed};
 #[test]
 fn a_fresh_machine_is_small() {
     // Its heap holds two short texts, the client's id and the SDK's name; everything else is empty
-    // until it is needed. Ten thousand of them take about 12 MB.
+    // until it is needed. Ten thousand of them take about 8 MB.
     assert!(
-        size_of::<Machine>() <= 1_200,
+        size_of::<Machine>() <= 800,
         "{} bytes",
         size_of::<Machine>()
     );

@@ -1,1 +1,61 @@
-fn main() {}
+//! What CI runs, a person can run: `cargo xtask help` lists the verbs.
+//!
+//! The standard library alone, so that it builds in a second and starts at once.
+
+mod cases;
+mod dependencies;
+mod purity;
+mod report;
+mod runner;
+mod sources;
+mod steps;
+mod tools;
+
+use std::process::ExitCode;
+
+use tools::Workspace;
+
+const HELP: &str = "\
+cargo xtask <verb>
+
+  test [STEP…]             everything CI runs, or only the named steps
+  cases [--check]          which case is held by which test; --check fails on a required one that is not
+  sim --seeds N [--start SEED]
+                           run N seeded worlds of the simulation
+  sim --replay SEED        show the timeline of one world
+  help                     this text
+
+Steps of `test`:
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((verb, rest)) = arguments.split_first() else {
+        print!("{}", help());
+        return ExitCode::from(2);
+    };
+    let outcome = match verb.as_str() {
+        "test" => Workspace::find().and_then(|workspace| runner::test(&workspace, rest)),
+        "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
+        "sim" => Workspace::find().and_then(|workspace| steps::simulate(&workspace, rest)),
+        "help" | "--help" | "-h" => {
+            print!("{}", help());
+            Ok(ExitCode::SUCCESS)
+        }
+        other => Err(format!(
+            "there is no verb `{other}`; `cargo xtask help` lists them"
+        )),
+    };
+    outcome.unwrap_or_else(|message| {
+        eprintln!("xtask: {message}");
+        ExitCode::from(2)
+    })
+}
+
+fn help() -> String {
+    let mut text = HELP.to_owned();
+    for step in steps::ALL {
+        text.push_str(&format!("  {:<14}{}\n", step.name, step.what));
+    }
+    text
+}

@@ -9,7 +9,7 @@ const PURE: [(&str, &[&str]); 4] = [
     ("sdk-core/src", &["sdk-core/src/native/"]),
     ("lambda/src/lifecycle", &[]),
     // The rules of a row, which gateway and lifecycle share, and what they speak about.
-    ("lambda/src/leases.rs", &[]),
+    ("lambda/src/leases", &[]),
     ("lambda/src/model", &[]),
 ];
 

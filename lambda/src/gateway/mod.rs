@@ -74,6 +74,10 @@ impl Gateway {
     /// Answers an event of the WebSocket API (`$connect`, `$disconnect` or a message) with a Lambda
     /// proxy response, whose body is the reply to the message.
     ///
+    /// `$connect` is answered with 200, 426 (no version of ours is offered), 401 (no good token),
+    /// 403 (a good one that allows nothing here) or 503 (the table does not answer). A message is
+    /// answered with 200 and one reply; the body is empty where the link ends instead.
+    ///
     /// Never fails: an event that cannot be read is answered with status 400. Dropping the future
     /// stands for a crash: what was written stays, and the client's resend or `hello` mends it.
     pub async fn websocket(&self, event: &Value) -> Value {
@@ -86,6 +90,9 @@ impl Gateway {
 
     /// Answers an event of the HTTP API, payload version 2.0: `GET /v1/access` and
     /// `POST /v1/hints/<secret>`. Anything else is 404 or 405; an unreadable event is 400.
+    ///
+    /// The access check says what a `$connect` would have met: 204, or its status, or 429 or 503
+    /// with `Retry-After`. A hint is 204, or 404 if its secret is wrong.
     pub async fn http(&self, event: &Value) -> Value {
         let response = match <HttpEvent as serde::Deserialize>::deserialize(event) {
             Ok(event) => self.request(&event).await,

@@ -58,6 +58,10 @@ fn consider(pass: &mut Pass<'_>) {
         return;
     }
     if !startable(pass) {
+        if pass.awaited() && pass.ready().is_none() && !paused(pass) {
+            // What is in the way goes up or down: the next step comes with it, not with the tick.
+            pass.stay();
+        }
         return;
     }
     let sequence = pass.state.sequence.saturating_add(1);
@@ -148,13 +152,14 @@ fn pursue(pass: &mut Pass<'_>, mut intent: Intent) {
 
 /// Tells whether the fleet has room and no pause.
 fn startable(pass: &Pass<'_>) -> bool {
-    let room = pass.live().len() < pass.config.max as usize;
-    let paused = pass
-        .state
+    pass.live().len() < pass.config.max as usize && !paused(pass)
+}
+
+fn paused(pass: &Pass<'_>) -> bool {
+    pass.state
         .pause
         .as_ref()
-        .is_some_and(|pause| pass.now < pause.until);
-    room && !paused
+        .is_some_and(|pause| pass.now < pause.until)
 }
 
 /// Writes down that the call is made, and makes it.

@@ -14,7 +14,7 @@ use crate::world::{
 };
 
 #[test]
-fn native_client_connects_by_header_and_only_the_version_is_echoed() {
+fn n46_only_the_version_is_echoed_to_a_native_client() {
     let world = World::new();
     let event = events::filled(&events::connect_native(), "TOKEN", &world.token(json!({})));
     let response = world.event(&event);
@@ -35,7 +35,7 @@ fn native_client_connects_by_header_and_only_the_version_is_echoed() {
 }
 
 #[test]
-fn browser_connects_by_subprotocol_and_its_token_is_not_echoed() {
+fn n46_only_the_version_is_echoed_to_a_browser() {
     let world = World::new();
     let token = world.token(json!({}));
     let event = events::filled(&events::connect_browser(), "TOKEN", &token);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use wakecast::protocol::{LostReason, RequestState, ServerMessage};
 use wakecast_lambda::leases;
 use wakecast_lambda::model::{BootId, InstanceStatus, RowState};
@@ -274,5 +275,72 @@ fn story4_no_other_order_than_g1_before_g2() {
         let read = passed.iter().position(|name| *name == "instance");
         assert!(put < read, "{action}: {passed:?}");
         assert_eq!(passed.last(), Some(&"instance"), "{action}: {passed:?}");
+    }
+}
+
+/// What a client sends again after a crash, and what then must hold.
+struct Resent {
+    message: Value,
+    holds: fn(&World) -> bool,
+}
+
+#[test]
+fn crash_at_any_operation_is_mended_by_the_same_message() {
+    let waits =
+        |world: &World| is_waiting(world, "a") && world.demand() > 0 && world.wakes.count() > 0;
+    let hello = json!({
+        "action": "hello", "id": "h", "v": 1, "client_id": "tab", "sdk": "test",
+        "leases": [], "requests": [{ "id": "a" }],
+    });
+    let ended = |world: &World| matches!(world.row("a").state, RowState::Ended { .. });
+    let cases = [
+        Resent {
+            message: message("endpoint", "e", "lease", "a"),
+            holds: waits,
+        },
+        Resent {
+            message: acquire("a"),
+            holds: waits,
+        },
+        Resent {
+            message: hello,
+            holds: waits,
+        },
+        Resent {
+            message: message("release", "r", "lease", "a"),
+            holds: ended,
+        },
+        Resent {
+            message: message("cancel", "c", "acquire", "a"),
+            holds: ended,
+        },
+    ];
+    for case in cases {
+        let mut crashes = 0;
+        for at in 0..32 {
+            for after in [false, true] {
+                // A lease whose boot drains: whoever wants it back has to wake somebody.
+                let world = World::new();
+                world.given(7, InstanceStatus::Ready);
+                world.link("s1", "tab");
+                ready(&world.send("s1", &acquire("a")));
+                world.given(7, draining(world.now()));
+                let crash = if after {
+                    Trouble::CrashAfter
+                } else {
+                    Trouble::CrashBefore
+                };
+                world.store.at(at, crash);
+                crashes += u32::from(world.send_crashing("s1", &case.message).is_none());
+                world.store.calm();
+                world.send("s1", &case.message);
+                assert!((case.holds)(&world), "{} crashed at {at}", case.message);
+            }
+        }
+        assert!(
+            crashes >= 4,
+            "{} crashed {crashes} times only",
+            case.message
+        );
     }
 }

@@ -3,35 +3,36 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "each test binary uses its own part of the world"
 )]
 
 pub mod chaos;
 pub mod clients;
 pub mod ec2;
+mod fleets;
+mod laws;
 pub mod media;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
-use wakecast_lambda::config::{
-    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
-};
-use wakecast_lambda::leases;
+use wakecast_lambda::config::FleetConfig;
 use wakecast_lambda::lifecycle::{
     Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, probes,
-    transitions,
 };
 use wakecast_lambda::model::{
     Counters, Fence, FleetKey, FleetRecords, InstanceId, InstanceStatus, Lock, Row, RowKey,
-    RowState, Timestamp,
+    Timestamp,
 };
 use wakecast_lambda::ports::{Ec2State, MediaError};
 use wakecast_lambda::store::Commit;
 
 use ec2::Ec2;
 use media::Media;
+
+pub use fleets::{config, elastic};
 
 /// Where a pass ends without a trace of the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -501,89 +502,6 @@ impl World {
         }
     }
 
-    /// Law 2, on the truth that the reconciler cannot see.
-    fn check_stop(&mut self, id: &InstanceId) {
-        let Some(known) = self.records.instances.get(id).cloned() else {
-            return self.breach(format!("{id} is stopped without a record"));
-        };
-        if self
-            .ec2
-            .machines
-            .get(id)
-            .is_some_and(|machine| machine.hold)
-        {
-            self.breach(format!("{id} is stopped though it is held"));
-        }
-        if matches!(known.status, InstanceStatus::Stopping { failed: true, .. }) {
-            return;
-        }
-        let timing = self.config.timing;
-        if let Some(media) = self.media.get(id).cloned() {
-            if media.streams > 0 || media.viewers > 0 || media.hls_viewers > 0 {
-                self.breach(format!("{id} is stopped while it serves"));
-            }
-            let looked = Duration::from_secs(7);
-            if media
-                .hung_at
-                .is_some_and(|at| media.hangs && self.now.since(at) > looked)
-            {
-                self.breach(format!("{id} is stopped though nobody knows what it does"));
-            }
-        }
-        let boot = known.boot.expect("a boot that was ready");
-        let up = boot
-            .ready_at
-            .map_or(Duration::ZERO, |at| self.now.since(at));
-        if up < timing.min_up + timing.settle() && !boot.condemned {
-            self.breach(format!("{id} is stopped {up:?} after it was ready"));
-        }
-        let keeps = |row: &&Row| {
-            leases::protects(row, &boot, &timing, self.now)
-                || (leases::waits(row, &timing, self.now) && !boot.condemned)
-        };
-        if let Some(row) = self.rows.values().find(keeps) {
-            self.breach(format!("{id} is stopped under {}", row.key.id));
-        }
-    }
-
-    /// Notes a breach where it happens, each once.
-    fn breach(&mut self, text: String) {
-        if !self.breaches.contains(&text) {
-            self.note(format!("BREACH {text}"));
-            self.breaches.push(text);
-        }
-    }
-
-    fn check_laws(&mut self) {
-        let live = self.ec2.live(self.now).len();
-        if live > (self.config.max + self.foreign) as usize {
-            self.breach(format!("{live} instances live"));
-        }
-        let table = transitions();
-        let unknown = self
-            .transitions
-            .iter()
-            .find(|step| !table.contains(step))
-            .copied();
-        if let Some(unknown) = unknown {
-            self.breach(format!("{unknown:?} is not in the table"));
-        }
-        let late = self
-            .rows
-            .values()
-            .find(|row| match &row.state {
-                RowState::Waiting { deadline, .. } => {
-                    let grace = self.config.timing.tick * 2 + self.config.timing.lock;
-                    row.absent_since.is_none() && self.now > *deadline + grace
-                }
-                _ => false,
-            })
-            .map(|row| row.key.id.clone());
-        if let Some(late) = late {
-            self.breach(format!("{late} waits past its deadline"));
-        }
-    }
-
     fn counters(&self) -> Counters {
         let lately = self
             .charges
@@ -627,49 +545,5 @@ fn message_id(message: &ServerMessage) -> Option<String> {
         ServerMessage::Lost(lost) => Some(lost.lease.clone()),
         ServerMessage::Error(error) => error.id.clone(),
         _ => None,
-    }
-}
-
-/// One type in two zones, an app `live`, the defaults for the rest.
-pub fn config() -> FleetConfig {
-    let offering = |zone: &str| Offering {
-        instance_type: "c7g.xlarge".into(),
-        zone: zone.into(),
-        subnet: format!("subnet-{zone}"),
-    };
-    FleetConfig {
-        apps: vec!["live".into()],
-        known_setting: KnownSetting {
-            app: "live".into(),
-            name: "jwtControlEnabled".into(),
-            value: serde_json::Value::Bool(media::SETTING),
-        },
-        min: 0,
-        max: 1,
-        offerings: vec![offering("a"), offering("b")],
-        image: "ami-1".into(),
-        template: "1".into(),
-        endpoint: EndpointConfig {
-            websocket_url: "wss://{address}/{app}/websocket".into(),
-            http_url: "https://{address}/{app}".into(),
-            elastic: false,
-        },
-        counts: Counts::ENTERPRISE,
-        timing: Timing::default(),
-        caps: Caps::default(),
-        prior: Prior::defaults(),
-        table_id: "table".into(),
-    }
-}
-
-/// The same behind one Elastic IP.
-pub fn elastic() -> FleetConfig {
-    FleetConfig {
-        endpoint: EndpointConfig {
-            websocket_url: "wss://media.example.com:5443/{app}/websocket".into(),
-            http_url: "https://media.example.com:5443/{app}".into(),
-            elastic: true,
-        },
-        ..config()
     }
 }

@@ -86,6 +86,15 @@ pub enum What {
         /// The close code; 1006 without one.
         code: u16,
     },
+    /// A message of a client was answered on its own socket.
+    Replied {
+        /// The socket.
+        connection: ConnectionId,
+        /// The answer's type.
+        kind: String,
+        /// The request that it answers.
+        id: Option<String>,
+    },
     /// A message was pushed through `@connections`.
     Pushed {
         /// The socket.

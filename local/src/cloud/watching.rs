@@ -123,6 +123,16 @@ fn pushed(connection: &ConnectionId, text: &str, accepted: bool) -> What {
     }
 }
 
+fn replied(connection: ConnectionId, text: &str) -> What {
+    let message: Value = serde_json::from_str(text).unwrap_or_default();
+    let field = |name: &str| message.get(name).and_then(Value::as_str).map(str::to_owned);
+    What::Replied {
+        connection,
+        kind: field("type").unwrap_or_default(),
+        id: field("id"),
+    }
+}
+
 /// The gateway function behind the WebSocket API.
 #[derive(Debug)]
 pub(super) struct WebSocketFunction {
@@ -146,6 +156,8 @@ impl Function for WebSocketFunction {
             let code = code.unwrap_or(1006);
             self.timeline
                 .record(What::Disconnected { connection, code });
+        } else if let Some(text) = response["body"].as_str() {
+            self.timeline.record(replied(connection, text));
         }
         Ok(response)
     }

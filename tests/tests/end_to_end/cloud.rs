@@ -80,7 +80,7 @@ impl Cloud {
         let logs = Logs::install();
         match LocalCloud::start(config).await {
             Ok(local) => Some(Self { local, logs }),
-            Err(error @ LocalError::Port { .. }) => { eprintln!("PORT {error}"); None }
+            Err(LocalError::Port { .. }) => None,
             Err(error) => panic!("{error}"),
         }
     }

@@ -1,7 +1,7 @@
 //! Links that break, and gateways that are away.
 
 use serde_json::json;
-use wakecast::{Acquire, ConnectionState, Event, Phase, ReconnectReason};
+use wakecast::{Acquire, ConnectionState, ErrorCode, Event, Phase, ReconnectReason};
 use wakecast_local::cloud::What;
 use wakecast_local::ec2::Happened;
 
@@ -53,34 +53,51 @@ async fn a_ready_that_is_lost_is_fetched_after_the_reconnect() {
 }
 
 #[tokio::test]
-async fn refused_connects_are_tried_again() {
+async fn a_gateway_that_is_down_for_a_while_is_tried_again() {
+    refused_with(503).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_throttles_is_tried_again() {
+    refused_with(429).await;
+}
+
+/// Cuts a client off, refuses its next two attempts, and lets it ask meanwhile.
+async fn refused_with(status: u16) {
     let cloud = Cloud::quick().await;
     let client = cloud.client("alice");
     let mut events = client.events();
     client.connect();
     connected(&mut events).await;
-    for status in [503, 429] {
-        let refused = json!({ "fault": "refuse_connects", "status": status, "times": 2 });
-        cloud.fault(refused).await;
-        assert_eq!(cloud.cut("alice").await, 1);
-        let attempt = |number| {
-            move |event| match event {
-                Event::State(ConnectionState::Reconnecting {
-                    attempt,
-                    reason: ReconnectReason::Failure(code),
-                    ..
-                }) if attempt == number => Some(code),
-                _ => None,
-            }
-        };
-        let code = event("a second attempt", &mut events, attempt(2)).await;
-        assert!(code.retryable(), "{code}");
-        connected(&mut events).await;
-        assert_eq!(cloud.sockets().faults().refuse_connects, None);
-    }
-    let acquire = client.acquire(Acquire::publish(APP, "match-1"));
-    within("the lease", acquire).await.unwrap();
-    assert_eq!(cloud.connects(), 3);
+    let refused = json!({ "fault": "refuse_connects", "status": status, "times": 2 });
+    cloud.fault(refused).await;
+    assert_eq!(cloud.cut("alice").await, 1);
+    let acquisition = client.acquire(Acquire::publish(APP, "match-1"));
+
+    let mut reasons = Vec::new();
+    event("Connected", &mut events, |event| match event {
+        Event::State(ConnectionState::Reconnecting {
+            retry_in, reason, ..
+        }) if !retry_in.is_zero() => {
+            reasons.push(reason);
+            None
+        }
+        Event::State(ConnectionState::Connected { .. }) => Some(()),
+        _ => None,
+    })
+    .await;
+    let refused = match status {
+        429 => ErrorCode::Throttled,
+        _ => ErrorCode::ServiceUnavailable,
+    };
+    // The acquire may have shortened the first wait, which is told again.
+    reasons.dedup();
+    let reason = [ErrorCode::ConnectionLost, refused];
+    assert_eq!(reasons, reason.map(ReconnectReason::Failure));
+    let left = cloud.sockets().faults().refuse_connects;
+    assert_eq!(left, None, "both attempts were refused");
+    within("the lease", acquisition).await.unwrap();
+    assert_eq!(cloud.connects(), 2);
     assert_eq!(cloud.power_ons(), (1, 0));
     cloud.end().await;
 }

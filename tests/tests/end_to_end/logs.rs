@@ -23,7 +23,7 @@ struct Seen {
 }
 
 /// Parts of the product that have to be seen, or the search has searched nothing.
-const TARGETS: [&str; 3] = ["wakecast::native", "wakecast_lambda", "wakecast_local"];
+pub(crate) const TARGETS: [&str; 3] = ["wakecast::native", "wakecast_lambda", "wakecast_local"];
 
 impl Logs {
     /// Captures `tracing` and `log`, once for the process.
@@ -57,6 +57,12 @@ impl Logs {
     /// Returns which parts of the product have logged something.
     pub(crate) fn targets(&self) -> Vec<&'static str> {
         self.seen().targets.clone()
+    }
+
+    /// Takes a text as if it had been logged, and searches.
+    pub(crate) fn finds(&self, text: &str) {
+        self.take(text);
+        self.hold_no_secret();
     }
 
     fn take(&self, text: &str) {

@@ -19,5 +19,6 @@ mod media;
 mod provider;
 mod raw;
 mod scopes;
+mod secrets;
 mod successors;
 mod tokens;

@@ -111,7 +111,7 @@ async fn each_bad_message_gets_a_typed_error_and_harms_nothing() {
     ready.sort();
     assert_eq!(ready, ["a1", "w1"]);
     assert_eq!(cloud.connects(), 1);
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn what_the_gateway_itself_does_not_take_ends_that_socket_alone() {
     let welcome = raw.answer("h").await;
     assert_eq!(welcome["requests"][0]["state"], "waiting", "{welcome}");
     assert_eq!(started(&cloud), 0);
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn a_socket_that_never_says_hello_gets_nothing() {
     assert_eq!(raw.answer("h").await["code"], "client_too_old");
     assert_eq!(started(&cloud), 0);
     assert_eq!(cloud.status().await["rows"], json!([]));
-    cloud.end().await;
+    cloud.end();
 }
 
 /// The socket answers as ever.

@@ -71,7 +71,7 @@ async fn a_publisher_from_the_first_acquire_to_the_stop() {
     ];
     assert_eq!(cloud.stands(), stands);
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn an_acquire_undoes_a_drain_and_nothing_boots_again() {
     let stands = [Stand::Booting, Stand::Ready, Stand::Draining, Stand::Ready];
     assert_eq!(cloud.stands(), stands);
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_lease_moves_when_its_instance_dies() {
         .await
         .unwrap();
     assert_eq!(cloud.power_ons(), (2, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_hundred_clients_at_once_launch_once() {
             .all(|endpoint| endpoint.as_ref().unwrap().websocket_url == first)
     );
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 /// What the media server says to a token that does not fit.

@@ -30,7 +30,7 @@ async fn a_socket_cut_in_mid_boot_loses_nothing() {
     assert!(lease.endpoint().await.is_ok());
     assert_eq!(cloud.connects(), 2);
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_ready_that_is_lost_is_fetched_after_the_reconnect() {
     assert_eq!(cloud.cut("alice").await, 1);
     within("the lease", acquisition).await.unwrap();
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn refused_with(status: u16) {
     within("the lease", acquisition).await.unwrap();
     assert_eq!(cloud.connects(), 2);
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_gateway_that_comes_back_with_nothing_is_asked_anew() {
         _ => None,
     })
     .await;
-    first.end().await;
+    first.stop().await;
     event("a refused connect", &mut events, |event| match event {
         Event::State(ConnectionState::Reconnecting { attempt, .. }) => (attempt > 1).then_some(()),
         _ => None,
@@ -126,7 +126,7 @@ async fn a_gateway_that_comes_back_with_nothing_is_asked_anew() {
     let lease = within("the lease", acquisition).await.unwrap();
     assert!(lease.endpoint().await.is_ok());
     assert_eq!(second.power_ons(), (1, 0));
-    second.end().await;
+    second.end();
 }
 
 /// Starts a cloud on ports below those that the system gives to others.

@@ -46,7 +46,7 @@ async fn a_player_may_play_and_not_publish() {
     assert_eq!(refusal, Err("unauthorized_access".to_owned()));
     assert_eq!(cloud.power_ons(), (1, 0));
     assert_eq!(cloud.connects(), 2);
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -54,8 +54,8 @@ async fn a_watch_wakes_nothing_and_is_served_when_another_wakes() {
     let cloud = Cloud::quick().await;
     let watcher = cloud.client_of(cloud.provider("watcher").scopes(&["play"]));
     let watching = watcher.acquire(Acquire::watch(APP, "match-1"));
-    // Three ticks of the reconciler.
-    time_passes(&watcher, Duration::from_secs(3)).await;
+    // Four ticks of the reconciler.
+    time_passes(&watcher, Duration::from_secs(1)).await;
     assert_eq!(cloud.power_ons(), (0, 0));
     assert_eq!(cloud.stands(), []);
 
@@ -75,7 +75,7 @@ async fn a_watch_wakes_nothing_and_is_served_when_another_wakes() {
     lease.release().await.unwrap();
     cloud.stood(Stand::Draining).await;
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_wrong_fleet_app_or_stream_is_named_and_starts_nothing() {
     assert_eq!(cloud.status().await["rows"].as_array().unwrap().len(), 0);
     assert_eq!(cloud.power_ons(), (0, 0));
     assert_eq!(cloud.connects(), 1);
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn one_id_stands_for_one_ask() {
     within("a lease", stranger.acquire(same)).await.unwrap();
     assert_eq!(lease.status(), LeaseStatus::Held);
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 async fn refused(client: &Client, acquire: Acquire) -> Error {

@@ -27,7 +27,7 @@ async fn a_killed_clients_acquire_is_continued_by_the_next() {
     // It is the successor's: its release ends it.
     lease.release().await.unwrap();
     cloud.stood(Stand::Draining).await;
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_detached_lease_is_continued_by_the_next() {
     assert_eq!(after.websocket_url, before.websocket_url);
     assert_eq!(cloud.stands(), [Stand::Booting, Stand::Ready]);
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn the_newer_of_two_living_clients_owns_the_lease() {
     assert_eq!(new.status(), LeaseStatus::Held);
     assert_eq!(cloud.stands(), [Stand::Booting, Stand::Ready]);
     assert_eq!(cloud.power_ons(), (1, 0));
-    cloud.end().await;
+    cloud.end();
 }
 
 /// Lets a client wait for a boot, and ends it as a kill does: nothing of it runs on, its sockets

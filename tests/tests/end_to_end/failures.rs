@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use wakecast::{Acquire, ErrorCode, Event, Phase, Stage};
+use wakecast::{Acquire, ErrorCode, Event, Phase, Stage, UserAction};
 use wakecast_local::ec2::Happened;
 
 use crate::cloud::{APP, Cloud, event, quick, within};
@@ -79,4 +79,42 @@ async fn a_server_that_never_boots_is_told_and_stopped() {
     let status = cloud.status().await;
     assert_eq!(status["instances"][0]["state"], "stopped");
     cloud.end();
+}
+
+#[tokio::test]
+async fn a_launch_whose_reply_is_lost_is_one_launch() {
+    let mut config = quick();
+    config.ec2.lost_after = Duration::from_millis(300);
+    let cloud = Cloud::start(config).await;
+    let lost = json!({ "fault": "ec2", "call": "run", "how": "lose_reply", "times": 2 });
+    cloud.fault(lost).await;
+    let client = cloud.client("alice");
+    within(
+        "the lease",
+        client.acquire(Acquire::publish(APP, "match-1")),
+    )
+    .await
+    .unwrap();
+    assert_eq!(cloud.power_ons(), (1, 0));
+    cloud.end();
+}
+
+#[tokio::test]
+async fn what_only_the_operator_can_mend_is_told_at_once() {
+    for (how, code) in [
+        ("config", ErrorCode::Misconfigured),
+        ("auth", ErrorCode::Misconfigured),
+        ("quota", ErrorCode::QuotaExceeded),
+    ] {
+        let cloud = Cloud::quick().await;
+        let refused = json!({ "fault": "ec2", "call": "run", "how": how });
+        cloud.fault(refused).await;
+        let client = cloud.client("alice");
+        let acquisition = client.acquire(Acquire::publish(APP, "match-1"));
+        let error = within("the failure", acquisition).await.unwrap_err();
+        assert_eq!(*error.code(), code, "{how}: {error}");
+        assert_eq!(error.user_action(), UserAction::ContactOperator);
+        assert_eq!(cloud.power_ons(), (0, 0), "{how}");
+        cloud.end();
+    }
 }

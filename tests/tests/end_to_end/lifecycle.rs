@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 use wakecast::{
-    Acquire, Client, ErrorCode, Event, Events, LeaseChange, LeaseStatus, Phase, Progress, Secret,
+    Acquire, Client, Endpoint, ErrorCode, Event, Events, LeaseChange, LeaseChanges, LeaseStatus,
+    Phase, Progress, Secret,
 };
 use wakecast_lambda::lifecycle::Stand;
 use wakecast_local::cloud::What;
@@ -133,19 +134,35 @@ async fn a_lease_moves_when_its_instance_dies() {
     published(&cloud).await;
 
     cloud.fault(json!({ "fault": "terminate" })).await;
-    let change = within("`moving`", changes.next()).await;
-    assert_eq!(change, Some(LeaseChange::Moving));
-    let moved = loop {
-        match within("`moved`", changes.next()).await {
-            Some(LeaseChange::Moved { endpoint }) => break endpoint,
-            Some(LeaseChange::Moving) => {}
-            other => panic!("not moved but {other:?}"),
-        }
-    };
+    let moved = moved(&mut changes).await;
     assert_ne!(moved.websocket_url, before.websocket_url);
     assert_eq!(lease.status(), LeaseStatus::Held);
     let after = lease.endpoint().await.unwrap();
     assert_eq!(after.websocket_url, moved.websocket_url);
+    let mut media = Media::open(&after).await;
+    media
+        .publish("match-1", after.stream_token.as_ref())
+        .await
+        .unwrap();
+    assert_eq!(cloud.power_ons(), (2, 0));
+    cloud.end();
+}
+
+#[tokio::test]
+async fn a_fixed_address_is_kept_when_a_lease_moves() {
+    let mut config = quick();
+    config.elastic = true;
+    let cloud = Cloud::start(config).await;
+    let client = cloud.client("alice");
+    let lease = within("a lease", client.acquire(Acquire::publish(APP, "match-1")))
+        .await
+        .unwrap();
+    let mut changes = lease.changes();
+    let before = lease.endpoint().await.unwrap();
+    cloud.fault(json!({ "fault": "terminate" })).await;
+    let moved = moved(&mut changes).await;
+    assert_eq!(moved.websocket_url, before.websocket_url);
+    let after = lease.endpoint().await.unwrap();
     let mut media = Media::open(&after).await;
     media
         .publish("match-1", after.stream_token.as_ref())
@@ -186,6 +203,19 @@ const DENIED: &str = "unauthorized_access";
 
 async fn refusal(media: &mut Media, stream: &str, token: Option<&Secret>) -> String {
     media.publish(stream, token).await.unwrap_err()
+}
+
+/// Follows a lease to its next instance.
+async fn moved(changes: &mut LeaseChanges) -> Endpoint {
+    let change = within("`moving`", changes.next()).await;
+    assert_eq!(change, Some(LeaseChange::Moving));
+    loop {
+        match within("`moved`", changes.next()).await {
+            Some(LeaseChange::Moved { endpoint }) => return endpoint,
+            Some(LeaseChange::Moving) => {}
+            other => panic!("not moved but {other:?}"),
+        }
+    }
 }
 
 /// Waits until the media server counts a publisher.

@@ -28,7 +28,7 @@ pub(crate) fn quick() -> LocalConfig {
     let mut config = LocalConfig::profile(Profile::Demonstration);
     config.timing.grace = Duration::from_millis(300);
     config.timing.min_up = Duration::from_millis(300);
-    config.timing.stream_token = Duration::from_secs(2);
+    config.timing.stream_token = Duration::from_secs(3);
     config.timing.round = Duration::from_millis(50);
     config.timing.tick = Duration::from_millis(250);
     config.ec2 = Ec2Settings {

@@ -70,7 +70,7 @@ async fn a_boot_that_outlasts_the_deadline_is_told_exactly_then() {
     assert_eq!(*error.code(), ErrorCode::StartTimeout);
     assert_eq!(error.stage(), Stage::Boot);
     assert!(took >= Duration::from_secs(1), "{took:?}");
-    assert!(took < Duration::from_millis(1_900), "{took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
     event("progress", &mut events, |event| match event {
         Event::Progress { progress, .. } => (progress.phase >= Phase::Launching).then_some(()),
         _ => None,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use wakecast::{Acquire, ErrorCode, Event, Phase, Stage, UserAction};
 use wakecast_local::ec2::Happened;
+use wakecast_local::random::Span;
 
 use crate::cloud::{APP, Cloud, event, quick, within};
 
@@ -85,6 +86,8 @@ async fn a_server_that_never_boots_is_told_and_stopped() {
 async fn a_launch_whose_reply_is_lost_is_one_launch() {
     let mut config = quick();
     config.ec2.lost_after = Duration::from_millis(300);
+    // The launch is repeated before EC2 shows that it has already happened.
+    config.ec2.describe_lag = Span::millis(1_500, 1_600);
     let cloud = Cloud::start(config).await;
     let lost = json!({ "fault": "ec2", "call": "run", "how": "lose_reply", "times": 2 });
     cloud.fault(lost).await;

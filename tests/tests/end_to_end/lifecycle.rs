@@ -58,7 +58,7 @@ async fn a_publisher_from_the_first_acquire_to_the_stop() {
     cloud.stood(Stand::Draining).await;
     // A watcher waits out the stream token's life; it neither keeps nor wakes the instance.
     let watcher = cloud.client("bob");
-    time_passes(&watcher, Duration::from_secs(4)).await;
+    time_passes(&watcher, Duration::from_secs(5)).await;
     assert_eq!(refusal(&mut media, "match-1", token).await, DENIED);
     cloud.stood(Stand::Stopping).await;
     cloud.happened(Happened::Stopped).await;

@@ -107,6 +107,20 @@ fn i04_an_instance_that_one_describe_omits_is_neither_stopped_nor_replaced() {
 }
 
 #[test]
+fn i04_an_instance_that_answers_lives_though_describe_omits_it_for_long() {
+    let mut world = World::new();
+    world.acquire("a", Purpose::Publish);
+    world.run_until(60, |world| world.is_held("a"));
+    assert!(world.publish("a"));
+    let id = world.id();
+    world.ec2.omitted.insert(id);
+    world.run(1800);
+    assert!(world.is_held("a"), "{}", world.story());
+    assert_eq!((world.launches(), world.stops()), (1, 0));
+    world.check();
+}
+
+#[test]
 fn i04_one_unreadable_sample_never_ends_in_a_stop() {
     for second in 0..70 {
         let mut world = draining();

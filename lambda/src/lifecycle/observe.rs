@@ -202,6 +202,12 @@ fn unlisted(pass: &mut Pass<'_>, id: &InstanceId) {
         return;
     }
     pass.stay();
+    if has_answered(pass, id) {
+        // It lives, whatever the list says.
+        known.missing = None;
+        pass.instances.insert(id.clone(), known);
+        return;
+    }
     let missing = known.missing.get_or_insert(Missing {
         since: now,
         last: now,
@@ -217,6 +223,14 @@ fn unlisted(pass: &mut Pass<'_>, id: &InstanceId) {
         known.status = InstanceStatus::Gone;
     }
     pass.instances.insert(id.clone(), known);
+}
+
+/// Tells whether the instance's media server has answered in this pass.
+fn has_answered(pass: &Pass<'_>, id: &InstanceId) -> bool {
+    pass.snapshot
+        .observations
+        .iter()
+        .any(|observation| observation.probe.instance == *id && observation.result.is_ok())
 }
 
 /// Forgets terminated instances once no lease names them.

@@ -204,6 +204,7 @@ impl World {
         } else if running {
             media.lose_settings = u32::from(dice.once_in(3));
             media.begin(now);
+            media.self_started = true;
         }
         self.note(format!(
             "the server on {id} hangs, answers again or restarts"

@@ -165,6 +165,12 @@ impl Ec2 {
 
     pub fn start(&mut self, now: Timestamp, id: &InstanceId) -> Result<(), Ec2Error> {
         let fault = self.launch_faults.pop_front();
+        let state = self.machines.get(id).and_then(|machine| machine.state(now));
+        let starts = matches!(state, Some(Ec2State::Pending | Ec2State::Running));
+        // What starts already asks for no capacity.
+        if starts && fault != Some(Fault::Throttled) {
+            return lost(fault);
+        }
         refuse(fault)?;
         let pending_for = self.pending_for;
         let offering = match self.machines.get(id) {

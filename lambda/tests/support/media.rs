@@ -24,8 +24,10 @@ pub struct Media {
     /// Boots whose settings are lost, from the next on.
     pub lose_settings: u32,
     pub settings_lost: bool,
-    /// The app was touched while it was starting.
+    /// The app was touched while it was starting with the machine.
     pub touched_early: bool,
+    /// The server has restarted by itself: a look that is under way then cannot know.
+    pub self_started: bool,
     /// The server measures WebRTC.
     pub webrtc: bool,
 }
@@ -45,6 +47,7 @@ impl Media {
             lose_settings: 0,
             settings_lost: false,
             touched_early: false,
+            self_started: false,
             webrtc: true,
         }
     }
@@ -52,6 +55,7 @@ impl Media {
     /// Starts the server process, with the machine or by itself.
     pub fn begin(&mut self, now: Timestamp) {
         self.began = now;
+        self.self_started = false;
         self.streams = 0;
         self.viewers = 0;
         self.hls_viewers = 0;
@@ -64,7 +68,7 @@ impl Media {
         let app = up >= self.app_after;
         let touches = matches!(question, Question::Ping { .. } | Question::Endpoint { .. });
         if touches && !app {
-            self.touched_early = true;
+            self.touched_early |= !self.self_started;
             self.settings_lost = true;
         }
         if self.hangs || up < self.liveness_after {

@@ -118,12 +118,9 @@ impl Truth {
         }
     }
 
-    /// Makes the present truth visible from `from` on, never before what was true earlier.
+    /// Makes the present truth visible from `from` on, and never before what was true earlier:
+    /// views are shown in their order.
     pub(super) fn publish(&mut self, from: Timestamp) {
-        let from = self
-            .views
-            .back()
-            .map_or(from, |(earlier, _)| from.max(*earlier));
         let view = self.view();
         self.views.push_back((from, view));
     }

@@ -5,6 +5,7 @@
 //! clock, tokio's or a virtual one.
 
 mod adapter;
+mod effects;
 mod instance;
 mod launch;
 mod model;

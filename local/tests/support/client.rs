@@ -1,5 +1,7 @@
 //! A client of the wire, with no machine behind it.
 
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -7,6 +9,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use wakecast_local::{LocalCloud, TokenRequest};
+
+/// Longer than any answer takes: a client that waits for what never comes says so.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -65,7 +70,8 @@ impl Client {
 
     /// Reads the next message.
     pub(crate) async fn next(&mut self) -> Value {
-        match self.socket.next().await {
+        let next = tokio::time::timeout(PATIENCE, self.socket.next());
+        match next.await.expect("a message within a minute") {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
             other => panic!("no message but {other:?}"),
         }

@@ -3,28 +3,27 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use rand_core::{Rng, SeedableRng};
-use rand_pcg::Pcg64;
+use wakecast_local::random::Dice;
 
 /// A stream of random decisions.
 #[derive(Clone, Debug)]
-pub struct Chance(Pcg64);
+pub struct Chance(Dice);
 
 impl Chance {
     /// Starts the stream of a seed.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
-        Self(Pcg64::seed_from_u64(seed))
+        Self(Dice::new(seed))
     }
 
     /// Splits off a stream of its own, so that more draws here change nothing there.
     pub fn fork(&mut self) -> Self {
-        Self(Pcg64::seed_from_u64(self.bits()))
+        Self(Dice::new(self.bits()))
     }
 
     /// Draws 64 bits.
     pub fn bits(&mut self) -> u64 {
-        self.0.next_u64()
+        self.0.bits()
     }
 
     /// Draws from `range`; an empty range gives its start.

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use serde_json::Value;
 use wakecast::protocol::Endpoint;
+use wakecast_lambda::media::answer;
 use wakecast_lambda::model::{InstanceId, Timestamp};
 use wakecast_lambda::ports::{Load, MediaError, MediaServer};
 use wakecast_local::ec2::{Halt, Happened, Happening, Machines};
 use wakecast_local::media::{
     BootPhase, Faults, MediaConfig, MediaModel, MediaStatus, Opening, Output, Reply, Request,
-    Response, SocketId,
+    SocketId,
 };
 
 use super::executor::VirtualClock;
@@ -210,17 +211,16 @@ impl Farm {
         }
     }
 
-    async fn get(&self, address: &str, path: &str) -> Result<Response, MediaError> {
-        let request = Request::get(path);
-        self.ask(address, &request).await
+    fn as_root(&self, path: &str) -> Request {
+        Request::get(path).with_server_token(&self.server_token)
     }
 
-    async fn get_as_root(&self, address: &str, path: &str) -> Result<Response, MediaError> {
-        let request = Request::get(path).with_server_token(&self.server_token);
-        self.ask(address, &request).await
-    }
-
-    async fn ask(&self, address: &str, request: &Request) -> Result<Response, MediaError> {
+    async fn ask<T>(
+        &self,
+        address: &str,
+        request: &Request,
+        read: impl Fn(&[u8]) -> Result<T, MediaError> + Send,
+    ) -> Result<T, MediaError> {
         let give_up = self.clock.true_now() + PROBE_TIMEOUT;
         loop {
             let reply = {
@@ -236,7 +236,9 @@ impl Farm {
                 reply
             };
             match reply {
-                Reply::Answer(response) => return read(response),
+                Reply::Answer(response) => {
+                    return read(answer::body(response.status, response.body.as_bytes())?);
+                }
                 Reply::Refused => return Err(not_yet("connection refused")),
                 Reply::Silent { until } => {
                     let next = until.map_or(give_up, Timestamp::from_millis);
@@ -256,10 +258,10 @@ impl Farm {
             return Err(not_yet("closed handshake"));
         };
         socket.send(r#"{"command":"ping"}"#);
-        let answer = socket.inbox.try_recv().ok();
-        match answer {
-            Some(FromServer::Text(text)) if text.contains("pong") => Ok(()),
-            Some(FromServer::Text(_)) => Err(not_yet("not_initialized_yet")),
+        match socket.inbox.try_recv().ok() {
+            Some(FromServer::Text(text)) => {
+                answer::pong(&text).unwrap_or_else(|| Err(not_yet("no pong")))
+            }
             Some(FromServer::Gone) => Err(not_yet("closed")),
             None => {
                 self.clock.sleep(PROBE_TIMEOUT).await;
@@ -311,19 +313,13 @@ impl Drop for MediaSocket {
 #[async_trait]
 impl MediaServer for Farm {
     async fn liveness(&self, address: &str) -> Result<(), MediaError> {
-        self.get(address, "/rest/v2/liveness").await.map(|_| ())
+        let request = Request::get("/rest/v2/liveness");
+        self.ask(address, &request, answer::liveness).await
     }
 
     async fn applications(&self, address: &str) -> Result<Vec<String>, MediaError> {
-        let response = self.get_as_root(address, "/rest/v2/applications").await?;
-        let body = json(&response)?;
-        let names = body.get("applications").and_then(Value::as_array);
-        let names = names.ok_or_else(|| malformed("no list of applications"))?;
-        Ok(names
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect())
+        let request = self.as_root("/rest/v2/applications");
+        self.ask(address, &request, answer::applications).await
     }
 
     async fn setting(
@@ -332,9 +328,9 @@ impl MediaServer for Farm {
         app: &str,
         name: &str,
     ) -> Result<Option<Value>, MediaError> {
-        let path = format!("/rest/v2/applications/settings/{app}");
-        let response = self.get_as_root(address, &path).await?;
-        Ok(json(&response)?.get(name).cloned())
+        let request = self.as_root(&format!("/rest/v2/applications/settings/{app}"));
+        self.ask(address, &request, |body| answer::setting(body, name))
+            .await
     }
 
     async fn ping(&self, address: &str, app: &str) -> Result<(), MediaError> {
@@ -347,26 +343,8 @@ impl MediaServer for Farm {
     }
 
     async fn load(&self, address: &str) -> Result<Load, MediaError> {
-        let response = self
-            .get_as_root(address, "/rest/v2/system-resources")
-            .await?;
-        let body = json(&response)?;
-        let count = |name: &str| {
-            body.get(name)
-                .and_then(Value::as_i64)
-                .and_then(|n| u64::try_from(n).ok())
-        };
-        Ok(Load {
-            live_streams: count("localLiveStreams"),
-            webrtc_streams: count("localWebRTCLiveStreams"),
-            webrtc_viewers: count("localWebRTCViewers"),
-            hls_viewers: count("localHLSViewers"),
-            dash_viewers: count("localDASHViewers"),
-            start_time_ms: body
-                .get("server-timing")
-                .and_then(|timing| timing.get("start-time"))
-                .and_then(Value::as_u64),
-        })
+        let request = self.as_root("/rest/v2/system-resources");
+        self.ask(address, &request, answer::load).await
     }
 }
 
@@ -471,19 +449,6 @@ impl Machines for Rack {
     }
 }
 
-fn read(response: Response) -> Result<Response, MediaError> {
-    match response.status {
-        200 => Ok(response),
-        403 => Err(MediaError::Forbidden("403".to_owned())),
-        500 if response.body.is_empty() => Err(not_yet("500 with an empty body")),
-        status => Err(malformed(&format!("status {status}"))),
-    }
-}
-
-fn json(response: &Response) -> Result<Value, MediaError> {
-    serde_json::from_str(&response.body).map_err(|_| malformed("not JSON"))
-}
-
 fn split_url(url: &str) -> Option<(String, String)> {
     let (_, rest) = url.split_once("://")?;
     let (address, path) = rest.split_once('/')?;
@@ -492,8 +457,4 @@ fn split_url(url: &str) -> Option<(String, String)> {
 
 fn not_yet(why: &str) -> MediaError {
     MediaError::NotYet(why.to_owned())
-}
-
-fn malformed(why: &str) -> MediaError {
-    MediaError::Malformed(why.to_owned())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wakecast_lambda::model::{InstanceId, Timestamp};
+use wakecast_lambda::model::{InstanceId, InstanceStatus, Timestamp};
 use wakecast_lambda::ports::Ec2State;
 use wakecast_local::ec2::{
     BootFault, CallFault, CallName, CapacityRule, Ec2Model, Ec2Settings, Noise, Placement,
@@ -15,7 +15,7 @@ use super::client::{ClientSetup, ProviderFaults};
 use super::network::NetworkFaults;
 use super::process::CallFaults;
 use super::setting;
-use super::users::{self, Leave, Part, Wish};
+use super::users::{self, Leave, Moment, Part, Wish};
 use super::world::{Hands, Surroundings, World};
 
 /// People come within this time, and trouble is over by then.
@@ -194,6 +194,16 @@ fn person(
     };
     let stream = format!("stream-{whose}");
     let at = setting::START + chance.millis(0..BUSY);
+    let moment = chance.happens(250).then(|| {
+        *chance
+            .pick(&[
+                Moment::Drain,
+                Moment::LastLook,
+                Moment::LastLook,
+                Moment::Stopped,
+            ])
+            .unwrap_or(&Moment::Drain)
+    });
     let patience = chance.millis(30_000..900_000);
     let stay = chance.millis(5_000..600_000);
     (
@@ -202,6 +212,7 @@ fn person(
             wish,
             stream,
             at,
+            moment,
             patience,
             stay,
             leave,
@@ -380,19 +391,19 @@ impl Timed {
             }
             Trouble::LostSettings => around.farm.next_boot(setting::lost_settings()),
             Trouble::Terminated => {
-                around.excuse_until(clock.true_now() + NOTICED);
                 around.ec2.with(|model, now| {
                     if let Some(id) = some_instance(model) {
                         model.terminate(now, &id);
                     }
                 });
+                excuse_until_noticed(&around).await;
             }
             Trouble::StoppedOutside => {
-                around.excuse_until(clock.true_now() + NOTICED);
                 around.ec2.with(|model, now| {
                     // An instance that cannot be stopped now is left alone, as a console would.
                     let _ = some_instance(model).map(|id| model.stop_outside(now, &id));
                 });
+                excuse_until_noticed(&around).await;
             }
             Trouble::Held { lasts } => {
                 let held = around.ec2.with(|model, now| {
@@ -442,6 +453,25 @@ impl Timed {
                     );
                 });
             }
+        }
+    }
+}
+
+/// Excuses dead endpoints until the reconciler has noticed that its server is gone: with EC2 not
+/// readable it cannot, and must not guess.
+async fn excuse_until_noticed(around: &Surroundings) {
+    let end = around.clock.true_now() + NOTICED * 4;
+    loop {
+        around.excuse_until(around.clock.true_now() + NOTICED);
+        around.clock.sleep(NOTICED / 8).await;
+        let serves = around.instance().is_some_and(|instance| {
+            matches!(
+                instance.status,
+                InstanceStatus::Ready | InstanceStatus::Draining { .. }
+            ) && around.farm.status(&instance.id).is_none()
+        });
+        if !serves || around.clock.true_now() > end {
+            return;
         }
     }
 }

@@ -7,7 +7,7 @@ use futures::stream::StreamExt;
 use wakecast::machine::{Acquire, Answer, Input, LeaseStatus};
 use wakecast::protocol::Endpoint;
 use wakecast::{Error, ErrorCode};
-use wakecast_lambda::model::Timestamp;
+use wakecast_lambda::model::{InstanceStatus, Timestamp};
 
 use super::chance::Chance;
 use super::client::Client;
@@ -21,6 +21,11 @@ const OUTCOME_SLACK: Duration = Duration::from_secs(2);
 /// How often a player asks again for a stream that is not there yet, as the vendor's player does.
 const PLAY_AGAIN: Duration = Duration::from_secs(3);
 
+/// How often a person who waits for a moment looks.
+const GLANCE: Duration = Duration::from_millis(200);
+/// A server that was used is stopped well within this time.
+const LONGEST_WAIT: Duration = Duration::from_mins(40);
+
 /// One person.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -30,12 +35,25 @@ pub struct Part {
     pub stream: String,
     /// When they come.
     pub at: Timestamp,
+    /// Which moment of the server they wait for, link open, before they ask.
+    pub moment: Option<Moment>,
     /// How long they are willing to wait.
     pub patience: Duration,
     /// How long they stay once it works.
     pub stay: Duration,
     /// How they leave.
     pub leave: Leave,
+}
+
+/// A moment in which grant and stop could miss each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Somewhere in the settle of a drain.
+    Drain,
+    /// Around the second of the two last looks, where S2 and S3 follow.
+    LastLook,
+    /// Right after the stop.
+    Stopped,
 }
 
 /// What a person comes for.
@@ -87,6 +105,10 @@ pub async fn moods(around: Surroundings, client: Client, mut chance: Chance, cou
 pub async fn live(around: Surroundings, client: Client, part: Part) {
     let clock = around.clock.clone();
     clock.sleep(clock.true_now().until(part.at)).await;
+    if let Some(moment) = part.moment {
+        client.give(Input::Connect);
+        wait_for(&around, moment, part.stay).await;
+    }
     around.timeline.say(
         &client.name,
         format!("wants to {:?} {}", part.wish, part.stream),
@@ -124,6 +146,38 @@ pub async fn live(around: Surroundings, client: Client, part: Part) {
     around.served(&client.name);
     stay(&around, &client, &part, &lease, endpoint).await;
     leave(&client, &part, &lease).await;
+}
+
+/// Waits until the moment has come, for as long as anything may take in a world.
+async fn wait_for(around: &Surroundings, moment: Moment, whim: Duration) {
+    let end = around.clock.true_now() + LONGEST_WAIT;
+    while around.clock.true_now() < end {
+        let status = around.instance().map(|instance| instance.status);
+        let wait = match (moment, status) {
+            (Moment::Drain, Some(InstanceStatus::Draining { .. })) => 60_000,
+            (
+                Moment::LastLook,
+                Some(InstanceStatus::Draining {
+                    first_look: Some(_),
+                    ..
+                }),
+            ) => 6_500,
+            (Moment::Stopped, Some(InstanceStatus::Stopping { .. })) => 20_000,
+            _ => {
+                around.clock.sleep(GLANCE).await;
+                continue;
+            }
+        };
+        // The whim of each person is another one: spread them over what is left of the moment.
+        let whim = u64::try_from(whim.as_millis()).unwrap_or(0) % wait;
+        let whim = if moment == Moment::LastLook {
+            whim.max(4_500)
+        } else {
+            whim
+        };
+        around.clock.sleep(Duration::from_millis(whim)).await;
+        return;
+    }
 }
 
 fn wanted(part: &Part) -> Acquire {

@@ -7,10 +7,13 @@ use std::time::Duration;
 use support::{Accept, MINUTE, SECOND, World, endpoint};
 use wakecast::machine::{Answer, Event, Input, Refusal, RequestKey, TransportEnd};
 use wakecast::protocol::{
-    ClientMessage, Draining, EndpointPush, LeaseReport, LeaseState, Lost, Moved, ProgressPush,
-    Ready, ReleaseReason, RequestReport, RequestState, ServerMessage, Welcome,
+    ClientMessage, Draining, EndpointPush, ErrorPush, LeaseReport, LeaseState, Lost, Moved,
+    ProgressPush, Ready, ReleaseReason, RequestReport, RequestState, ServerMessage, Welcome,
 };
-use wakecast::{Acquire, ErrorCode, LeaseChange, LeaseStatus, LostReason, Phase, Progress, Secret};
+use wakecast::{
+    Acquire, ErrorCode, LeaseChange, LeaseStatus, LostReason, Outcome, Phase, Progress, Secret,
+    Stage,
+};
 
 fn progress(rev: u64, phase: Phase, elapsed: u64, p50: u64, p90: u64) -> ServerMessage {
     ServerMessage::Progress(ProgressPush {
@@ -58,6 +61,50 @@ fn changes(world: &World) -> Vec<(LeaseStatus, &LeaseChange)> {
             _ => None,
         })
         .collect()
+}
+
+#[test]
+fn a_deadline_says_that_capacity_was_missing_while_it_is() {
+    for (phases, code) in [
+        (
+            &[Phase::WaitingForCapacity][..],
+            ErrorCode::CapacityUnavailable,
+        ),
+        (
+            &[Phase::WaitingForCapacity, Phase::Launching],
+            ErrorCode::StartTimeout,
+        ),
+    ] {
+        let mut world = World::connected(30);
+        let acquire = Acquire::publish("live", "match").id("lease");
+        world.acquire(1, acquire.deadline(Duration::from_secs(60)));
+        world.run(SECOND);
+        for (at, phase) in (1..).zip(phases) {
+            world.push(progress(1, *phase, at, 88, 118));
+        }
+        world.run(MINUTE);
+        assert_eq!(*world.error_of(1).code(), code);
+        assert_eq!(world.error_of(1).stage(), Stage::Boot);
+    }
+}
+
+#[test]
+fn an_error_after_the_acknowledgement_is_of_the_boot() {
+    let mut world = waiting(31);
+    world.push(ServerMessage::Error(ErrorPush {
+        id: Some("lease".into()),
+        code: ErrorCode::StartFailed,
+        message: "both boots failed".into(),
+        retryable: true,
+        retry_after_ms: Some(600_000),
+        outcome: Outcome::Rejected,
+    }));
+    world.run(100);
+    let error = world.error_of(1);
+    assert_eq!(
+        (error.code(), error.stage()),
+        (&ErrorCode::StartFailed, Stage::Boot)
+    );
 }
 
 #[test]

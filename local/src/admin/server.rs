@@ -38,6 +38,12 @@ impl AdminApi {
         }
     }
 
+    /// Ends it at once and waits until its port is free.
+    pub(crate) async fn shutdown(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }

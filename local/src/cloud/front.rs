@@ -18,6 +18,12 @@ impl ElasticFront {
     pub(super) fn serve(listener: Listener, machines: MediaMachines) -> Self {
         Self(tokio::spawn(accept(listener, machines)))
     }
+
+    /// Ends it at once and waits until its port is free.
+    pub(super) async fn shutdown(mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
 }
 
 impl Drop for ElasticFront {

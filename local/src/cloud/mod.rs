@@ -59,9 +59,9 @@ pub struct LocalCloud {
     pub admin_url: String,
     parts: Arc<Parts>,
     websocket: WebSocketApi,
-    _access: HttpApi,
-    _admin: AdminApi,
-    _front: Option<ElasticFront>,
+    access: HttpApi,
+    admin: AdminApi,
+    front: Option<ElasticFront>,
     background: Background,
 }
 
@@ -219,9 +219,9 @@ impl LocalCloud {
             background: Background(vec![drive(&parts), purge(&parts)]),
             parts,
             websocket,
-            _access: access,
-            _admin: admin,
-            _front: front,
+            access,
+            admin,
+            front,
         })
     }
 
@@ -277,11 +277,17 @@ impl LocalCloud {
             .await
     }
 
-    /// Stops cleanly: clients get a Close frame with 1001, media servers end as on a shutdown.
+    /// Stops cleanly: clients get a Close frame with 1001, media servers end as on a shutdown, and
+    /// every port is free when it returns.
     pub async fn stop(self) {
         drop(self.background);
         self.parts.sockets.close_all();
         self.websocket.shutdown().await;
+        self.access.shutdown().await;
+        self.admin.shutdown().await;
+        if let Some(front) = self.front {
+            front.shutdown().await;
+        }
         self.parts.machines.stop_all().await;
     }
 }

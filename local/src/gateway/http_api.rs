@@ -53,6 +53,12 @@ impl HttpApi {
         }
     }
 
+    /// Ends it at once and waits until its port is free.
+    pub async fn shutdown(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+
     /// Returns the base of its URLs, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {

@@ -139,6 +139,7 @@ async fn a_stop_closes_clients_with_1001_and_frees_every_port() {
         cloud.websocket_url.clone(),
         endpoint["websocket_url"].as_str().unwrap().into(),
     ];
+    let http = [&cloud.access_url, &cloud.admin_url].map(|url| url.replace("http://", ""));
     let reading = tokio::spawn(async move { client.close_code().await });
     cloud.stop().await;
     assert_eq!(reading.await.unwrap(), 1001);
@@ -152,6 +153,9 @@ async fn a_stop_closes_clients_with_1001_and_frees_every_port() {
             matches!(Client::plain(url).await, Err(Error::Io(_))),
             "{url}"
         );
+    }
+    for address in http {
+        assert!(std::net::TcpListener::bind(&address).is_ok(), "{address}");
     }
 }
 

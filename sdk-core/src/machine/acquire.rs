@@ -51,7 +51,7 @@ impl Acquire {
     }
 
     /// Sets how long to wait, at least a second and at most a day. Then the acquisition ends as
-    /// `start_timeout`.
+    /// `start_timeout`, or as `capacity_unavailable` where that is what it waited for.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self

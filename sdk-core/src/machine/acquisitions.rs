@@ -220,11 +220,12 @@ impl Machine {
         self.end_acquisition(id, |acquisition| {
             let refusal = acquisition.asked.last_refusal();
             let cause = refusal.map(ToString::to_string).or(link);
-            let error = Error::new(
-                ErrorCode::StartTimeout,
-                acquisition.outcome(),
-                acquisition.stage(),
-            );
+            // The server would say the same a tick later.
+            let code = match acquisition.meter.phase() {
+                Phase::WaitingForCapacity => ErrorCode::CapacityUnavailable,
+                _ => ErrorCode::StartTimeout,
+            };
+            let error = Error::new(code, acquisition.outcome(), acquisition.stage());
             match cause {
                 Some(cause) => error.with_cause(cause),
                 None => error,

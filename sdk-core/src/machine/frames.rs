@@ -97,7 +97,13 @@ impl Machine {
 
     fn error_received(&mut self, epoch: Epoch, role: Role, push: ErrorPush) {
         let retry_after = push.retry_after_ms.map(Duration::from_millis);
-        let error = Error::new(push.code, push.outcome, Stage::Request)
+        let stage = match &push.id {
+            Some(id) if self.acquisitions.contains_key(id) && !self.requests.holds(id) => {
+                Stage::Boot
+            }
+            _ => Stage::Request,
+        };
+        let error = Error::new(push.code, push.outcome, stage)
             .with_message(push.message)
             .with_retryable(push.retryable)
             .with_retry_after(retry_after);

@@ -99,6 +99,11 @@ impl Meter {
         }
     }
 
+    /// Returns the last known phase.
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
     /// Returns the server's elapsed time of the last push, which orders pushes of one revision.
     pub(super) fn pushed_elapsed(&self) -> Option<Duration> {
         self.pushed.map(|pushed| pushed.elapsed)

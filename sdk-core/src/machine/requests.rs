@@ -179,6 +179,11 @@ impl Requests {
             .any(|request| request.id == id && request.waits_for_token)
     }
 
+    /// Whether a request with this wire id is open.
+    pub(super) fn holds(&self, id: &str) -> bool {
+        self.sequence_of(id).is_some()
+    }
+
     /// Takes the request with this wire id out.
     pub(super) fn take(&mut self, id: &str) -> Option<Request> {
         self.open

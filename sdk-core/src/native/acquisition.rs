@@ -17,7 +17,8 @@ use crate::{Acquire, Error, Progress};
 /// already; await it for the [`Lease`].
 ///
 /// Resolves once the endpoint is ready and, unless [`Acquire::verify`] says otherwise, was reached
-/// from this device's own network; at the latest at the deadline, with `start_timeout`.
+/// from this device's own network; at the latest at the deadline, with `start_timeout` or
+/// `capacity_unavailable`.
 ///
 /// Dropping it before that, also while it is awaited, cancels it on the wire. To await it and
 /// keep a hand on it, await `&mut acquisition`.

@@ -14,7 +14,7 @@ use super::proof::Proof;
 use super::refusals::Asked;
 use super::requests::{Body, Request};
 use super::{Intent, Machine};
-use crate::protocol::{Outcome, Purpose};
+use crate::protocol::{Outcome, Phase, Purpose};
 use crate::{Error, ErrorCode, Instant, Stage};
 
 /// One open acquisition.

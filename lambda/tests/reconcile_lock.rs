@@ -60,6 +60,24 @@ fn demand_that_rises_at_the_release_is_one_more_round() {
     assert_eq!(at_once(world.table.lock(&fleet())), Ok(None));
 }
 
+/// Many clients that ask again and again while nothing can be started must not make the run read
+/// EC2 and the table without a pause.
+#[test]
+fn demand_that_keeps_rising_is_looked_at_once_a_round() {
+    let world = World::new();
+    let other = world.clone();
+    let script = Script::new(move |number, _| {
+        if number < 10 {
+            other.waiter(&format!("late-{number}"));
+        }
+        decision(Next::Quiet)
+    });
+    let outcome = world.run(script);
+    assert_eq!((outcome.end, outcome.rounds), (End::Quiet, 11));
+    let passed = world.clock.time().since(START);
+    assert!(passed >= Duration::from_secs(9), "ten rises in {passed:?}");
+}
+
 /// The gateway puts a row, raises demand, reads the lock; it wakes a run only if no holder has
 /// time left. Wherever these three fall between the steps of a run, either a round has seen the
 /// row or the gateway has found no holder.

@@ -67,33 +67,23 @@ impl<'de> Deserialize<'de> for Secret {
 }
 
 /// Makes a URL fit to print: without user information, query and fragment, and without the secret
-/// of the hint path (`/v1/hints/<secret>`). Takes any text; never fails.
+/// of the hint path (`v1/hints/<secret>`). Takes any text and never fails; a text that is no
+/// `scheme://…` prints as `…`, and one with an `@` as its scheme alone.
 pub fn redact_url(url: &str) -> String {
-    let without_query = url.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = match without_query.split_once("://") {
-        Some((scheme, rest)) => (Some(scheme), rest),
-        None => (None, without_query),
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return REDACTED.to_owned();
     };
-    let (authority, path) = match rest.find('/') {
-        Some(at) => rest.split_at(at),
-        None => (rest, ""),
-    };
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let mut redacted = String::with_capacity(without_query.len());
-    if let Some(scheme) = scheme {
-        redacted.push_str(scheme);
-        redacted.push_str("://");
+    if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return REDACTED.to_owned();
     }
-    redacted.push_str(host);
-    match path.split_once("/v1/hints/") {
-        Some((before, _)) => {
-            redacted.push_str(before);
-            redacted.push_str("/v1/hints/");
-            redacted.push_str(REDACTED);
-        }
-        None => redacted.push_str(path),
+    // User information may hold what looks like a path or a query, and a query may hold an `@`:
+    // with one of them, nobody can tell where the host is.
+    if rest.contains('@') {
+        return format!("{scheme}://{REDACTED}");
     }
-    redacted
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    match path.split_once("v1/hints/") {
+        Some((before, _)) => format!("{scheme}://{before}v1/hints/{REDACTED}"),
+        None => format!("{scheme}://{path}"),
+    }
 }

@@ -147,7 +147,7 @@ fn n42_no_secret_is_printed() {
         ),
         (
             "https://canary:canary@h.example:8443/v1/access",
-            "https://h.example:8443/v1/access",
+            "https://…",
         ),
         (
             "https://h.example/v1/hints/canary",
@@ -158,8 +158,13 @@ fn n42_no_secret_is_printed() {
             "https://h.example/stage/v1/hints/…",
         ),
         ("https://h.example?ticket=canary", "https://h.example"),
-        ("not a url?canary", "not a url"),
-        ("", ""),
+        ("not a url?canary", "…"),
+        ("wss:/user:canary@host/p", "…"),
+        ("v1/hints/canary", "…"),
+        ("https://user:can/ary@host/p", "https://…"),
+        ("https://user:can?ary@host", "https://…"),
+        ("https://host/p?mail=canary@home", "https://…"),
+        ("", "…"),
     ] {
         assert_eq!(wakecast::redact_url(url), shown);
     }

@@ -165,7 +165,21 @@ fn clippy(workspace: &Workspace) -> Outcome {
         "-D",
         "warnings",
     ]);
-    tools::run(workspace, "clippy", run).into()
+    let whole = tools::run(workspace, "clippy", run);
+    if !whole.ok {
+        return whole.into();
+    }
+    // What browsers get: the core without its driver.
+    let run = workspace.cargo(&[
+        "clippy",
+        "--package",
+        "wakecast",
+        "--no-default-features",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    tools::run(workspace, "clippy-pure", run).into()
 }
 
 fn docs(workspace: &Workspace) -> Outcome {

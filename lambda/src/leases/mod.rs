@@ -3,6 +3,12 @@
 //! Gateway and lifecycle share them, so that both sides of the grant and of the stop read a row
 //! alike. Pure: a row, a message and the time lead to the new row and to what follows; callers
 //! read, write and send.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod standing;
 mod states;

@@ -205,6 +205,7 @@ impl Run<'_> {
     async fn go_on(&mut self) -> End {
         let mut at_once = 0;
         let mut failed = 0;
+        let mut rose = false;
         loop {
             if self.now() >= self.leave_at {
                 return self.leave(End::TimeUp).await;
@@ -239,7 +240,13 @@ impl Run<'_> {
                 }
                 Next::Quiet => match self.release().await {
                     Ok(Released::Free) => return End::Quiet,
-                    Ok(Released::DemandRose) => {}
+                    // The first rise is looked at now; demand that keeps rising, once a round.
+                    Ok(Released::DemandRose) => {
+                        if rose {
+                            self.rest(begun, self.config.timing.round).await;
+                        }
+                        rose = true;
+                    }
                     Err(Broken::LockLost) => return End::LockLost,
                     // The reply may be lost with the lock released, or not: tried once more.
                     Err(Broken::Store(error)) => return self.leave(End::Failed(error)).await,

@@ -33,6 +33,8 @@ pub struct ProviderFaults {
     pub hangs: u64,
     /// It answers with a token that the gateway refuses.
     pub forges: u64,
+    /// It answers nothing within this time of the client's life, and is late then.
+    pub silent_between: Option<(Duration, Duration)>,
 }
 
 /// A running client. Cloning shares it; killing it drops the process in mid-air.
@@ -282,7 +284,7 @@ impl Driver {
                 let fails = self.chance.happens(self.setup.provider.fails);
                 let hangs = self.chance.happens(self.setup.provider.hangs);
                 let forges = self.chance.happens(self.setup.provider.forges);
-                let delay = self.chance.millis(20..400);
+                let delay = self.chance.millis(20..400) + self.silence();
                 self.tasks.spawn(async move {
                     around.clock.sleep(delay).await;
                     if hangs {
@@ -320,6 +322,15 @@ impl Driver {
                 });
             }
             _ => {}
+        }
+    }
+
+    /// How long a silent provider still says nothing.
+    fn silence(&self) -> Duration {
+        let age = self.around.clock.true_now().since(self.started);
+        match self.setup.provider.silent_between {
+            Some((from, until)) if (from..until).contains(&age) => until - age,
+            _ => Duration::ZERO,
         }
     }
 

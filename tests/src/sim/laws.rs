@@ -1,6 +1,7 @@
 //! The laws of the client, judged from outside the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use wakecast::Instant;
 use wakecast::machine::{
@@ -12,12 +13,16 @@ use super::timeline::Timeline;
 /// Every token of a world is a JWT, and every JWT begins like this.
 const TOKEN_CANARY: &str = "eyJ";
 
+/// Requests that are no acquires end after this time.
+const REQUEST_ENDS: Duration = Duration::from_secs(30);
+
 /// Watches one machine.
 #[derive(Debug)]
 pub struct ClientLaws {
     client: String,
     timeline: Timeline,
     open: BTreeSet<Epoch>,
+    /// Open waiters and when each must be settled at the latest.
     asked: BTreeMap<RequestKey, Instant>,
     told: Option<ConnectionState>,
     state_events: u32,
@@ -46,10 +51,11 @@ impl ClientLaws {
     pub fn before(&mut self, now: Instant, input: &Input, _machine: &Machine) {
         self.state_events = 0;
         match input {
-            Input::Acquire { key, .. }
-            | Input::Endpoint { key, .. }
-            | Input::Release { key, .. } => {
-                self.asked.insert(*key, now);
+            Input::Acquire { key, acquire } => {
+                self.asked.insert(*key, now + acquire.waits_at_most());
+            }
+            Input::Endpoint { key, .. } | Input::Release { key, .. } => {
+                self.asked.insert(*key, now + REQUEST_ENDS);
             }
             Input::Refused { epoch, .. } | Input::TransportClosed { epoch, .. } => {
                 self.open.remove(epoch);
@@ -118,6 +124,14 @@ impl ClientLaws {
             self.broken(
                 "client law 1",
                 format!("{timer:?} has been due for a minute"),
+            );
+        }
+        let late = self.asked.iter().find(|(_, end)| now > **end);
+        if let Some((key, end)) = late {
+            let late = now.since(*end).as_millis();
+            self.broken(
+                "client law 5",
+                format!("request {} is {late} ms late", key.0),
             );
         }
         if self.closed && !self.asked.is_empty() {

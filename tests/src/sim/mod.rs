@@ -7,6 +7,7 @@ pub mod containers;
 pub mod events;
 pub mod executor;
 pub mod farm;
+mod functions;
 pub mod laws;
 pub mod network;
 pub mod plan;

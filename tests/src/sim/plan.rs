@@ -171,6 +171,7 @@ fn person(
             fails: 200,
             hangs: 50,
             forges: 200,
+            silent_between: None,
         };
     }
     let wish = match chance.within(0..10) {

@@ -225,18 +225,23 @@ impl Watchman {
             .any(|row| leases::protects(row, &boot, timing, now) || leases::waits(row, timing, now))
     }
 
+    /// What law 4 allows: more for each crash and each failed stop call, and for nothing else.
     fn stop_bound(&self, since: Timestamp) -> Duration {
         let timing = &self.around.config.timing;
-        let hurt = timing.lock + timing.tick + Duration::from_secs(75);
-        let broken = self.around.notes().broken_runs;
-        let broken = broken.iter().filter(|at| **at >= since).count();
-        let failed_calls = self.around.logs.faults.since(since).len();
-        let hurts = u32::try_from(broken + failed_calls).unwrap_or(u32::MAX);
+        let crash = timing.lock + timing.tick + Duration::from_secs(75);
+        let faults = self.around.logs.faults.since(since);
+        let failed_stops = count(faults.iter().filter(|(_, call)| *call == "stop"));
         timing.grace.max(timing.min_up)
             + timing.settle()
             + timing.tick * 2
             + Duration::from_secs(15)
-            + hurt * hurts
+            + crash * self.crashes_since(since)
+            + Duration::from_secs(75) * failed_stops
+    }
+
+    fn crashes_since(&self, since: Timestamp) -> u32 {
+        let broken = self.around.notes().broken_runs;
+        count(broken.iter().filter(|at| **at >= since))
     }
 
     /// Law 3, on the server: a row past its deadline ends within one tick.
@@ -264,15 +269,9 @@ impl Watchman {
         }
         let troubled = timing.lock + timing.tick * 3;
         for (id, since) in &late {
-            let hurts = self
-                .around
-                .logs
-                .faults
-                .since(since.saturating_sub(troubled))
-                .len();
-            let hurts = u32::try_from(hurts).unwrap_or(u32::MAX);
+            let crashes = self.crashes_since(since.saturating_sub(troubled));
             let allowed =
-                timing.tick + Duration::from_secs(5) + (timing.lock + timing.tick) * hurts;
+                timing.tick + Duration::from_secs(5) + (timing.lock + timing.tick) * crashes;
             if now.since(*since) > allowed {
                 let text = format!(
                     "row {id} is past its deadline for {} s",
@@ -290,4 +289,8 @@ impl Watchman {
             self.around.timeline.violation("writers", violation);
         }
     }
+}
+
+fn count<T>(all: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(all.count()).unwrap_or(u32::MAX)
 }

@@ -3,43 +3,37 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::FutureExt;
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::AbortHandle;
-use futures::stream::StreamExt;
 use wakecast::machine::StateKind;
 use wakecast::{ErrorCode, Secret};
 use wakecast_lambda::config::FleetConfig;
-use wakecast_lambda::gateway::{Gateway, GatewayPorts};
-use wakecast_lambda::lifecycle::{Decision, Probe, Snapshot, Transition};
+use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
-use wakecast_lambda::model::{FleetKey, Instance, RowState, Timestamp};
-use wakecast_lambda::ports::{
-    Connections, Ec2State, Entropy, Fleet, MediaServer, Store, StreamTokens, Wake,
-};
-use wakecast_lambda::reconcile::{self, End, Policy, Reconciler};
+use wakecast_lambda::model::{Instance, RowState, Timestamp};
+use wakecast_lambda::ports::{Ec2State, Store, StreamTokens};
+use wakecast_lambda::reconcile::Reconciler;
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_local::ec2::{Ec2Model, Ec2Settings, SimulatedEc2};
 
 use super::chance::Chance;
 use super::client::{Client, ClientSetup};
-use super::containers::{Function, Invocation};
+use super::containers::Function;
 use super::executor::{Runtime, Tasks, VirtualClock};
 use super::farm::Farm;
+use super::functions::{
+    Alarm, Call, RECONCILER_TIMEOUT, Runner, Steps, gateway_function, reconciler_function, tick,
+};
 use super::network::{Network, NetworkFaults};
-use super::ports::Through;
-use super::process::{CallFaults, FaultLog, Logs, Process};
+use super::process::{CallFaults, Logs};
 use super::setting;
 use super::timeline::Timeline;
 use super::users::{self, Part};
 use super::watchman;
-
-/// A reconciler's invocation may run this long: the function's timeout.
-const RECONCILER_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// How finely [`World::run_until`] looks: shorter than any call, so that no step is missed.
 const STEP: Duration = Duration::from_millis(1);
@@ -63,7 +57,7 @@ pub struct Surroundings {
     pub config: Arc<FleetConfig>,
     /// Faults of calls and writes to the table.
     pub logs: Logs,
-    notes: Rc<RefCell<Notes>>,
+    pub(super) notes: Rc<RefCell<Notes>>,
 }
 
 /// What is counted while a world moves.
@@ -115,10 +109,6 @@ pub struct Hands {
     /// The next run dies at this call.
     pub crash_next: Option<u64>,
 }
-
-/// The lifecycle's transitions that a world took. Clones share it.
-#[derive(Debug, Default)]
-pub struct Steps(Mutex<BTreeSet<Transition>>);
 
 impl World {
     /// Builds a world of one fleet from a seed.
@@ -267,11 +257,7 @@ impl World {
     /// Returns the transitions of instances that were taken.
     #[must_use]
     pub fn transitions(&self) -> BTreeSet<Transition> {
-        self.steps
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.steps.taken()
     }
 
     /// Draws from the world's own chance.
@@ -407,7 +393,7 @@ impl Surroundings {
     }
 
     /// Tells whether nothing has happened to any instance for longer than a run may last.
-    fn nothing_moves(&self) -> bool {
+    pub(super) fn nothing_moves(&self) -> bool {
         let rests = self.ec2.with(|model, _| {
             let mut all = model.instances();
             all.all(|truth| matches!(truth.state, Ec2State::Stopped | Ec2State::Terminated))
@@ -421,7 +407,7 @@ impl Surroundings {
         self.notes.borrow_mut().moved_at = at;
     }
 
-    fn broken_run(&self) {
+    pub(super) fn broken_run(&self) {
         let now = self.clock.true_now();
         self.notes.borrow_mut().broken_runs.push(now);
     }
@@ -429,212 +415,5 @@ impl Surroundings {
     /// Counts a boot.
     pub fn booted(&self) {
         self.notes.borrow_mut().boots += 1;
-    }
-}
-
-async fn tick(around: Surroundings, wakes: Arc<Alarm>) {
-    loop {
-        around.clock.sleep(around.config.timing.tick).await;
-        let _ = wakes.0.unbounded_send(Call::Tick);
-    }
-}
-
-/// Starts reconcile runs for wakes and ticks.
-struct Runner {
-    around: Surroundings,
-    tasks: Tasks,
-    hands: Rc<RefCell<Hands>>,
-    function: Rc<Function<Reconciler>>,
-    chance: Chance,
-    runs: Rc<RefCell<Vec<AbortHandle>>>,
-}
-
-impl Runner {
-    async fn serve(mut self, mut requests: UnboundedReceiver<Call>) {
-        while let Some(call) = requests.next().await {
-            let hands = *self.hands.borrow();
-            if call == Call::Wake && self.chance.happens(hands.wake_lost) {
-                continue;
-            }
-            self.run();
-            if self.chance.happens(hands.wake_twice) {
-                self.run();
-            }
-        }
-    }
-
-    fn run(&mut self) {
-        let around = self.around.clone();
-        let function = Rc::clone(&self.function);
-        let hands = Rc::clone(&self.hands);
-        let delay = self.chance.millis(5..120);
-        let run = self.tasks.spawn(async move {
-            around.clock.sleep(delay).await;
-            let (faults, crash_at) = {
-                let mut hands = hands.borrow_mut();
-                (hands.reconciler, hands.crash_next.take())
-            };
-            let deadline = around.clock.true_now() + RECONCILER_TIMEOUT;
-            let fleet = setting::fleet();
-            let outcome = function
-                .invoke(faults, crash_at, |code| async move {
-                    code.run(&fleet, deadline).await
-                })
-                .await;
-            around.notes.borrow_mut().runs += 1;
-            match outcome {
-                Invocation::Crashed(call) => {
-                    around.timeline.say("reconciler", format!("dies at {call}"));
-                    around.broken_run();
-                }
-                Invocation::Returned(outcome) => {
-                    if outcome.end == End::TimeUp && around.nothing_moves() {
-                        let text = format!("{} rounds over nothing", outcome.rounds);
-                        around.timeline.violation("rest", text);
-                    }
-                    if matches!(outcome.end, End::Failed(_) | End::LockLost | End::TimeUp) {
-                        around
-                            .timeline
-                            .say("reconciler", format!("ends: {:?}", outcome.end));
-                        around.broken_run();
-                    }
-                }
-            }
-        });
-        let mut runs = self.runs.borrow_mut();
-        runs.retain(|run| !run.is_aborted());
-        runs.push(run);
-    }
-}
-
-fn gateway_function(
-    around: &Surroundings,
-    mut chance: Chance,
-    wakes: Arc<Alarm>,
-) -> Function<Gateway> {
-    let own = chance.fork();
-    let chance = RefCell::new(chance);
-    let ports = around.clone();
-    Function::new(
-        around.clock.clone(),
-        own,
-        around.logs.clone(),
-        move |process| {
-            let store: Arc<dyn Store> = Arc::new(ports.store.as_gateway());
-            let connections = ports.network.connections();
-            let entropy = Arc::new(Draws(Mutex::new(chance.borrow_mut().fork())));
-            let gateway_ports = GatewayPorts {
-                store: Arc::new(Through::<dyn Store>::new(process, &store)),
-                connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
-                wake: Arc::clone(&wakes) as Arc<dyn Wake>,
-                clock: Arc::new(ports.clock.clone()),
-                entropy,
-                stream_tokens: Arc::new(setting::stream_tokens()),
-            };
-            Arc::new(setting::gateway(gateway_ports, &ports.config))
-        },
-    )
-}
-
-fn reconciler_function(
-    around: &Surroundings,
-    mut chance: Chance,
-    steps: Arc<Steps>,
-) -> Function<Reconciler> {
-    let own = chance.fork();
-    let chance = RefCell::new(chance);
-    let around = around.clone();
-    let log = around.logs.clone();
-    Function::new(around.clock.clone(), own, log, move |process: &Process| {
-        let store: Arc<dyn Store> = Arc::new(around.store.as_reconciler());
-        let fleet: Arc<dyn Fleet> = Arc::clone(&around.ec2) as Arc<dyn Fleet>;
-        let media: Arc<dyn MediaServer> = Arc::new(around.farm.clone());
-        let connections = around.network.connections();
-        let policy = Arc::new(Witness {
-            timeline: around.timeline.clone(),
-            faults: around.logs.faults.clone(),
-            clock: around.clock.clone(),
-            steps: Arc::clone(&steps),
-        });
-        let ports = reconcile::Ports {
-            store: Arc::new(Through::<dyn Store>::new(process, &store)),
-            fleet: Arc::new(Through::<dyn Fleet>::new(process, &fleet)),
-            media: Arc::new(Through::<dyn MediaServer>::new(process, &media)),
-            connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
-            clock: Arc::new(around.clock.clone()),
-            entropy: Arc::new(Draws(Mutex::new(chance.borrow_mut().fork()))),
-            stream_tokens: Arc::new(setting::stream_tokens()),
-        };
-        let configs = BTreeMap::from([(setting::fleet(), (*around.config).clone())]);
-        Arc::new(Reconciler::new(ports, configs).with_policy(policy))
-    })
-}
-
-/// The lifecycle, with every decision written down and held against law 8.
-#[derive(Debug)]
-struct Witness {
-    timeline: Timeline,
-    faults: FaultLog,
-    clock: VirtualClock,
-    steps: Arc<Steps>,
-}
-
-impl Policy for Witness {
-    fn probes(&self, snapshot: &Snapshot<'_>) -> Vec<Probe> {
-        wakecast_lambda::lifecycle::probes(snapshot)
-    }
-
-    fn decide(&self, snapshot: &Snapshot<'_>) -> Decision {
-        let decision = wakecast_lambda::lifecycle::decide(snapshot);
-        for why in &decision.why {
-            self.timeline.say("decides", why.clone());
-        }
-        let now = self.clock.true_now();
-        if snapshot.ec2.is_err() {
-            self.faults.note(now, "describe");
-            if !decision.calls.is_empty() {
-                self.timeline
-                    .violation("law 8", "a power action while EC2 cannot be read");
-            }
-        }
-        for _ in snapshot
-            .answers
-            .iter()
-            .filter(|answer| answer.result.is_err())
-        {
-            self.faults.note(now, "power");
-        }
-        let mut steps = self.steps.0.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.extend(decision.transitions.iter().copied());
-        decision
-    }
-}
-
-/// Why a run is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Call {
-    /// A hint, which may be lost or come twice.
-    Wake,
-    /// The schedule: the guarantee.
-    Tick,
-}
-
-/// Wakes the reconciler.
-#[derive(Debug)]
-struct Alarm(UnboundedSender<Call>);
-
-#[async_trait]
-impl Wake for Alarm {
-    async fn wake(&self, _fleet: &FleetKey) {
-        let _ = self.0.unbounded_send(Call::Wake);
-    }
-}
-
-#[derive(Debug)]
-struct Draws(Mutex<Chance>);
-
-impl Entropy for Draws {
-    fn next_u64(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).bits()
     }
 }

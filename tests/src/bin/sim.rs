@@ -70,8 +70,11 @@ fn replay(seed: u64) -> ExitCode {
 fn coverage(what: &str, all: &[(String, bool)]) {
     let taken = all.iter().filter(|(_, taken)| *taken).count();
     println!("{what:<12} {taken} of {} transitions taken", all.len());
-    for (name, _) in all.iter().filter(|(_, taken)| !taken) {
-        println!("             not taken: {name}");
+    let missing: Vec<_> = all.iter().filter(|(_, taken)| !taken).collect();
+    for (line, names) in missing.chunks(3).enumerate() {
+        let label = if line == 0 { "not taken" } else { "" };
+        let names: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
+        println!("{:<12} {label:<9} {}", "", names.join(", "));
     }
 }
 

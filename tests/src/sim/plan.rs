@@ -49,6 +49,9 @@ pub fn play(seed: u64) -> Played {
     config.min = u32::from(chance.happens(100));
     let kindness = Kindness::draw(&mut chance);
     let mut world = World::new(seed, config, kindness.ec2(&mut chance));
+    if kindness.is_whole() {
+        world.around().declare_kind();
+    }
     let people = chance.within(1..9);
     for number in 0..people {
         let (setup, part) = person(&mut chance, number, people, kindness);
@@ -111,6 +114,10 @@ impl Kindness {
             cloud: chance.within(0..4),
             cuts: chance.within(0..800),
         }
+    }
+
+    fn is_whole(self) -> bool {
+        self.network + self.calls + self.crashes + self.cloud + self.cuts == 0
     }
 
     fn network(self) -> NetworkFaults {

@@ -23,6 +23,8 @@ const PLAY_AGAIN: Duration = Duration::from_secs(3);
 
 /// How often a person who waits for a moment looks.
 const GLANCE: Duration = Duration::from_millis(200);
+/// Where nothing goes wrong, whoever waits this long is served: the end of a stop, a start, a boot.
+const SERVED: Duration = Duration::from_secs(90);
 /// A server that was used is stopped well within this time.
 const LONGEST_WAIT: Duration = Duration::from_mins(40);
 
@@ -218,6 +220,13 @@ fn judge(
         if surprising {
             let code = error.code().as_str();
             let text = format!("{} asked rightly and was told {code}", client.name);
+            around.timeline.violation("law 3", text);
+        }
+        let served_by_then = part.patience >= SERVED && part.wish != Wish::Watch;
+        let gave_up = *error.code() == ErrorCode::Cancelled;
+        if around.notes().kind && served_by_then && !gave_up {
+            let code = error.code().as_str();
+            let text = format!("{} was not served in a kind world: {code}", client.name);
             around.timeline.violation("law 3", text);
         }
         if *error.code() == ErrorCode::Cancelled && !matches!(part.leave, Leave::Cancel(_)) {

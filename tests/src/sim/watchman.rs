@@ -157,7 +157,10 @@ impl Watchman {
         self.not_idle_at
             .retain(|id, _| running.iter().any(|(other, _)| other == id));
         for (id, hold) in running {
+            // A return to ready restarts the grace: whoever undid the drain may be gone within a
+            // second, between two looks.
             let last = *self.not_idle_at.entry(id.clone()).or_insert(now);
+            let last = last.max(self.granting_since(&id).unwrap_or(last));
             if hold || self.around.config.min > 0 || self.has_reason(&id, last) {
                 self.not_idle_at.insert(id, now);
                 continue;
@@ -173,6 +176,15 @@ impl Watchman {
                 self.not_idle_at.insert(id, now);
             }
         }
+    }
+
+    fn granting_since(&self, id: &InstanceId) -> Option<Timestamp> {
+        let record = self
+            .around
+            .store
+            .instance(&setting::fleet(), id)
+            .now_or_never()?;
+        record.ok()??.boot?.granting_since
     }
 
     fn has_reason(&self, id: &InstanceId, since: Timestamp) -> bool {

@@ -77,6 +77,8 @@ pub struct Notes {
     pub boots: u64,
     /// Somebody else has put an instance into the fleet: law 1 speaks of ours only.
     pub strangers: u64,
+    /// Nothing is made to go wrong in this world.
+    pub kind: bool,
     /// When something last happened to an instance.
     pub moved_at: Timestamp,
     /// Changes of connection state that clients took.
@@ -346,6 +348,11 @@ impl Surroundings {
             let mut all = model.instances();
             all.any(|truth| truth.state == Ec2State::Stopping)
         })
+    }
+
+    /// Declares a world in which nothing is made to go wrong.
+    pub fn declare_kind(&self) {
+        self.notes.borrow_mut().kind = true;
     }
 
     /// Notes that somebody was given an endpoint.

@@ -34,7 +34,7 @@ impl Gateway {
             stream_id: acquire.stream_id,
         };
         check_ask(&ask)?;
-        allows(&caller.connection.grants, &ask)?;
+        allows(&caller.connection.grants, &fleet, &ask)?;
         check_app(&ask, config)?;
         let wait = self.wait_of(ask.purpose, acquire.deadline_ms);
         let ready = match self.recall.ready(&fleet) {

@@ -25,7 +25,7 @@ pub(super) struct RowCall<'a> {
     pub(super) config: &'a FleetConfig,
     /// The row is believed to be new: it is written unread, and read only if that is refused.
     pub(super) believed_new: bool,
-    /// The row's ask must still be covered by the token.
+    /// The row's fleet and ask must still be covered by the token.
     pub(super) guarded: bool,
     /// What follows where a held row's boot is not ready.
     pub(super) on_miss: OnMiss,
@@ -84,7 +84,7 @@ impl RowCall<'_> {
         let known = stored.filter(|row| row.expires_at > now);
         if self.guarded
             && let Some(ask) = known.and_then(|row| row.ask.as_ref())
-            && let Err(error) = allows(&self.caller.connection.grants, ask)
+            && let Err(error) = allows(&self.caller.connection.grants, &self.key.fleet, ask)
         {
             return Ok(Answer::NotAllowed(error));
         }

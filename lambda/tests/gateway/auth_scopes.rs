@@ -148,3 +148,33 @@ fn renewed_token_that_allows_less_takes_back_what_was_granted() {
         Some(wakecast::ErrorCode::Forbidden)
     );
 }
+
+#[test]
+fn renewed_token_that_no_longer_names_a_fleet_gets_nothing_of_it() {
+    let world = World::new();
+    world.given(7, InstanceStatus::Ready);
+    let both = world.token(json!({ "fleets": ["main", "spare"] }));
+    assert_eq!(world.connect_with("s1", &both), 200);
+    world.hello("s1", "tab", &[], &[]);
+    let mut named = acquire("a");
+    named["fleet"] = json!("main");
+    ready(&world.send("s1", &named));
+    let renewed = |fleets: serde_json::Value| {
+        let token = world.token(json!({ "fleets": fleets }));
+        let renew = json!({ "action": "renew", "id": "n", "token": token });
+        assert!(matches!(
+            world.send("s1", &renew),
+            ServerMessage::Renewed(_)
+        ));
+        world.sockets.take("s1")
+    };
+    assert_eq!(renewed(json!(["spare"])), [], "an endpoint went out");
+    let mut endpoint = message("endpoint", "e", "lease", "a");
+    endpoint["fleet"] = json!("main");
+    assert_eq!(error_code(&world.send("s1", &endpoint)), "forbidden");
+    // A token that names it again is told at once.
+    match renewed(json!(["main", "spare"])).as_slice() {
+        [told] => assert_eq!(ready(told).id, "a"),
+        other => panic!("not told but {other:?}"),
+    }
+}

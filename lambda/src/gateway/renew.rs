@@ -9,13 +9,16 @@ use super::hello::millis;
 use super::push::push;
 use super::reply::Refusal;
 use super::rows::{Answer, OnMiss, RowCall};
+use crate::auth::NotAllowed;
+use crate::config::FleetConfig;
 use crate::leases;
-use crate::model::{Connection, RowEnd, RowKey, RowState};
+use crate::model::{Connection, Row, RowEnd, RowKey, RowState};
 use crate::store::StoreError;
 
 impl Gateway {
     /// Replaces the link's token. What could not be sent while the old one had ended follows, as
-    /// `welcome` would tell it. A refused renewal changes nothing.
+    /// `welcome` would tell it, and waits that the new one does not cover end as `forbidden`. A
+    /// refused renewal changes nothing.
     pub(super) async fn renew(
         &self,
         connection: Connection,
@@ -53,7 +56,8 @@ impl Gateway {
         }))
     }
 
-    /// Pushes a row's state to its link. What cannot be told now is told by the next `hello`.
+    /// Pushes a row's state to its link; a wait that the new token no longer covers is ended. What
+    /// cannot be told now is told by the next `hello`.
     async fn tell_state(&self, caller: &Caller, key: &RowKey) {
         let Some(config) = self.config.fleets.get(&key.fleet) else {
             return;
@@ -67,43 +71,72 @@ impl Gateway {
             guarded: true,
             on_miss: OnMiss::Tell,
         };
-        let answer = call.run(leases::refresh).await;
-        let now = self.ports.clock.now();
-        let message = match answer {
-            Ok(Answer::Granted(row, endpoint)) => {
-                let spread = self.verify_spread(now).await;
-                leases::granted(&row, *endpoint, spread)
+        let told = match call.run(leases::refresh).await {
+            Ok(Answer::NotAllowed(error)) => {
+                let call = RowCall {
+                    guarded: false,
+                    ..call
+                };
+                let answer = call.run(leases::forbid).await;
+                answer.map(|answer| forbidden(answer, &error))
             }
-            Ok(Answer::NotReady(row, instance)) => {
-                let timing = &config.timing;
-                let report = leases::lease_report(&row, None, instance.as_deref(), timing, now);
-                if report.state != LeaseState::Draining {
-                    return;
-                }
-                ServerMessage::Draining(Draining {
-                    lease: row.key.id,
-                    rev: row.rev,
-                    deadline_ms: report.deadline_ms.unwrap_or_default(),
-                })
-            }
-            Ok(Answer::Over(row)) => match &row.state {
-                RowState::Ended {
-                    end: RowEnd::Lost(reason),
-                    ..
-                } => ServerMessage::Lost(Lost {
-                    lease: row.key.id,
-                    rev: row.rev,
-                    reason: *reason,
-                }),
-                _ => return,
-            },
-            Ok(_) => return,
-            Err(error) => {
-                tracing::warn!(%error, "a row's state was not told after a renewal");
-                return;
-            }
+            Ok(answer) => Ok(self.state(answer, config).await),
+            Err(error) => Err(error),
         };
         let ports = &self.ports;
-        push(&*ports.connections, &*ports.clock, &caller.link, &message).await;
+        match told {
+            Ok(Some(message)) => {
+                push(&*ports.connections, &*ports.clock, &caller.link, &message).await;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a row's state was not told after a renewal"),
+        }
+    }
+
+    /// Words what the old token's end may have kept from the client.
+    async fn state(&self, answer: Answer, config: &FleetConfig) -> Option<ServerMessage> {
+        let now = self.ports.clock.now();
+        match answer {
+            Answer::Granted(row, endpoint) => {
+                let spread = self.verify_spread(now).await;
+                Some(leases::granted(&row, *endpoint, spread))
+            }
+            Answer::NotReady(row, instance) => {
+                let timing = &config.timing;
+                let report = leases::lease_report(&row, None, instance.as_deref(), timing, now);
+                (report.state == LeaseState::Draining).then(|| {
+                    ServerMessage::Draining(Draining {
+                        lease: row.key.id,
+                        rev: row.rev,
+                        deadline_ms: report.deadline_ms.unwrap_or_default(),
+                    })
+                })
+            }
+            Answer::Over(row) => lost(&row),
+            _ => None,
+        }
+    }
+}
+
+/// Words the end of a wait that the new token does not cover.
+fn forbidden(answer: Answer, error: &NotAllowed) -> Option<ServerMessage> {
+    let Answer::Over(row) = answer else {
+        return None;
+    };
+    let refusal = || Refusal::from(*error).into_message(Some(&row.key.id));
+    lost(&row).or_else(|| Some(refusal()))
+}
+
+fn lost(row: &Row) -> Option<ServerMessage> {
+    match &row.state {
+        RowState::Ended {
+            end: RowEnd::Lost(reason),
+            ..
+        } => Some(ServerMessage::Lost(Lost {
+            lease: row.key.id.clone(),
+            rev: row.rev,
+            reason: *reason,
+        })),
+        _ => None,
     }
 }

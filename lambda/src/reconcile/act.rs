@@ -67,6 +67,7 @@ impl Run<'_> {
             outbox.add(Parcel {
                 link: push.link,
                 message: push.message,
+                ask: None,
             });
         }
 
@@ -107,10 +108,7 @@ impl Run<'_> {
                 tell,
             } = change;
             match self.ports.store.put_row(&row, Some(expected)).await {
-                Ok(written) => {
-                    let parcel = written.link.zip(tell);
-                    Ok(parcel.map(|(link, message)| Parcel { link, message }))
-                }
+                Ok(written) => Ok(tell.and_then(|message| Parcel::about(written, message))),
                 Err(StoreError::LockLost) => Err(Broken::LockLost),
                 Err(error) => {
                     report::row_left(self.fleet, &self.lock, &error);
@@ -144,7 +142,7 @@ impl Run<'_> {
                 let (store, tokens) = (store.as_ref(), stream_tokens.as_ref());
                 let now = self.now();
                 match grant_waiter(store, tokens, self.config, &row, boot, spread, now).await {
-                    Ok(Some((held, message))) => Ok(held.link.map(|link| Parcel { link, message })),
+                    Ok(Some((held, message))) => Ok(Parcel::about(held, message)),
                     Ok(None) => Ok(None),
                     Err(error) => {
                         report::row_left(self.fleet, &self.lock, &error);

@@ -1,5 +1,6 @@
 //! `renew`: another token for the same subject, on the same link.
 
+use futures_util::FutureExt as _;
 use wakecast::ErrorCode;
 use wakecast::protocol::{Draining, LeaseState, Lost, Renew, Renewed, ServerMessage};
 
@@ -8,7 +9,7 @@ use super::call::Caller;
 use super::hello::millis;
 use super::push::push;
 use super::reply::Refusal;
-use super::rows::{Answer, OnMiss, RowCall};
+use super::rows::{Answer, Known, OnMiss, RowCall, together};
 use crate::auth::NotAllowed;
 use crate::config::FleetConfig;
 use crate::leases;
@@ -44,9 +45,12 @@ impl Gateway {
             ..connection
         };
         if let Ok(caller) = Caller::greeted(connection) {
-            for key in &caller.connection.rows {
-                self.tell_state(&caller, key).await;
-            }
+            let rows = caller.connection.rows.iter();
+            together(
+                rows.map(|key| self.tell_state(&caller, key).boxed())
+                    .collect(),
+            )
+            .await;
         }
         let now = self.ports.clock.now();
         Ok(ServerMessage::Renewed(Renewed {
@@ -67,7 +71,7 @@ impl Gateway {
             caller,
             key: key.clone(),
             config,
-            believed_new: false,
+            known: Known::Unread,
             guarded: true,
             on_miss: OnMiss::Tell,
         };

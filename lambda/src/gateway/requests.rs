@@ -9,7 +9,7 @@ use wakecast::protocol::{
 use super::Gateway;
 use super::call::Caller;
 use super::reply::{Refusal, ack};
-use super::rows::{Answer, OnMiss, RowCall};
+use super::rows::{Answer, Known, OnMiss, RowCall};
 use crate::auth::allows;
 use crate::config::FleetConfig;
 use crate::leases;
@@ -49,7 +49,7 @@ impl Gateway {
             caller,
             key: caller.row_key(fleet, &acquire.id)?,
             config,
-            believed_new: true,
+            known: Known::New,
             guarded: false,
             on_miss: OnMiss::Wait(WaitKind::Acquire),
         };
@@ -87,7 +87,7 @@ impl Gateway {
             caller,
             key: caller.row_key(fleet, &request.lease)?,
             config,
-            believed_new: false,
+            known: Known::Unread,
             guarded: true,
             on_miss: OnMiss::Wait(WaitKind::Endpoint {
                 request: Some(request.id.clone()),
@@ -129,7 +129,7 @@ impl Gateway {
             caller,
             key: caller.row_key(fleet, row)?,
             config,
-            believed_new: false,
+            known: Known::Unread,
             guarded: false,
             on_miss: OnMiss::Tell,
         };

@@ -1,5 +1,7 @@
 //! One message on one row: read, let the rules decide, write, grant, announce.
 
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, stream};
 use wakecast::protocol::{Endpoint, Lost, LostReason, ServerMessage};
 
 use super::Gateway;
@@ -17,18 +19,32 @@ use crate::store::StoreError;
 /// links, the reconciler) ever meet on one row.
 const ROUNDS: u32 = 6;
 
+/// Rows that are looked at together: enough to hide the table's latency, few enough to spare it.
+const TOGETHER: usize = 16;
+
 /// One message on one row.
 pub(super) struct RowCall<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) caller: &'a Caller,
     pub(super) key: RowKey,
     pub(super) config: &'a FleetConfig,
-    /// The row is believed to be new: it is written unread, and read only if that is refused.
-    pub(super) believed_new: bool,
+    /// What is known of the row before.
+    pub(super) known: Known,
     /// The row's fleet and ask must still be covered by the token.
     pub(super) guarded: bool,
     /// What follows where a held row's boot is not ready.
     pub(super) on_miss: OnMiss,
+}
+
+/// What is known of a row before a message is carried out on it.
+#[derive(Clone, Debug)]
+pub(super) enum Known {
+    /// Nothing: it is read.
+    Unread,
+    /// It is believed to be new: it is written unread, and read only if that is refused.
+    New,
+    /// It was just read.
+    Read(Box<Row>),
 }
 
 /// What follows where a held row's boot is not ready.
@@ -60,10 +76,10 @@ impl RowCall<'_> {
         &self,
         step: impl Fn(Option<&Row>, &Visit<'_>) -> Step,
     ) -> Result<Answer, StoreError> {
-        let mut stored = if self.believed_new {
-            None
-        } else {
-            self.store().row(&self.key).await?
+        let mut stored = match &self.known {
+            Known::Unread => self.store().row(&self.key).await?,
+            Known::New => None,
+            Known::Read(row) => Some(Row::clone(row)),
         };
         for _ in 0..ROUNDS {
             match self.attempt(stored.as_ref(), &step).await {
@@ -248,4 +264,9 @@ pub(super) async fn change(
         }
     }
     Err(StoreError::Unavailable("the row kept changing".to_owned()))
+}
+
+/// Works on several rows at a time and keeps their order.
+pub(super) async fn together<T>(works: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    stream::iter(works).buffered(TOGETHER).collect().await
 }

@@ -13,15 +13,13 @@ use wakecast::protocol::{
 
 use super::Gateway;
 use super::call::{Caller, check_id};
+use super::limits::MAX_ROWS;
 use super::reply::Refusal;
 use super::rows::{Answer, Known, OnMiss, RowCall, together};
 use crate::config::FleetConfig;
 use crate::leases::{self, Named};
 use crate::model::{Connection, Row, RowKey, WaitKind};
 use crate::store::StoreError;
-
-/// Most rows one `hello` may name: a client holds and waits for at most as many.
-const MAX_ROWS: usize = 128;
 
 /// The row that each name means, or why it means none.
 type Places = Vec<Result<RowKey, Refusal>>;
@@ -178,7 +176,9 @@ impl Gateway {
                 reason: Some(LostReason::TakenOver),
                 ..unknown_lease(id)
             },
-            Answer::Unknown | Answer::NotAllowed(_) | Answer::OtherAsk => unknown_lease(id),
+            Answer::Unknown | Answer::NotAllowed(_) | Answer::Full | Answer::OtherAsk => {
+                unknown_lease(id)
+            }
         }
     }
 }
@@ -201,7 +201,7 @@ fn request_report(
         }
         Some(Answer::TakenOver(row)) => ended_request(id, Some(row.rev), ErrorCode::LeaseLost),
         Some(Answer::NotAllowed(_)) => ended_request(id, None, ErrorCode::Forbidden),
-        Some(Answer::Unknown | Answer::OtherAsk) | None => RequestReport {
+        Some(Answer::Unknown | Answer::Full | Answer::OtherAsk) | None => RequestReport {
             state: RequestState::Unknown,
             code: None,
             ..ended_request(id, None, ErrorCode::LeaseLost)

@@ -72,6 +72,7 @@ impl Gateway {
                 "this id stands for another app, purpose or stream: use a new id for a new ask",
             )),
             Answer::NotAllowed(error) => Err(error.into()),
+            Answer::Full => Err(Refusal::full()),
             Answer::Waiting(_) | Answer::NotReady(..) | Answer::Unknown => Ok(ack(&acquire.id)),
         }
     }
@@ -109,13 +110,15 @@ impl Gateway {
                 wakecast::ErrorCode::LeaseLost,
                 "another client has taken this lease over: acquire under a new id",
             )),
+            Answer::Full => Err(Refusal::full()),
             Answer::Over(_) | Answer::Unknown | Answer::OtherAsk => {
                 Err(Refusal::coded(wakecast::ErrorCode::LeaseLost))
             }
         }
     }
 
-    /// `cancel` and `release`: always acknowledged, whatever became of the row.
+    /// `cancel` and `release`: acknowledged whatever became of the row, unless the link has no room
+    /// to remember one that is not there.
     pub(super) async fn finish(
         &self,
         caller: &Caller,
@@ -133,9 +136,13 @@ impl Gateway {
             guarded: false,
             on_miss: OnMiss::Tell,
         };
-        call.run(|row, visit| leases::finish(row, visit, end.clone()))
+        let answer = call
+            .run(|row, visit| leases::finish(row, visit, end.clone()))
             .await?;
-        Ok(ack(id))
+        match answer {
+            Answer::Full => Err(Refusal::full()),
+            _ => Ok(ack(id)),
+        }
     }
 
     fn wait_of(&self, purpose: Purpose, deadline_ms: u64) -> Duration {

@@ -67,6 +67,8 @@ pub(super) enum Answer {
     TakenOver(Box<Row>),
     OtherAsk,
     NotAllowed(NotAllowed),
+    /// The link has no room for a row that this would have created.
+    Full,
     Unknown,
 }
 
@@ -108,6 +110,13 @@ impl RowCall<'_> {
         let Some(row) = step.row else {
             return Ok(Answer::Unknown);
         };
+        if known.is_none()
+            && step.write
+            && !self.is_claimed()
+            && self.gateway.is_full(&self.caller.connection, now).await?
+        {
+            return self.refuse(stored, now).await;
+        }
         let row = if step.write {
             self.put(&row, stored.map(|row| row.version)).await?
         } else {
@@ -203,12 +212,29 @@ impl RowCall<'_> {
     /// Writes the row, and claims it in the same request where this link has not yet.
     async fn put(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
         let connection = &self.caller.connection;
-        if connection.rows.contains(&self.key) {
+        if self.is_claimed() {
             self.store().put_row(row, expected).await
         } else {
             self.store()
                 .put_claimed_row(&connection.id, row, expected)
                 .await
+        }
+    }
+
+    fn is_claimed(&self) -> bool {
+        self.caller.connection.rows.contains(&self.key)
+    }
+
+    /// Creates no row on a link that is full. One that was only believed to be new is looked at.
+    async fn refuse(&self, stored: Option<&Row>, now: Timestamp) -> Result<Answer, StoreError> {
+        let unread = matches!(self.known, Known::New) && stored.is_none();
+        let row = match unread {
+            true => self.store().row(&self.key).await?,
+            false => None,
+        };
+        match row.filter(|row| row.expires_at > now) {
+            Some(row) => Err(StoreError::Conflict(Some(Box::new(row)))),
+            None => Ok(Answer::Full),
         }
     }
 

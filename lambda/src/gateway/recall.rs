@@ -15,7 +15,7 @@ const COUNT_LIFE: Duration = Duration::from_secs(10);
 /// while anything moves.
 const HINT_GAP: Duration = Duration::from_secs(1);
 
-/// Access checks a second that one process answers; each follows a failed handshake, of which the
+/// Access checks with a good token that one process answers in a second; each follows a failed handshake, of which the
 /// account has at most 500 a second.
 const ACCESS_PER_SECOND: u32 = 50;
 
@@ -73,7 +73,7 @@ impl Recall {
         admitted
     }
 
-    /// Returns `None` if an access check is answered now, else the seconds until one is.
+    /// Returns `None` if an access check may read the table now, else the seconds until one may.
     pub(super) fn admit_access(&self, now: Timestamp) -> Option<u64> {
         let mut memory = self.memory();
         let (since, used) = &mut memory.access;

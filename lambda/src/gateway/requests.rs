@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wakecast::protocol::{
-    Acquire, EndpointPush, EndpointRequest, Lost, LostReason, Purpose, Ready, ServerMessage,
+    Acquire, EndpointPush, EndpointRequest, Lost, LostReason, Ready, ServerMessage,
 };
 
 use super::Gateway;
@@ -17,9 +17,6 @@ use crate::model::{Ask, Row, RowEnd, RowState, WaitKind};
 
 /// Longest stream id in bytes: the media server's own ids have at most 100.
 const MAX_STREAM: usize = 256;
-
-/// Nothing can be answered sooner than a round of the reconciler.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 impl Gateway {
     pub(super) async fn acquire(
@@ -36,7 +33,8 @@ impl Gateway {
         check_ask(&ask)?;
         allows(&caller.connection.grants, &fleet, &ask)?;
         check_app(&ask, config)?;
-        let wait = self.wait_of(ask.purpose, acquire.deadline_ms);
+        let asked = Duration::from_millis(acquire.deadline_ms);
+        let wait = self.config.waits.of(ask.purpose, asked);
         let ready = match self.recall.ready(&fleet) {
             Some(boot) => Some(boot),
             None => self.find_ready(&fleet).await.map_err(|error| {
@@ -142,18 +140,6 @@ impl Gateway {
         match answer {
             Answer::Full => Err(Refusal::full()),
             _ => Ok(ack(id)),
-        }
-    }
-
-    fn wait_of(&self, purpose: Purpose, deadline_ms: u64) -> Duration {
-        let waits = &self.config.waits;
-        let (default, longest) = match purpose {
-            Purpose::Watch => (waits.watch, waits.watch),
-            _ => (waits.default, waits.longest),
-        };
-        match Duration::from_millis(deadline_ms) {
-            Duration::ZERO => default,
-            asked => asked.clamp(SHORTEST_WAIT, longest),
         }
     }
 }

@@ -348,6 +348,28 @@ fn deadlines_are_kept_within_bounds() {
 }
 
 #[test]
+fn shortest_bounds_leave_one_wait() {
+    let second = Duration::from_secs(1);
+    let mut config = crate::world::config();
+    config.waits.default = second;
+    config.waits.longest = second;
+    config.waits.watch = second;
+    let world = World::with(config);
+    world.link("s1", "tab");
+    for (place, asked) in [0, 1, 1_000, u64::MAX].into_iter().enumerate() {
+        for purpose in ["publish", "watch"] {
+            let id = format!("{purpose}{place}");
+            let mut message = acquire_for(&id, purpose);
+            message["deadline_ms"] = json!(asked);
+            assert_ack(&world.send("s1", &message), &id);
+            let until = world.clock.now() + second;
+            let state = world.row(&id).state;
+            assert!(matches!(state, RowState::Waiting { deadline, .. } if deadline == until));
+        }
+    }
+}
+
+#[test]
 fn spread_follows_the_number_of_connections() {
     let world = World::new();
     assert_eq!(

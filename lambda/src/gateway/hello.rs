@@ -107,6 +107,10 @@ impl Gateway {
 
         // Claimed before they are written: a `$disconnect` from now on marks them absent.
         let keys: BTreeSet<RowKey> = found.iter().map(|(row, ..)| row.key.clone()).collect();
+        let more = keys.difference(&caller.connection.rows).count();
+        if self.is_full(&caller.connection, more, now).await? {
+            return Err(Refusal::full());
+        }
         let (id, client_id) = (&caller.connection.id, &caller.link.client_id);
         match self.ports.store.claim(id, client_id, &keys).await {
             Ok(()) => caller.connection.rows.extend(keys),

@@ -12,14 +12,16 @@ use crate::store::StoreError;
 pub(super) const MAX_ROWS: usize = 128;
 
 impl Gateway {
-    /// Tells whether a link has no room for one more row. Rows that are forgotten by now make room:
+    /// Tells whether a link has no room for `more` rows that it has not claimed. Rows that are forgotten by now make room:
     /// they are looked for once the link seems full, and no longer counted as claimed.
     pub(super) async fn is_full(
         &self,
         connection: &Connection,
+        more: usize,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        if connection.rows.len() < MAX_ROWS {
+        let fits = |claimed: usize| claimed.saturating_add(more) <= MAX_ROWS;
+        if more == 0 || fits(connection.rows.len()) {
             return Ok(false);
         }
         if self.recall.was_full(&connection.id, now) {
@@ -41,10 +43,9 @@ impl Gateway {
             let store = &self.ports.store;
             store.disclaim(&connection.id, &forgotten).await?;
         }
-        let full = left >= MAX_ROWS;
-        if full {
+        if left >= MAX_ROWS {
             self.recall.remember_full(&connection.id, now);
         }
-        Ok(full)
+        Ok(!fits(left))
     }
 }

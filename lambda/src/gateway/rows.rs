@@ -113,7 +113,10 @@ impl RowCall<'_> {
         if known.is_none()
             && step.write
             && !self.is_claimed()
-            && self.gateway.is_full(&self.caller.connection, now).await?
+            && self
+                .gateway
+                .is_full(&self.caller.connection, 1, now)
+                .await?
         {
             return self.refuse(stored, now).await;
         }

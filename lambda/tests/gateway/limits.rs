@@ -109,12 +109,26 @@ fn rows_that_are_forgotten_make_room() {
     assert_eq!(rows.len(), 128 - 42 + 1);
     assert!(rows.iter().any(|key| key.id == "new"));
     assert!(!rows.iter().any(|key| key.id == "a2"), "it was forgotten");
-    let hello = json!({
-        "action": "hello", "id": "h", "v": 1, "client_id": "tab", "sdk": "test",
-        "leases": [], "requests": [{ "id": "a0" }],
-    });
-    assert!(matches!(
-        world.send("s1", &hello),
-        ServerMessage::Welcome(_)
-    ));
+}
+
+#[test]
+fn full_link_claims_no_further_row_by_another_hello() {
+    let world = full();
+    world.link("s2", "tab");
+    assert_ack(&world.send("s2", &acquire("other")), "other");
+    let hello = |id: &str| {
+        json!({
+            "action": "hello", "id": "h", "v": 1, "client_id": "tab", "sdk": "test",
+            "leases": [], "requests": [{ "id": "a0" }, { "id": id }],
+        })
+    };
+    let version = world.row("other").version;
+    assert_eq!(error_code(&world.send("s1", &hello("other"))), "throttled");
+    assert_eq!(claimed(&world, "s1").len(), 128);
+    assert_eq!(world.row("other").version, version, "it was written");
+    // What the link has, and what nobody has, needs no room.
+    for id in ["a1", "invented"] {
+        let reply = world.send("s1", &hello(id));
+        assert!(matches!(reply, ServerMessage::Welcome(_)), "{reply:?}");
+    }
 }

@@ -2,13 +2,14 @@
 
 mod reconcile_world;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reconcile_world::{START, Script, World, decision, instance, link};
 use wakecast::protocol::{Phase, ProgressPush, ServerMessage};
 use wakecast_lambda::lifecycle::{Call, Decision, Next, Power, Push};
-use wakecast_lambda::model::{InstanceId, InstanceStatus, Row, RowState, Timestamp};
+use wakecast_lambda::model::{Grants, InstanceId, InstanceStatus, Row, RowState, Scope, Timestamp};
 use wakecast_lambda::ports::PostError;
 use wakecast_lambda::reconcile::{End, Outcome};
 use wakecast_lambda::store::Store;
@@ -279,6 +280,33 @@ fn an_endpoint_goes_to_no_link_whose_token_has_ended() {
         "it is told after its renewal: {held:?}"
     );
     assert_eq!(held.absent_since, None);
+}
+
+#[test]
+fn an_endpoint_goes_to_no_link_whose_new_token_does_not_cover_the_row() {
+    let narrower: [fn(&mut Grants); 5] = [
+        |grants| grants.fleets = vec!["spare".to_owned()],
+        |grants| grants.tenant = "globex".to_owned(),
+        |grants| grants.apps = vec!["vod".to_owned()],
+        |grants| grants.streams = vec!["match-2".to_owned()],
+        |grants| grants.scopes = BTreeSet::from([Scope::Play]),
+    ];
+    for narrow in narrower {
+        let world = World::new();
+        world.waiter("covered");
+        world.waiter("not");
+        world.gateway(async |table| {
+            let id = link("not", START).connection;
+            let found = table.connection(&id).await.expect("a read");
+            let mut grants = found.expect("the connection").grants;
+            narrow(&mut grants);
+            table.renew_connection(&id, &grants).await.expect("a write");
+        });
+        assert_eq!(grant_all(&world).end, End::Quiet);
+        assert_eq!(world.sockets.arrived("covered"), ["ready"]);
+        assert_eq!(world.sockets.arrived("not"), Vec::<String>::new());
+        assert_eq!(world.row("not").absent_since, None);
+    }
 }
 
 #[test]

@@ -133,3 +133,54 @@ fn a_granted_waiter_holds_the_boot_and_is_told_where() {
         Some(link("a", START.saturating_sub(Duration::from_secs(60))))
     );
 }
+
+/// A crowd of an early name that came a minute after `z`, more than one round can write.
+fn late_crowd() -> World {
+    let world = World::new();
+    world.waiter("z");
+    world.clock.jump(Duration::from_secs(60));
+    for number in 0..1_100 {
+        world.waiter(&format!("a{number:04}"));
+    }
+    world
+}
+
+#[test]
+fn a_round_that_cannot_write_every_row_writes_the_oldest() {
+    let world = late_crowd();
+    let script = Script::new(|number, snapshot| match number {
+        0 => Decision {
+            rows: snapshot.rows.iter().map(launching).collect(),
+            ..decision(Next::Quiet)
+        },
+        _ => decision(Next::Quiet),
+    });
+    assert_eq!(world.run(script).end, End::Quiet);
+    assert_eq!(world.sockets.arrived("z"), ["progress"]);
+    assert_eq!(world.sockets.texts().len(), 1_024, "no more than a round");
+}
+
+#[test]
+fn a_round_that_cannot_grant_every_row_grants_the_oldest() {
+    let world = late_crowd();
+    world.given(vec![instance("i-1", InstanceStatus::Ready)]);
+    let script = Script::new(|number, snapshot| match number {
+        0 => {
+            // Nor can changes of younger rows keep an older one from its grant.
+            let (grants, changes): (Vec<Row>, Vec<Row>) = snapshot
+                .rows
+                .iter()
+                .cloned()
+                .partition(|row| row.key.id == "z");
+            Decision {
+                rows: changes.iter().map(launching).collect(),
+                grants,
+                ..decision(Next::Quiet)
+            }
+        }
+        _ => decision(Next::Quiet),
+    });
+    assert_eq!(world.run(script).end, End::Quiet);
+    assert_eq!(world.sockets.arrived("z"), ["ready"]);
+    assert_eq!(world.sockets.texts().len(), 1_024);
+}

@@ -2,11 +2,14 @@
 
 use wakecast::protocol::Purpose;
 
-use crate::model::{Ask, Grants, Scope};
+use crate::model::{Ask, FleetKey, Grants, Scope};
 
 /// Why an ask is not covered by its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
+    /// The fleet is another tenant's, or is not named.
+    #[error("the token's `fleets` do not name this fleet")]
+    Fleet,
     /// The scope is missing.
     #[error("the token's scopes do not cover this purpose: it needs `{0}`")]
     Scope(&'static str),
@@ -21,11 +24,14 @@ pub enum NotAllowed {
     AnyStream,
 }
 
-/// Checks an ask against what the token allows. `watch` needs what `play` needs.
+/// Checks an ask of a fleet against what the token allows. `watch` needs what `play` needs.
 ///
 /// # Errors
 /// Says what is missing.
-pub fn allows(grants: &Grants, ask: &Ask) -> Result<(), NotAllowed> {
+pub fn allows(grants: &Grants, fleet: &FleetKey, ask: &Ask) -> Result<(), NotAllowed> {
+    if grants.tenant != fleet.tenant || !grants.fleets.contains(&fleet.fleet) {
+        return Err(NotAllowed::Fleet);
+    }
     let (scope, word) = match ask.purpose {
         Purpose::Publish => (Scope::Publish, "publish"),
         _ => (Scope::Play, "play"),

@@ -39,10 +39,6 @@ impl Gateway {
 
     /// Says what a `$connect` with this token would have met, since a browser cannot see it.
     async fn access(&self, event: &HttpEvent) -> Response {
-        let now = self.ports.clock.now();
-        if let Some(seconds) = self.recall.admit_access(now) {
-            return Response::status(429).with_header("Retry-After", seconds.to_string());
-        }
         let version = event.query("v").map(str::parse::<u32>);
         if version.is_some_and(|version| version != Ok(VERSION)) {
             return Response::status(426);
@@ -52,7 +48,12 @@ impl Gateway {
             tracing::info!(%error, "an access check was refused");
             return Response::status(error.status());
         }
-        // A connect needs the table: so does the answer that one would succeed.
+        // A connect needs the table: so does the answer that one would succeed. Only those whom an
+        // issuer vouches for use up the reads, so that nobody else can keep them from asking.
+        let now = self.ports.clock.now();
+        if let Some(seconds) = self.recall.admit_access(now) {
+            return Response::status(429).with_header("Retry-After", seconds.to_string());
+        }
         match self.ports.store.open_connections(now).await {
             Ok(_) => Response::status(204),
             Err(_) => Response::status(503).with_header("Retry-After", RETRY_AFTER_S),

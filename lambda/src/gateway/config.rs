@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wakecast::Secret;
+use wakecast::protocol::Purpose;
 
 use crate::auth::{Issuer, IssuerError};
 use crate::config::FleetConfig;
@@ -11,6 +12,9 @@ use crate::model::FleetKey;
 
 /// Shortest hint secret in bytes: 128 random bits in base64url.
 const MIN_HINT_SECRET: usize = 22;
+
+/// Shortest wait of an acquire: nothing can be answered sooner than a round of the reconciler.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The gateway's configuration.
 #[derive(Clone, Debug)]
@@ -62,10 +66,10 @@ impl Default for LinkConfig {
     }
 }
 
-/// How long an acquire may wait.
+/// How long an acquire may wait; each is at least one second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
-    /// Of an acquire that says 0.
+    /// Of an acquire that says 0; at most `longest`.
     pub default: Duration,
     /// The longest wait of `publish` and `play`.
     pub longest: Duration,
@@ -80,6 +84,33 @@ impl Default for Waits {
             default: Duration::from_secs(600),
             longest: Duration::from_secs(3600),
             watch: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+impl Waits {
+    /// Returns how long an acquire waits that asks for `asked`, 0 for the default.
+    pub(super) fn of(&self, purpose: Purpose, asked: Duration) -> Duration {
+        let (default, longest) = match purpose {
+            Purpose::Watch => (self.watch, self.watch),
+            _ => (self.default, self.longest),
+        };
+        match asked {
+            Duration::ZERO => default,
+            asked => asked.min(longest).max(SHORTEST_WAIT),
+        }
+    }
+
+    fn check(&self) -> Result<(), GatewayConfigError> {
+        let waits = [
+            ("waits.default", self.default),
+            ("waits.longest", self.longest),
+            ("waits.watch", self.watch),
+        ];
+        match waits.into_iter().find(|(_, wait)| *wait < SHORTEST_WAIT) {
+            Some((name, _)) => Err(GatewayConfigError::ShortWait(name)),
+            None if self.default > self.longest => Err(GatewayConfigError::DefaultWait),
+            None => Ok(()),
         }
     }
 }
@@ -102,6 +133,12 @@ pub enum GatewayConfigError {
     /// The spread would be without end.
     #[error("connects_per_second is 0: use at most the account's limit, 350 by default")]
     NoConnects,
+    /// Every acquire would be over before it could be answered.
+    #[error("{0} is below one second: give acquires the time of at least one round")]
+    ShortWait(&'static str),
+    /// Whoever names no deadline would wait for longer than anybody may.
+    #[error("waits.default is above waits.longest: lower the one or raise the other")]
+    DefaultWait,
 }
 
 impl GatewayConfig {
@@ -121,6 +158,6 @@ impl GatewayConfig {
         if self.link.connects_per_second == 0 {
             return Err(GatewayConfigError::NoConnects);
         }
-        Ok(())
+        self.waits.check()
     }
 }

@@ -1,5 +1,6 @@
 //! `$connect` and `$disconnect`.
 
+use futures_util::FutureExt as _;
 use wakecast::Secret;
 use wakecast::protocol::{BEARER_PREFIX, SUBPROTOCOL};
 
@@ -53,12 +54,22 @@ impl Gateway {
         let now = self.ports.clock.now();
         match self.ports.store.delete_connection(id, now).await {
             Ok(Some(connection)) => {
-                for key in &connection.rows {
-                    let absent = |row: &_| leases::disconnect(row, id, now);
-                    if let Err(error) = rows::change(&*self.ports.store, key, absent).await {
-                        tracing::warn!(%error, "a row was not marked absent");
+                let leave = |key| {
+                    let absent = move |row: &_| leases::disconnect(row, id, now);
+                    async move {
+                        if let Err(error) = rows::change(&*self.ports.store, key, absent).await {
+                            tracing::warn!(%error, "a row was not marked absent");
+                        }
                     }
-                }
+                };
+                rows::together(
+                    connection
+                        .rows
+                        .iter()
+                        .map(|key| leave(key).boxed())
+                        .collect(),
+                )
+                .await;
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a connection was not forgotten"),

@@ -1,33 +1,34 @@
 //! `hello` and `welcome`: what a client holds and waits for, after every connect.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
 use wakecast::ErrorCode;
 use wakecast::protocol::{
-    Hello, LeaseReport, LeaseState, LostReason, MAX_SERVER_MESSAGE, RequestReport, RequestState,
-    RowRef, ServerMessage, VERSION, Welcome,
+    Endpoint, Hello, LeaseReport, LeaseState, LostReason, MAX_SERVER_MESSAGE, RequestReport,
+    RequestState, RowRef, ServerMessage, VERSION, Welcome,
 };
 
 use super::Gateway;
 use super::call::{Caller, check_id};
+use super::limits::MAX_ROWS;
 use super::reply::Refusal;
-use super::rows::{Answer, OnMiss, RowCall};
+use super::rows::{Answer, Known, OnMiss, RowCall, together};
 use crate::config::FleetConfig;
 use crate::leases::{self, Named};
-use crate::model::{Connection, RowKey, WaitKind};
+use crate::model::{Connection, Row, RowKey, WaitKind};
 use crate::store::StoreError;
 
-/// Most rows one `hello` may name; 32 KB hold about 700 of a client's own ids.
-const MAX_ROWS: usize = 1024;
+/// The row that each name means, or why it means none.
+type Places = Vec<Result<RowKey, Refusal>>;
 
-/// Rows that are looked at together: enough to hide the table's latency, few enough to spare it.
-const TOGETHER: usize = 16;
+/// Every row that is named, once, by its first name's kind.
+type Rows<'a> = BTreeMap<RowKey, (Named, &'a FleetConfig)>;
 
-/// One row that `hello` names, and the fleet it belongs to.
-type Place<'a> = Result<(RowKey, &'a FleetConfig), Refusal>;
+/// What became of the rows that exist.
+type Answers<'a> = BTreeMap<RowKey, (Answer, &'a FleetConfig)>;
 
 impl Gateway {
     pub(super) async fn hello(
@@ -45,25 +46,16 @@ impl Gateway {
             )));
         }
         let mut caller = Caller::named(connection, hello.client_id);
-        let leases = self.places(&caller, &hello.leases);
-        let requests = self.places(&caller, &hello.requests);
+        let mut rows = Rows::new();
+        let leases = self.places(&caller, &hello.leases, Named::Lease, &mut rows);
+        let requests = self.places(&caller, &hello.requests, Named::Request, &mut rows);
+        let answers = self.greet_all(&mut caller, rows).await?;
 
-        // Claimed before they are written: a `$disconnect` from now on marks them absent.
-        let places = leases.iter().chain(&requests);
-        let keys: BTreeSet<RowKey> = places
-            .filter_map(|place| Some(place.as_ref().ok()?.0.clone()))
-            .collect();
-        let (id, client_id) = (&caller.connection.id, &caller.link.client_id);
-        match self.ports.store.claim(id, client_id, &keys).await {
-            Ok(()) => caller.connection.rows.extend(keys),
-            Err(StoreError::NotFound) => return Err(Refusal::coded(ErrorCode::ConnectionLost)),
-            Err(error) => return Err(error.into()),
-        }
-
-        let leases = self.lease_reports(&caller, &hello.leases, leases).await?;
-        let requests = self
-            .request_reports(&caller, &hello.requests, requests)
-            .await?;
+        let leases = hello.leases.iter().zip(leases);
+        let leases = leases.map(|(name, place)| self.lease_report(&name.id, place, &answers));
+        let requests = hello.requests.iter().zip(requests);
+        let requests = requests.map(|(name, place)| request_report(&name.id, place, &answers));
+        let (leases, requests) = (leases.collect(), requests.collect());
         let now = self.ports.clock.now();
         let (high, low) = (self.ports.entropy.next_u64(), self.ports.entropy.next_u64());
         let welcome = Welcome {
@@ -79,111 +71,141 @@ impl Gateway {
         Ok(ServerMessage::Welcome(fitted(welcome)))
     }
 
-    fn places(&self, caller: &Caller, rows: &[RowRef]) -> Vec<Place<'_>> {
-        let place = |row: &RowRef| {
-            let (fleet, config) = self.fleet(caller, row.fleet.as_deref())?;
-            Ok((caller.row_key(fleet, &row.id)?, config))
+    /// Finds the rows that the names mean. A row that is named twice is looked at once.
+    fn places<'a>(
+        &'a self,
+        caller: &Caller,
+        names: &[RowRef],
+        named: Named,
+        rows: &mut Rows<'a>,
+    ) -> Places {
+        let place = |name: &RowRef| {
+            let (fleet, config) = self.fleet(caller, name.fleet.as_deref())?;
+            let key = caller.row_key(fleet, &name.id)?;
+            rows.entry(key.clone()).or_insert((named, config));
+            Ok(key)
         };
-        rows.iter().map(place).collect()
+        names.iter().map(place).collect()
     }
 
-    async fn lease_reports(
-        &self,
-        caller: &Caller,
-        rows: &[RowRef],
-        places: Vec<Place<'_>>,
-    ) -> Result<Vec<LeaseReport>, Refusal> {
-        let reports = rows.iter().zip(places).map(|(row, place)| {
-            let report = async move {
-                let Ok((key, config)) = place else {
-                    return Ok(unknown_lease(&row.id));
-                };
-                let answer = self
-                    .greet(caller, key, config, Named::Lease, OnMiss::Tell)
-                    .await?;
-                Ok(self.lease_report(&row.id, answer, config))
+    /// Reads the rows, claims those that exist in one write, and greets each of them.
+    async fn greet_all<'a>(
+        &'a self,
+        caller: &mut Caller,
+        rows: Rows<'a>,
+    ) -> Result<Answers<'a>, Refusal> {
+        let now = self.ports.clock.now();
+        let reads = rows.into_iter().map(|(key, (named, config))| {
+            let read = async move {
+                let row = self.ports.store.row(&key).await?;
+                let row = row.filter(|row| row.expires_at > now);
+                Ok(row.map(|row| (row, named, config)))
             };
-            report.boxed()
+            read.boxed()
         });
-        together(reports.collect()).await
-    }
+        let found: Vec<_> = all(reads.collect()).await?.into_iter().flatten().collect();
 
-    async fn request_reports(
-        &self,
-        caller: &Caller,
-        rows: &[RowRef],
-        places: Vec<Place<'_>>,
-    ) -> Result<Vec<RequestReport>, Refusal> {
-        let reports = rows.iter().zip(places).map(|(row, place)| {
-            let report = async move {
-                let (key, config) = match place {
-                    Ok(place) => place,
-                    Err(refusal) => return Ok(ended_request(&row.id, None, refusal.into_code())),
-                };
-                let on_miss = OnMiss::Wait(WaitKind::Acquire);
-                let answer = self
-                    .greet(caller, key, config, Named::Request, on_miss)
-                    .await?;
-                Ok(request_report(&row.id, answer))
+        // Claimed before they are written: a `$disconnect` from now on marks them absent.
+        let keys: BTreeSet<RowKey> = found.iter().map(|(row, ..)| row.key.clone()).collect();
+        let more = keys.difference(&caller.connection.rows).count();
+        if self.is_full(&caller.connection, more, now).await? {
+            return Err(Refusal::full());
+        }
+        let (id, client_id) = (&caller.connection.id, &caller.link.client_id);
+        match self.ports.store.claim(id, client_id, &keys).await {
+            Ok(()) => caller.connection.rows.extend(keys),
+            Err(StoreError::NotFound) => return Err(Refusal::coded(ErrorCode::ConnectionLost)),
+            Err(error) => return Err(error.into()),
+        }
+
+        let caller = &*caller;
+        let greetings = found.into_iter().map(|(row, named, config)| {
+            let greeting = async move {
+                let key = row.key.clone();
+                let answer = self.greet(caller, row, config, named).await?;
+                Ok((key, (answer, config)))
             };
-            report.boxed()
+            greeting.boxed()
         });
-        together(reports.collect()).await
+        Ok(all(greetings.collect()).await?.into_iter().collect())
     }
 
-    /// Claims a row, revives it if it slept, and grants again what it holds.
+    /// Takes a claimed row for this link, revives it if it slept, and grants again what it holds.
     async fn greet(
         &self,
         caller: &Caller,
-        key: RowKey,
+        row: Row,
         config: &FleetConfig,
         named: Named,
-        on_miss: OnMiss,
     ) -> Result<Answer, StoreError> {
         let call = RowCall {
             gateway: self,
             caller,
-            key,
+            key: row.key.clone(),
             config,
-            believed_new: false,
+            known: Known::Read(Box::new(row)),
             guarded: true,
-            on_miss,
+            on_miss: match named {
+                Named::Lease => OnMiss::Tell,
+                Named::Request => OnMiss::Wait(WaitKind::Acquire),
+            },
         };
         call.run(|row, visit| leases::greet(row, visit, named))
             .await
     }
 
-    fn lease_report(&self, id: &str, answer: Answer, config: &FleetConfig) -> LeaseReport {
+    fn lease_report(
+        &self,
+        id: &str,
+        place: Result<RowKey, Refusal>,
+        answers: &Answers<'_>,
+    ) -> LeaseReport {
+        let answer = place.ok().and_then(|key| answers.get(&key));
+        let Some((answer, config)) = answer else {
+            return unknown_lease(id);
+        };
         let (timing, now) = (&config.timing, self.ports.clock.now());
         match answer {
             Answer::Granted(row, endpoint) => {
-                leases::lease_report(&row, Some(*endpoint), None, timing, now)
+                leases::lease_report(row, Some(Endpoint::clone(endpoint)), None, timing, now)
             }
             Answer::NotReady(row, instance) => {
-                leases::lease_report(&row, None, instance.as_deref(), timing, now)
+                leases::lease_report(row, None, instance.as_deref(), timing, now)
             }
             Answer::Waiting(row) | Answer::Over(row) => {
-                leases::lease_report(&row, None, None, timing, now)
+                leases::lease_report(row, None, None, timing, now)
             }
             Answer::TakenOver(row) => LeaseReport {
                 rev: Some(row.rev),
                 reason: Some(LostReason::TakenOver),
                 ..unknown_lease(id)
             },
-            Answer::Unknown | Answer::NotAllowed(_) | Answer::OtherAsk => unknown_lease(id),
+            Answer::Unknown | Answer::NotAllowed(_) | Answer::Full | Answer::OtherAsk => {
+                unknown_lease(id)
+            }
         }
     }
 }
 
-fn request_report(id: &str, answer: Answer) -> RequestReport {
-    match answer {
-        Answer::Granted(row, endpoint) => leases::request_report(&row, Some(*endpoint)),
-        Answer::NotReady(row, _) | Answer::Waiting(row) | Answer::Over(row) => {
-            leases::request_report(&row, None)
+fn request_report(
+    id: &str,
+    place: Result<RowKey, Refusal>,
+    answers: &Answers<'_>,
+) -> RequestReport {
+    let key = match place {
+        Ok(key) => key,
+        Err(refusal) => return ended_request(id, None, refusal.into_code()),
+    };
+    match answers.get(&key).map(|(answer, _)| answer) {
+        Some(Answer::Granted(row, endpoint)) => {
+            leases::request_report(row, Some(Endpoint::clone(endpoint)))
         }
-        Answer::TakenOver(row) => ended_request(id, Some(row.rev), ErrorCode::LeaseLost),
-        Answer::NotAllowed(_) => ended_request(id, None, ErrorCode::Forbidden),
-        Answer::Unknown | Answer::OtherAsk => RequestReport {
+        Some(Answer::NotReady(row, _) | Answer::Waiting(row) | Answer::Over(row)) => {
+            leases::request_report(row, None)
+        }
+        Some(Answer::TakenOver(row)) => ended_request(id, Some(row.rev), ErrorCode::LeaseLost),
+        Some(Answer::NotAllowed(_)) => ended_request(id, None, ErrorCode::Forbidden),
+        Some(Answer::Unknown | Answer::Full | Answer::OtherAsk) | None => RequestReport {
             state: RequestState::Unknown,
             code: None,
             ..ended_request(id, None, ErrorCode::LeaseLost)
@@ -235,13 +257,10 @@ fn fitted(mut welcome: Welcome) -> Welcome {
     welcome
 }
 
-/// Looks at several rows at a time and keeps their order.
-async fn together<T>(
-    reports: Vec<BoxFuture<'_, Result<T, StoreError>>>,
-) -> Result<Vec<T>, Refusal> {
-    let reports: Vec<Result<T, StoreError>> =
-        stream::iter(reports).buffered(TOGETHER).collect().await;
-    Ok(reports.into_iter().collect::<Result<_, _>>()?)
+/// Works on several rows at a time; fails if one of them does.
+async fn all<T>(works: Vec<BoxFuture<'_, Result<T, StoreError>>>) -> Result<Vec<T>, Refusal> {
+    let results = together(works).await;
+    Ok(results.into_iter().collect::<Result<_, _>>()?)
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

@@ -10,6 +10,7 @@ mod connect;
 mod demand;
 mod event;
 mod hello;
+mod limits;
 mod message;
 mod push;
 mod recall;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::model::{FleetKey, Timestamp};
+use crate::model::{ConnectionId, FleetKey, Timestamp};
 use crate::ports::BootOf;
 
 /// A counted number of connections is good for this long: the spread moves by minutes.
@@ -15,9 +15,16 @@ const COUNT_LIFE: Duration = Duration::from_secs(10);
 /// while anything moves.
 const HINT_GAP: Duration = Duration::from_secs(1);
 
-/// Access checks a second that one process answers; each follows a failed handshake, of which the
+/// Access checks with a good token that one process answers in a second; each follows a failed handshake, of which the
 /// account has at most 500 a second.
 const ACCESS_PER_SECOND: u32 = 50;
+
+/// A full link is told to come back after this long, and is taken for full until then: a flood of
+/// refused messages then costs no reads.
+pub(super) const FULL_LIFE: Duration = Duration::from_secs(5);
+
+/// Full links that are remembered: a tenth of a megabyte. Beyond, all are forgotten.
+const MAX_FULL: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Recall(Mutex<Memory>);
@@ -28,6 +35,7 @@ struct Memory {
     connections: Option<(Timestamp, u64)>,
     hinted: BTreeMap<FleetKey, Timestamp>,
     access: (Timestamp, u32),
+    full: BTreeMap<ConnectionId, Timestamp>,
 }
 
 impl Recall {
@@ -65,7 +73,7 @@ impl Recall {
         admitted
     }
 
-    /// Returns `None` if an access check is answered now, else the seconds until one is.
+    /// Returns `None` if an access check may read the table now, else the seconds until one may.
     pub(super) fn admit_access(&self, now: Timestamp) -> Option<u64> {
         let mut memory = self.memory();
         let (since, used) = &mut memory.access;
@@ -74,6 +82,21 @@ impl Recall {
         }
         *used = used.saturating_add(1);
         (*used > ACCESS_PER_SECOND).then_some(1)
+    }
+
+    /// Returns whether the link was found full a moment ago.
+    pub(super) fn was_full(&self, id: &ConnectionId, now: Timestamp) -> bool {
+        let memory = self.memory();
+        let at = memory.full.get(id);
+        at.is_some_and(|at| now.since(*at) < FULL_LIFE)
+    }
+
+    pub(super) fn remember_full(&self, id: &ConnectionId, now: Timestamp) {
+        let full = &mut self.memory().full;
+        if full.len() >= MAX_FULL {
+            full.clear();
+        }
+        full.insert(id.clone(), now);
     }
 
     /// A panic elsewhere leaves each memory whole.

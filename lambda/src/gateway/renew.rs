@@ -1,5 +1,6 @@
 //! `renew`: another token for the same subject, on the same link.
 
+use futures_util::FutureExt as _;
 use wakecast::ErrorCode;
 use wakecast::protocol::{Draining, LeaseState, Lost, Renew, Renewed, ServerMessage};
 
@@ -8,14 +9,17 @@ use super::call::Caller;
 use super::hello::millis;
 use super::push::push;
 use super::reply::Refusal;
-use super::rows::{Answer, OnMiss, RowCall};
+use super::rows::{Answer, Known, OnMiss, RowCall, together};
+use crate::auth::NotAllowed;
+use crate::config::FleetConfig;
 use crate::leases;
-use crate::model::{Connection, RowEnd, RowKey, RowState};
+use crate::model::{Connection, Row, RowEnd, RowKey, RowState};
 use crate::store::StoreError;
 
 impl Gateway {
     /// Replaces the link's token. What could not be sent while the old one had ended follows, as
-    /// `welcome` would tell it. A refused renewal changes nothing.
+    /// `welcome` would tell it, and waits that the new one does not cover end as `forbidden`. A
+    /// refused renewal changes nothing.
     pub(super) async fn renew(
         &self,
         connection: Connection,
@@ -41,9 +45,12 @@ impl Gateway {
             ..connection
         };
         if let Ok(caller) = Caller::greeted(connection) {
-            for key in &caller.connection.rows {
-                self.tell_state(&caller, key).await;
-            }
+            let rows = caller.connection.rows.iter();
+            together(
+                rows.map(|key| self.tell_state(&caller, key).boxed())
+                    .collect(),
+            )
+            .await;
         }
         let now = self.ports.clock.now();
         Ok(ServerMessage::Renewed(Renewed {
@@ -53,7 +60,8 @@ impl Gateway {
         }))
     }
 
-    /// Pushes a row's state to its link. What cannot be told now is told by the next `hello`.
+    /// Pushes a row's state to its link; a wait that the new token no longer covers is ended. What
+    /// cannot be told now is told by the next `hello`.
     async fn tell_state(&self, caller: &Caller, key: &RowKey) {
         let Some(config) = self.config.fleets.get(&key.fleet) else {
             return;
@@ -63,47 +71,76 @@ impl Gateway {
             caller,
             key: key.clone(),
             config,
-            believed_new: false,
+            known: Known::Unread,
             guarded: true,
             on_miss: OnMiss::Tell,
         };
-        let answer = call.run(leases::refresh).await;
-        let now = self.ports.clock.now();
-        let message = match answer {
-            Ok(Answer::Granted(row, endpoint)) => {
-                let spread = self.verify_spread(now).await;
-                leases::granted(&row, *endpoint, spread)
+        let told = match call.run(leases::refresh).await {
+            Ok(Answer::NotAllowed(error)) => {
+                let call = RowCall {
+                    guarded: false,
+                    ..call
+                };
+                let answer = call.run(leases::forbid).await;
+                answer.map(|answer| forbidden(answer, &error))
             }
-            Ok(Answer::NotReady(row, instance)) => {
-                let timing = &config.timing;
-                let report = leases::lease_report(&row, None, instance.as_deref(), timing, now);
-                if report.state != LeaseState::Draining {
-                    return;
-                }
-                ServerMessage::Draining(Draining {
-                    lease: row.key.id,
-                    rev: row.rev,
-                    deadline_ms: report.deadline_ms.unwrap_or_default(),
-                })
-            }
-            Ok(Answer::Over(row)) => match &row.state {
-                RowState::Ended {
-                    end: RowEnd::Lost(reason),
-                    ..
-                } => ServerMessage::Lost(Lost {
-                    lease: row.key.id,
-                    rev: row.rev,
-                    reason: *reason,
-                }),
-                _ => return,
-            },
-            Ok(_) => return,
-            Err(error) => {
-                tracing::warn!(%error, "a row's state was not told after a renewal");
-                return;
-            }
+            Ok(answer) => Ok(self.state(answer, config).await),
+            Err(error) => Err(error),
         };
         let ports = &self.ports;
-        push(&*ports.connections, &*ports.clock, &caller.link, &message).await;
+        match told {
+            Ok(Some(message)) => {
+                push(&*ports.connections, &*ports.clock, &caller.link, &message).await;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a row's state was not told after a renewal"),
+        }
+    }
+
+    /// Words what the old token's end may have kept from the client.
+    async fn state(&self, answer: Answer, config: &FleetConfig) -> Option<ServerMessage> {
+        let now = self.ports.clock.now();
+        match answer {
+            Answer::Granted(row, endpoint) => {
+                let spread = self.verify_spread(now).await;
+                Some(leases::granted(&row, *endpoint, spread))
+            }
+            Answer::NotReady(row, instance) => {
+                let timing = &config.timing;
+                let report = leases::lease_report(&row, None, instance.as_deref(), timing, now);
+                (report.state == LeaseState::Draining).then(|| {
+                    ServerMessage::Draining(Draining {
+                        lease: row.key.id,
+                        rev: row.rev,
+                        deadline_ms: report.deadline_ms.unwrap_or_default(),
+                    })
+                })
+            }
+            Answer::Over(row) => lost(&row),
+            _ => None,
+        }
+    }
+}
+
+/// Words the end of a wait that the new token does not cover.
+fn forbidden(answer: Answer, error: &NotAllowed) -> Option<ServerMessage> {
+    let Answer::Over(row) = answer else {
+        return None;
+    };
+    let refusal = || Refusal::from(*error).into_message(Some(&row.key.id));
+    lost(&row).or_else(|| Some(refusal()))
+}
+
+fn lost(row: &Row) -> Option<ServerMessage> {
+    match &row.state {
+        RowState::Ended {
+            end: RowEnd::Lost(reason),
+            ..
+        } => Some(ServerMessage::Lost(Lost {
+            lease: row.key.id.clone(),
+            rev: row.rev,
+            reason: *reason,
+        })),
+        _ => None,
     }
 }

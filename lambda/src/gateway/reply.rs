@@ -5,6 +5,8 @@ use std::time::Duration;
 use wakecast::ErrorCode;
 use wakecast::protocol::{Ack, Bye, DecodeError, ErrorPush, Outcome, ServerMessage};
 
+use super::limits::MAX_ROWS;
+use super::recall::FULL_LIFE;
 use crate::auth::{AuthError, NotAllowed};
 use crate::store::StoreError;
 
@@ -43,6 +45,18 @@ impl Refusal {
             retry_after: Some(Duration::from_secs(1)),
             outcome: Outcome::Unknown,
             ..Self::coded(ErrorCode::ServiceUnavailable)
+        }
+    }
+
+    /// The link has as many rows as it may have; nothing was written.
+    pub(super) fn full() -> Self {
+        let message = format!(
+            "this link has {MAX_ROWS} rows, ended ones of the last minutes included: release or \
+             cancel some and try again later"
+        );
+        Self {
+            retry_after: Some(FULL_LIFE),
+            ..Self::new(ErrorCode::Throttled, message)
         }
     }
 

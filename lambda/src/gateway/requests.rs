@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use wakecast::protocol::{
-    Acquire, EndpointPush, EndpointRequest, Lost, LostReason, Purpose, Ready, ServerMessage,
+    Acquire, EndpointPush, EndpointRequest, Lost, LostReason, Ready, ServerMessage,
 };
 
 use super::Gateway;
 use super::call::Caller;
 use super::reply::{Refusal, ack};
-use super::rows::{Answer, OnMiss, RowCall};
+use super::rows::{Answer, Known, OnMiss, RowCall};
 use crate::auth::allows;
 use crate::config::FleetConfig;
 use crate::leases;
@@ -17,9 +17,6 @@ use crate::model::{Ask, Row, RowEnd, RowState, WaitKind};
 
 /// Longest stream id in bytes: the media server's own ids have at most 100.
 const MAX_STREAM: usize = 256;
-
-/// Nothing can be answered sooner than a round of the reconciler.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 impl Gateway {
     pub(super) async fn acquire(
@@ -34,9 +31,10 @@ impl Gateway {
             stream_id: acquire.stream_id,
         };
         check_ask(&ask)?;
-        allows(&caller.connection.grants, &ask)?;
+        allows(&caller.connection.grants, &fleet, &ask)?;
         check_app(&ask, config)?;
-        let wait = self.wait_of(ask.purpose, acquire.deadline_ms);
+        let asked = Duration::from_millis(acquire.deadline_ms);
+        let wait = self.config.waits.of(ask.purpose, asked);
         let ready = match self.recall.ready(&fleet) {
             Some(boot) => Some(boot),
             None => self.find_ready(&fleet).await.map_err(|error| {
@@ -49,7 +47,7 @@ impl Gateway {
             caller,
             key: caller.row_key(fleet, &acquire.id)?,
             config,
-            believed_new: true,
+            known: Known::New,
             guarded: false,
             on_miss: OnMiss::Wait(WaitKind::Acquire),
         };
@@ -72,6 +70,7 @@ impl Gateway {
                 "this id stands for another app, purpose or stream: use a new id for a new ask",
             )),
             Answer::NotAllowed(error) => Err(error.into()),
+            Answer::Full => Err(Refusal::full()),
             Answer::Waiting(_) | Answer::NotReady(..) | Answer::Unknown => Ok(ack(&acquire.id)),
         }
     }
@@ -87,7 +86,7 @@ impl Gateway {
             caller,
             key: caller.row_key(fleet, &request.lease)?,
             config,
-            believed_new: false,
+            known: Known::Unread,
             guarded: true,
             on_miss: OnMiss::Wait(WaitKind::Endpoint {
                 request: Some(request.id.clone()),
@@ -109,13 +108,15 @@ impl Gateway {
                 wakecast::ErrorCode::LeaseLost,
                 "another client has taken this lease over: acquire under a new id",
             )),
+            Answer::Full => Err(Refusal::full()),
             Answer::Over(_) | Answer::Unknown | Answer::OtherAsk => {
                 Err(Refusal::coded(wakecast::ErrorCode::LeaseLost))
             }
         }
     }
 
-    /// `cancel` and `release`: always acknowledged, whatever became of the row.
+    /// `cancel` and `release`: acknowledged whatever became of the row, unless the link has no room
+    /// to remember one that is not there.
     pub(super) async fn finish(
         &self,
         caller: &Caller,
@@ -129,24 +130,16 @@ impl Gateway {
             caller,
             key: caller.row_key(fleet, row)?,
             config,
-            believed_new: false,
+            known: Known::Unread,
             guarded: false,
             on_miss: OnMiss::Tell,
         };
-        call.run(|row, visit| leases::finish(row, visit, end.clone()))
+        let answer = call
+            .run(|row, visit| leases::finish(row, visit, end.clone()))
             .await?;
-        Ok(ack(id))
-    }
-
-    fn wait_of(&self, purpose: Purpose, deadline_ms: u64) -> Duration {
-        let waits = &self.config.waits;
-        let (default, longest) = match purpose {
-            Purpose::Watch => (waits.watch, waits.watch),
-            _ => (waits.default, waits.longest),
-        };
-        match Duration::from_millis(deadline_ms) {
-            Duration::ZERO => default,
-            asked => asked.clamp(SHORTEST_WAIT, longest),
+        match answer {
+            Answer::Full => Err(Refusal::full()),
+            _ => Ok(ack(id)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One message on one row: read, let the rules decide, write, grant, announce.
 
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, stream};
 use wakecast::protocol::{Endpoint, Lost, LostReason, ServerMessage};
 
 use super::Gateway;
@@ -17,18 +19,32 @@ use crate::store::StoreError;
 /// links, the reconciler) ever meet on one row.
 const ROUNDS: u32 = 6;
 
+/// Rows that are looked at together: enough to hide the table's latency, few enough to spare it.
+const TOGETHER: usize = 16;
+
 /// One message on one row.
 pub(super) struct RowCall<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) caller: &'a Caller,
     pub(super) key: RowKey,
     pub(super) config: &'a FleetConfig,
-    /// The row is believed to be new: it is written unread, and read only if that is refused.
-    pub(super) believed_new: bool,
-    /// The row's ask must still be covered by the token.
+    /// What is known of the row before.
+    pub(super) known: Known,
+    /// The row's fleet and ask must still be covered by the token.
     pub(super) guarded: bool,
     /// What follows where a held row's boot is not ready.
     pub(super) on_miss: OnMiss,
+}
+
+/// What is known of a row before a message is carried out on it.
+#[derive(Clone, Debug)]
+pub(super) enum Known {
+    /// Nothing: it is read.
+    Unread,
+    /// It is believed to be new: it is written unread, and read only if that is refused.
+    New,
+    /// It was just read.
+    Read(Box<Row>),
 }
 
 /// What follows where a held row's boot is not ready.
@@ -51,6 +67,8 @@ pub(super) enum Answer {
     TakenOver(Box<Row>),
     OtherAsk,
     NotAllowed(NotAllowed),
+    /// The link has no room for a row that this would have created.
+    Full,
     Unknown,
 }
 
@@ -60,10 +78,10 @@ impl RowCall<'_> {
         &self,
         step: impl Fn(Option<&Row>, &Visit<'_>) -> Step,
     ) -> Result<Answer, StoreError> {
-        let mut stored = if self.believed_new {
-            None
-        } else {
-            self.store().row(&self.key).await?
+        let mut stored = match &self.known {
+            Known::Unread => self.store().row(&self.key).await?,
+            Known::New => None,
+            Known::Read(row) => Some(Row::clone(row)),
         };
         for _ in 0..ROUNDS {
             match self.attempt(stored.as_ref(), &step).await {
@@ -84,7 +102,7 @@ impl RowCall<'_> {
         let known = stored.filter(|row| row.expires_at > now);
         if self.guarded
             && let Some(ask) = known.and_then(|row| row.ask.as_ref())
-            && let Err(error) = allows(&self.caller.connection.grants, ask)
+            && let Err(error) = allows(&self.caller.connection.grants, &self.key.fleet, ask)
         {
             return Ok(Answer::NotAllowed(error));
         }
@@ -92,6 +110,16 @@ impl RowCall<'_> {
         let Some(row) = step.row else {
             return Ok(Answer::Unknown);
         };
+        if known.is_none()
+            && step.write
+            && !self.is_claimed()
+            && self
+                .gateway
+                .is_full(&self.caller.connection, 1, now)
+                .await?
+        {
+            return self.refuse(stored, now).await;
+        }
         let row = if step.write {
             self.put(&row, stored.map(|row| row.version)).await?
         } else {
@@ -187,12 +215,29 @@ impl RowCall<'_> {
     /// Writes the row, and claims it in the same request where this link has not yet.
     async fn put(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
         let connection = &self.caller.connection;
-        if connection.rows.contains(&self.key) {
+        if self.is_claimed() {
             self.store().put_row(row, expected).await
         } else {
             self.store()
                 .put_claimed_row(&connection.id, row, expected)
                 .await
+        }
+    }
+
+    fn is_claimed(&self) -> bool {
+        self.caller.connection.rows.contains(&self.key)
+    }
+
+    /// Creates no row on a link that is full. One that was only believed to be new is looked at.
+    async fn refuse(&self, stored: Option<&Row>, now: Timestamp) -> Result<Answer, StoreError> {
+        let unread = matches!(self.known, Known::New) && stored.is_none();
+        let row = match unread {
+            true => self.store().row(&self.key).await?,
+            false => None,
+        };
+        match row.filter(|row| row.expires_at > now) {
+            Some(row) => Err(StoreError::Conflict(Some(Box::new(row)))),
+            None => Ok(Answer::Full),
         }
     }
 
@@ -248,4 +293,9 @@ pub(super) async fn change(
         }
     }
     Err(StoreError::Unavailable("the row kept changing".to_owned()))
+}
+
+/// Works on several rows at a time and keeps their order.
+pub(super) async fn together<T>(works: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    stream::iter(works).buffered(TOGETHER).collect().await
 }

@@ -22,7 +22,7 @@ use crate::model::{Boot, Row, RowState, Timestamp};
 
 pub use states::{disconnect, end, end_wait, hold, tell_draining, undrain, unhold, wait_again};
 pub use steps::{
-    Named, Step, Then, Visit, acquire, endpoint, finish, greet, missed, refresh, told,
+    Named, Step, Then, Visit, acquire, endpoint, finish, forbid, greet, missed, refresh, told,
 };
 pub use words::{drains, end_code, granted, lease_report, lost_boot, lost_reason, request_report};
 

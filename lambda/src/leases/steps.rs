@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wakecast::ErrorCode;
 use wakecast::protocol::{LostReason, Phase};
 
 use super::standing::{Standing, standing};
@@ -224,14 +225,35 @@ pub fn greet(row: Option<&Row>, visit: &Visit<'_>, named: Named) -> Step {
 /// A renewed link looks at a row that it claimed once: as `hello` does, if it is still its own.
 #[must_use]
 pub fn refresh(row: Option<&Row>, visit: &Visit<'_>) -> Step {
-    let own = |row: &Row| {
-        let link = row.link.as_ref();
-        link.is_some_and(|link| link.connection == visit.link.connection)
-    };
     match row {
-        Some(row) if !own(row) => Step::still(row, Then::TakenOver),
+        Some(row) if !is_own(row, visit) => Step::still(row, Then::TakenOver),
         row => greet(row, visit, Named::Lease),
     }
+}
+
+/// The link's new token no longer covers a row that the link claimed: if it is still the link's
+/// own and waits, the wait ends and is demand no more. A lease that is held stays, since what runs
+/// on it was allowed when it began; it only gets no endpoint.
+#[must_use]
+pub fn forbid(row: Option<&Row>, visit: &Visit<'_>) -> Step {
+    let Some(row) = row else {
+        return Step::unknown();
+    };
+    let how = match &row.state {
+        _ if !is_own(row, visit) => return Step::still(row, Then::TakenOver),
+        RowState::Waiting {
+            kind: WaitKind::Acquire,
+            ..
+        } => RowEnd::Failed(ErrorCode::Forbidden),
+        RowState::Waiting { .. } => RowEnd::Lost(LostReason::Released),
+        RowState::Held { .. } | RowState::Ended { .. } => return Step::still(row, Then::Unknown),
+    };
+    Step::of(row, end(row, how, visit.timing, visit.now), Then::Over)
+}
+
+fn is_own(row: &Row, visit: &Visit<'_>) -> bool {
+    let link = row.link.as_ref();
+    link.is_some_and(|link| link.connection == visit.link.connection)
 }
 
 /// G2 did not confirm the boot the row holds: it moves to `ready`, another boot, or waits.

@@ -8,6 +8,7 @@ use futures_util::stream;
 
 use super::observe::View;
 use super::push::{Outbox, Parcel};
+use super::turn::oldest_first;
 use super::{Broken, Ports, Run, report};
 use crate::grant::{grant_waiter, ready_boot};
 use crate::lifecycle::{Decision, Next, RowChange};
@@ -35,8 +36,8 @@ impl Run<'_> {
     pub(super) async fn act(&mut self, view: &View, decision: Decision) -> Result<Next, Broken> {
         let Decision {
             commit,
-            mut rows,
-            mut grants,
+            rows,
+            grants,
             pushes,
             calls,
             next,
@@ -49,10 +50,7 @@ impl Run<'_> {
 
         // What is left over shows in the next round's rows, and is decided again.
         let granted = grants.len();
-        let room = WRITES_A_ROUND.saturating_sub(rows.len());
-        let over = rows.len() > WRITES_A_ROUND || granted > room;
-        rows.truncate(WRITES_A_ROUND);
-        grants.truncate(room);
+        let (rows, grants, over) = oldest_first(rows, grants, WRITES_A_ROUND);
         let next = if over { Next::Now } else { next };
 
         let spread = verify_spread(granted);
@@ -67,6 +65,7 @@ impl Run<'_> {
             outbox.add(Parcel {
                 link: push.link,
                 message: push.message,
+                ask: None,
             });
         }
 
@@ -107,10 +106,7 @@ impl Run<'_> {
                 tell,
             } = change;
             match self.ports.store.put_row(&row, Some(expected)).await {
-                Ok(written) => {
-                    let parcel = written.link.zip(tell);
-                    Ok(parcel.map(|(link, message)| Parcel { link, message }))
-                }
+                Ok(written) => Ok(tell.and_then(|message| Parcel::about(written, message))),
                 Err(StoreError::LockLost) => Err(Broken::LockLost),
                 Err(error) => {
                     report::row_left(self.fleet, &self.lock, &error);
@@ -144,7 +140,7 @@ impl Run<'_> {
                 let (store, tokens) = (store.as_ref(), stream_tokens.as_ref());
                 let now = self.now();
                 match grant_waiter(store, tokens, self.config, &row, boot, spread, now).await {
-                    Ok(Some((held, message))) => Ok(held.link.map(|link| Parcel { link, message })),
+                    Ok(Some((held, message))) => Ok(Parcel::about(held, message)),
                     Ok(None) => Ok(None),
                     Err(error) => {
                         report::row_left(self.fleet, &self.lock, &error);

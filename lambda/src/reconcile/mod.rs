@@ -11,6 +11,7 @@ mod policy;
 mod power;
 mod push;
 mod report;
+mod turn;
 mod within;
 
 use std::collections::BTreeMap;

@@ -14,8 +14,9 @@ use wakecast::protocol::ServerMessage;
 use super::act::IN_FLIGHT;
 use super::within::within;
 use super::{Broken, Run, report};
+use crate::auth::allows;
 use crate::leases;
-use crate::model::{ConnectionId, Link, Row};
+use crate::model::{Ask, Connection, ConnectionId, Link, Row};
 use crate::ports::PostError;
 
 /// A post takes milliseconds; a slower one must not hold a place of those in flight.
@@ -43,6 +44,16 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct Parcel {
     pub(super) link: Link,
     pub(super) message: ServerMessage,
+    /// What its row asks for: an endpoint goes to no link whose token does not cover that.
+    pub(super) ask: Option<Ask>,
+}
+
+impl Parcel {
+    /// Addresses a message about a row to the row's link, if it has one.
+    pub(super) fn about(row: Row, message: ServerMessage) -> Option<Self> {
+        let Row { link, ask, .. } = row;
+        link.map(|link| Self { link, message, ask })
+    }
 }
 
 /// The posts of one round.
@@ -70,7 +81,7 @@ impl Outbox {
 /// How one post went.
 enum Delivery {
     Sent,
-    /// The link's token has ended: it must not learn an endpoint.
+    /// The link's token has ended or no longer covers the row: it must not learn an endpoint.
     Withheld,
     /// The socket is closed.
     Gone(ConnectionId),
@@ -109,8 +120,8 @@ impl Run<'_> {
     }
 
     async fn post(&self, parcel: Parcel) -> Delivery {
-        let Parcel { link, message } = parcel;
-        if carries_endpoint(&message) && !self.may_learn_endpoint(&link).await {
+        let Parcel { link, message, ask } = parcel;
+        if carries_endpoint(&message) && !self.may_learn_endpoint(&link, ask.as_ref()).await {
             return Delivery::Withheld;
         }
         let text = message.encode();
@@ -140,10 +151,14 @@ impl Run<'_> {
         }
     }
 
-    /// Endpoints and stream tokens go only to a link whose token is alive.
-    async fn may_learn_endpoint(&self, link: &Link) -> bool {
+    /// Endpoints and stream tokens go only to a link whose token is alive and, as it is now after
+    /// any renewal, covers what the row asks for.
+    async fn may_learn_endpoint(&self, link: &Link, ask: Option<&Ask>) -> bool {
+        let Some(ask) = ask else { return false };
         match self.ports.store.connection(&link.connection).await {
-            Ok(Some(connection)) => self.now() < connection.grants.expires_at,
+            Ok(Some(Connection { grants, .. })) => {
+                self.now() < grants.expires_at && allows(&grants, self.fleet, ask).is_ok()
+            }
             Ok(None) | Err(_) => false,
         }
     }

@@ -45,6 +45,10 @@ pub trait Store: Send + Sync + fmt::Debug {
         rows: &BTreeSet<RowKey>,
     ) -> Result<(), StoreError>;
 
+    /// Removes rows from those that a connection claimed, or returns [`StoreError::NotFound`] if the
+    /// connection is gone. The rows themselves are left as they are.
+    async fn disclaim(&self, id: &ConnectionId, rows: &BTreeSet<RowKey>) -> Result<(), StoreError>;
+
     /// Removes a connection and returns it as it was last; nobody else gets it then.
     ///
     /// Its count is taken back where its window still counts at `now`. A table that cannot return

@@ -1,6 +1,7 @@
 //! `$connect` and `$disconnect`.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use wakecast::protocol::ServerMessage;
@@ -221,6 +222,19 @@ fn configuration_is_checked_at_start() {
     assert_eq!(
         built(|config| config.link.connects_per_second = 0),
         Some(GatewayConfigError::NoConnects)
+    );
+    let short = |name| Some(GatewayConfigError::ShortWait(name));
+    assert_eq!(
+        [
+            built(|config| config.waits.default = Duration::ZERO),
+            built(|config| config.waits.longest = Duration::from_millis(999)),
+            built(|config| config.waits.watch = Duration::from_millis(999)),
+        ],
+        ["waits.default", "waits.longest", "waits.watch"].map(short)
+    );
+    assert_eq!(
+        built(|config| config.waits.default = config.waits.longest + Duration::from_secs(1)),
+        Some(GatewayConfigError::DefaultWait)
     );
     assert!(matches!(
         built(|config| config.issuers.clear()),

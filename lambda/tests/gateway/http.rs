@@ -63,6 +63,27 @@ fn access_is_limited_and_says_until_when() {
 }
 
 #[test]
+fn access_checks_without_a_good_token_use_up_nobodys_limit() {
+    let world = World::new();
+    let anonymous = events::with_header(access(&world), "authorization", None);
+    let forged = events::filled(&events::http_access(), "TOKEN", "canary.forged.token");
+    let mut newer = access(&world);
+    newer["rawQueryString"] = json!("v=2");
+    for _ in 0..100 {
+        assert_eq!(world.http(&anonymous)["statusCode"], 401);
+        assert_eq!(world.http(&forged)["statusCode"], 401);
+        assert_eq!(world.http(&newer)["statusCode"], 426);
+    }
+    assert!(world.store.passed().is_empty(), "the table was read");
+    for _ in 0..50 {
+        assert_eq!(world.http(&access(&world))["statusCode"], 204);
+    }
+    assert_eq!(world.http(&access(&world))["statusCode"], 429);
+    assert_eq!(world.http(&forged)["statusCode"], 401);
+    assert_eq!(world.store.passed().len(), 50);
+}
+
+#[test]
 fn access_is_readable_from_allowed_origins_only() {
     let world = World::new();
     let response = world.http(&access(&world));

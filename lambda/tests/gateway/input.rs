@@ -3,8 +3,10 @@
 use serde_json::json;
 use wakecast::Outcome;
 use wakecast::protocol::{ErrorPush, ServerMessage};
+use wakecast_lambda::model::ConnectionId;
+use wakecast_lambda::store::Store as _;
 
-use crate::world::{Trouble, World, acquire, assert_ack, error_code, message};
+use crate::world::{Trouble, World, acquire, assert_ack, at_once, error_code, message, row_key};
 
 #[track_caller]
 fn refused(world: &World, text: &str) -> ErrorPush {
@@ -166,16 +168,73 @@ fn wrong_version_is_told_as_such() {
     assert!(world.find_row("a").is_none());
 }
 
+/// A hello that names these leases and requests.
+fn hello(leases: &[String], requests: &[String]) -> serde_json::Value {
+    let named = |ids: &[String]| ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>();
+    json!({
+        "action": "hello", "id": "h", "v": 1, "client_id": "tab", "sdk": "test",
+        "leases": named(leases), "requests": named(requests),
+    })
+}
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|n| n.to_string()).collect()
+}
+
 #[test]
 fn hello_is_bounded() {
     let world = World::new();
     world.connect("s1");
-    let rows: Vec<_> = (0..1025).map(|n| json!({ "id": n.to_string() })).collect();
-    let hello = json!({
-        "action": "hello", "id": "h", "v": 1, "client_id": "tab", "sdk": "test",
-        "leases": rows, "requests": [],
-    });
-    assert_eq!(error_code(&world.send("s1", &hello)), "invalid_argument");
+    for (leases, requests, fits) in [(129, 0, false), (64, 65, false), (64, 64, true)] {
+        world.store.calm();
+        let reply = world.send("s1", &hello(&ids(leases), &ids(requests)));
+        if fits {
+            assert!(matches!(reply, ServerMessage::Welcome(_)), "{reply:?}");
+        } else {
+            assert_eq!(error_code(&reply), "invalid_argument");
+            assert_eq!(world.store.passed(), ["connection"], "rows were looked at");
+        }
+    }
+}
+
+#[test]
+fn hello_looks_once_at_a_row_that_it_names_often() {
+    let world = linked();
+    for id in ["a", "b"] {
+        assert_ack(&world.send("s1", &acquire(id)), id);
+    }
+    let version = world.row("a").version;
+    world.advance(1);
+    world.connect("s2");
+    world.store.calm();
+    let often = ["a", "b", "a", "a"].map(str::to_owned);
+    let reply = world.send("s2", &hello(&often, &often));
+    let ServerMessage::Welcome(welcome) = reply else {
+        panic!("no welcome but {reply:?}");
+    };
+    assert_eq!(world.row("a").version, version + 1);
+    let passed = world.store.passed();
+    let count = |name| passed.iter().filter(|passed| **passed == name).count();
+    assert_eq!((count("row"), count("put_row")), (2, 2), "{passed:?}");
+    // Each name has its answer, and the same one.
+    let leases: Vec<&str> = welcome.leases.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(leases, often);
+    assert_eq!(welcome.leases[0], welcome.leases[2]);
+    assert_eq!(welcome.requests[0], welcome.requests[3]);
+    assert_eq!(welcome.requests[0].rev, welcome.leases[0].rev);
+}
+
+#[test]
+fn hello_claims_only_rows_that_exist() {
+    let world = linked();
+    assert_ack(&world.send("s1", &acquire("a")), "a");
+    world.connect("s2");
+    let mut invented = ids(100);
+    invented.push("a".to_owned());
+    world.send("s2", &hello(&invented, &[]));
+    let connection = at_once(world.table.connection(&ConnectionId::new("s2")));
+    let rows = connection.expect("a read").expect("the connection").rows;
+    assert_eq!(rows.into_iter().collect::<Vec<_>>(), [row_key("a")]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::executor::block_on;
 use serde_json::json;
 use wakecast::protocol::{LeaseState, LostReason, Phase, RequestState, ServerMessage};
@@ -11,8 +12,8 @@ use wakecast_lambda::model::{BootId, InstanceId, InstanceStatus, RowState, Times
 use wakecast_lambda::ports::Clock as _;
 
 use crate::world::{
-    START, Tokens, World, acquire, assert_ack, draining, error_code, fleet_config, is_waiting,
-    message, ready,
+    START, Tokens, Trouble, World, acquire, assert_ack, draining, error_code, fleet_config,
+    is_waiting, message, ready,
 };
 
 #[test]
@@ -373,4 +374,47 @@ fn story8_another_subject_finds_nothing() {
     );
     assert!(matches!(world.row("a").state, RowState::Held { .. }));
     assert!(world.sockets.take("s1").is_empty());
+}
+
+/// A link with many waits, whose rows the table does not answer for from now on.
+fn stalled(waits: usize) -> World {
+    let world = World::new();
+    world.link("s1", "tab");
+    for number in 0..waits {
+        let id = format!("a{number}");
+        assert_ack(&world.send("s1", &acquire(&id)), &id);
+    }
+    world.store.calm();
+    for _ in 0..waits {
+        world.store.next("row", Trouble::CrashBefore);
+    }
+    world
+}
+
+fn rows_looked_at(world: &World) -> usize {
+    let passed = world.store.passed();
+    passed.iter().filter(|name| **name == "row").count()
+}
+
+#[test]
+fn renewal_and_disconnect_look_at_a_bounded_number_of_rows_at_a_time() {
+    let world = stalled(40);
+    let token = world.token(json!({}));
+    let renew = json!({ "action": "renew", "id": "n", "token": token });
+    assert_eq!(world.send_crashing("s1", &renew), None, "it waits");
+    assert_eq!(rows_looked_at(&world), 16);
+
+    let world = stalled(40);
+    let event = crate::world::events::disconnect("s1", world.now());
+    assert_eq!(world.gateway.websocket(&event).now_or_never(), None);
+    assert_eq!(rows_looked_at(&world), 16);
+
+    let world = stalled(40);
+    let names: Vec<_> = (0..40).map(|n| json!({ "id": format!("a{n}") })).collect();
+    let hello = json!({
+        "action": "hello", "id": "h", "v": 1, "client_id": "tab", "sdk": "test",
+        "leases": [], "requests": names,
+    });
+    assert_eq!(world.send_crashing("s1", &hello), None);
+    assert_eq!(rows_looked_at(&world), 16);
 }

@@ -6,6 +6,7 @@ mod connect;
 mod grants;
 mod http;
 mod input;
+mod limits;
 mod links;
 mod rules;
 mod world;

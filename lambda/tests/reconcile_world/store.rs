@@ -62,6 +62,10 @@ impl Store for Gated {
             .await
     }
 
+    async fn disclaim(&self, id: &ConnectionId, rows: &BTreeSet<RowKey>) -> Result<(), StoreError> {
+        self.pass("disclaim", self.table.disclaim(id, rows)).await
+    }
+
     async fn delete_connection(
         &self,
         id: &ConnectionId,

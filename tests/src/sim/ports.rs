@@ -101,6 +101,11 @@ impl Store for Through<dyn Store> {
             .await
     }
 
+    async fn disclaim(&self, id: &ConnectionId, rows: &BTreeSet<RowKey>) -> Result<(), StoreError> {
+        self.call("disclaim", self.port.disclaim(id, rows), table)
+            .await
+    }
+
     async fn delete_connection(
         &self,
         id: &ConnectionId,

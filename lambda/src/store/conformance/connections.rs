@@ -83,6 +83,26 @@ pub async fn claims_name_the_client_and_add_up(store: &dyn Store) {
     assert_eq!(found.client_id.as_deref(), Some("two"));
 }
 
+/// Claims that are given up are gone, and nothing else is.
+pub async fn claims_can_be_given_up(store: &dyn Store) {
+    let put = connection("c=1", START);
+    store.put_connection(&put).await.expect("a put");
+    let [a, b, c] = ["a", "b", "c"].map(|id| row_key(&fleet("main"), "alice", id));
+    store
+        .claim(&put.id, "one", &BTreeSet::from([a.clone(), b.clone()]))
+        .await
+        .expect("a claim");
+    store
+        .disclaim(&put.id, &BTreeSet::from([a, c]))
+        .await
+        .expect("claims given up");
+    let found = store.connection(&put.id).await.expect("a read");
+    let found = found.expect("the connection");
+    assert_eq!(found.rows, BTreeSet::from([b]));
+    assert_eq!(found.client_id.as_deref(), Some("one"));
+    assert_eq!(found.grants, put.grants);
+}
+
 /// A message that overtakes `$disconnect` does not bring the connection back.
 pub async fn nothing_is_written_to_a_connection_that_is_gone(store: &dyn Store) {
     let put = connection("c=1", START);
@@ -95,6 +115,8 @@ pub async fn nothing_is_written_to_a_connection_that_is_gone(store: &dyn Store) 
     assert_eq!(renewed, Err(StoreError::NotFound));
     let claimed = store.claim(&put.id, "client", &BTreeSet::new()).await;
     assert_eq!(claimed, Err(StoreError::NotFound));
+    let disclaimed = store.disclaim(&put.id, &BTreeSet::new()).await;
+    assert_eq!(disclaimed, Err(StoreError::NotFound));
     assert_eq!(store.connection(&put.id).await, Ok(None));
 }
 

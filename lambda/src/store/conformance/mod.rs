@@ -30,6 +30,7 @@ macro_rules! store_conformance {
             connections::a_second_put_neither_replaces_nor_counts,
             connections::a_renewal_replaces_the_grants,
             connections::claims_name_the_client_and_add_up,
+            connections::claims_can_be_given_up,
             connections::nothing_is_written_to_a_connection_that_is_gone,
             connections::a_delete_returns_the_last_state_once,
             connections::open_connections_are_counted_and_taken_back,

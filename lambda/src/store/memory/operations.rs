@@ -67,6 +67,19 @@ impl Store for MemoryStore {
         })
     }
 
+    async fn disclaim(&self, id: &ConnectionId, rows: &BTreeSet<RowKey>) -> Result<(), StoreError> {
+        self.operate("disclaim", |table| {
+            let mut connection = connection(table, id).ok_or(StoreError::NotFound)?.clone();
+            connection.rows.retain(|row| !rows.contains(row));
+            table.put(
+                &keys::connection(id),
+                keys::CONNECTION,
+                Item::Connection(connection),
+            );
+            Ok(())
+        })
+    }
+
     async fn delete_connection(
         &self,
         id: &ConnectionId,

@@ -132,6 +132,7 @@ forward! {
     connection(id: &ConnectionId) -> Option<Connection>;
     renew_connection(id: &ConnectionId, grants: &Grants) -> ();
     claim(id: &ConnectionId, client_id: &str, rows: &BTreeSet<RowKey>) -> ();
+    disclaim(id: &ConnectionId, rows: &BTreeSet<RowKey>) -> ();
     delete_connection(id: &ConnectionId, now: Timestamp) -> Option<Connection>;
     open_connections(now: Timestamp) -> u64;
     row(key: &RowKey) -> Option<Row>;

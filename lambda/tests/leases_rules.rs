@@ -70,6 +70,7 @@ fn boot(id: u64) -> Boot {
         published_at: None,
         played_at: None,
         unknown: 0,
+        closed_at: None,
         condemned: false,
         overdue: None,
         end: None,

@@ -37,6 +37,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, mut instance: Instance, id: BootId, pat
         published_at: None,
         played_at: None,
         unknown: 0,
+        closed_at: None,
         condemned: false,
         overdue: None,
         end: None,
@@ -58,6 +59,7 @@ pub(super) fn open(pass: &mut Pass<'_>, mut instance: Instance) {
             pass.state.pause = None;
         }
         boot.granting_since = Some(now);
+        boot.closed_at = None;
         boot.zero_since = None;
     }
     pass.why(format!("{} grants", instance.id));
@@ -130,6 +132,7 @@ pub(super) fn died(pass: &mut Pass<'_>, instance: &mut Instance) {
     let again = !pass.state.deaths.is_empty();
     pass.state.deaths.push(now);
     if let Some(boot) = &mut instance.boot {
+        boot.closed_at.get_or_insert(now);
         boot.end = Some(if again {
             BootEnd::DiedAgain
         } else {

@@ -61,6 +61,9 @@ fn start(pass: &mut Pass<'_>, mut instance: Instance) {
         "{} has been idle for the grace and drains",
         instance.id
     ));
+    if let Some(boot) = &mut instance.boot {
+        boot.closed_at = Some(since);
+    }
     instance.status = InstanceStatus::Draining {
         since,
         first_look: None,

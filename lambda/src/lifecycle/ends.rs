@@ -23,6 +23,12 @@ pub(super) fn step(pass: &mut Pass<'_>) {
             None => {}
             Some(Fate::Lost(reason)) => lose(pass, row, reason),
             Some(Fate::Moves) => moves(pass, row),
+            Some(Fate::Waits(owed)) => {
+                let waiting = leases::wait_again(&row, owed, &pass.config.timing, pass.now);
+                pass.why(format!("{} waits: its grant came too late", row.key.id));
+                pass.change(waiting, None);
+                pass.stay();
+            }
         }
     }
 }
@@ -30,25 +36,35 @@ pub(super) fn step(pass: &mut Pass<'_>) {
 enum Fate {
     Lost(LostReason),
     Moves,
+    /// G1 was put after the boot had stopped granting, so that G2 never confirmed it: nothing was
+    /// handed out, and the row is what G2 makes of it too, a waiter.
+    Waits(WaitKind),
 }
 
 fn fate(pass: &Pass<'_>, row: &Row) -> Option<Fate> {
     let RowState::Held {
         instance,
         boot: held,
+        granted_at,
+        owed,
         ..
     } = &row.state
     else {
         return None;
     };
     let known = pass.instances.get(instance);
-    let Some(boot) = known
-        .and_then(|known| known.boot.as_ref())
-        .filter(|boot| boot.id == *held)
-    else {
+    let newest = known.and_then(|known| known.boot.as_ref());
+    let Some(boot) = newest.filter(|boot| boot.id == *held) else {
         // A later boot has begun, or nobody remembers this one.
-        return Some(Fate::Lost(LostReason::InstanceGone));
+        return Some(match newest {
+            Some(later) if *granted_at >= later.started_at => Fate::Waits(owed.clone()),
+            _ => Fate::Lost(LostReason::InstanceGone),
+        });
     };
+    let ended = boot.end.is_some();
+    if ended && boot.closed_at.is_some_and(|closed| *granted_at >= closed) {
+        return Some(Fate::Waits(owed.clone()));
+    }
     match boot.end {
         Some(BootEnd::Stopped) => Some(Fate::Lost(LostReason::Stopped)),
         Some(BootEnd::DiedAgain) => Some(Fate::Lost(LostReason::InstanceGone)),

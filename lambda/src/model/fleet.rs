@@ -151,6 +151,9 @@ pub struct Boot {
     pub address: Option<String>,
     /// The media server's own start time; a change means that it restarted by itself.
     pub server_start_ms: Option<u64>,
+    /// When it stopped granting, by a drain or by its death, unless it grants again. A row that was
+    /// put later has never been confirmed by G2.
+    pub closed_at: Option<Timestamp>,
     /// Continuous zeros since then; cleared by any other sample.
     pub zero_since: Option<Timestamp>,
     /// The last readable sample.

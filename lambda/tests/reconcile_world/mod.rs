@@ -386,6 +386,7 @@ pub fn instance(id: &str, status: InstanceStatus) -> Instance {
             published_at: None,
             played_at: None,
             unknown: 0,
+            closed_at: None,
             condemned: false,
             overdue: None,
             end: None,

@@ -332,6 +332,7 @@ pub(crate) fn instance(boot: u64, status: InstanceStatus) -> Instance {
             published_at: None,
             played_at: None,
             unknown: 0,
+            closed_at: None,
             condemned: false,
             overdue: None,
             end: None,

@@ -41,6 +41,14 @@ pub const MAX_CLIENT_MESSAGE: usize = 32 * 1024;
 /// Largest server message in bytes: the gateway's message limit.
 pub const MAX_SERVER_MESSAGE: usize = 128 * 1024;
 
+/// Longest id in bytes, the `client_id` among them: ids of 128 random bits take 22 to 36 characters.
+pub const MAX_ID: usize = 128;
+
+/// Whether the server takes a text as an id: 1 to [`MAX_ID`] visible ASCII characters.
+pub fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Why a text is not a message. It never quotes the text, which may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

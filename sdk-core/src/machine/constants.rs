@@ -91,8 +91,6 @@ pub(super) const TOKEN_MARGIN: Duration = secs(60);
 pub(super) const TOKEN_MIN_LEFT: Duration = secs(10);
 /// Fresh tokens that may be refused in a row: one can be a race with a key's rotation, two is a no.
 pub(super) const FRESH_REFUSALS: u8 = 2;
-/// Longest token: API Gateway allows 10 240 bytes of headers in all.
-pub(super) const TOKEN_MAX: usize = 8 * 1024;
 
 // Requests.
 

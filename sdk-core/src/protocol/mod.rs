@@ -41,6 +41,10 @@ pub const MAX_CLIENT_MESSAGE: usize = 32 * 1024;
 /// Largest server message in bytes: the gateway's message limit.
 pub const MAX_SERVER_MESSAGE: usize = 128 * 1024;
 
+/// Largest access token in bytes, on both sides. API Gateway passes 10 KB of headers in all, of
+/// which a browser's own take a good part; the claims need a tenth of it.
+pub const MAX_TOKEN: usize = 4 * 1024;
+
 /// Longest id in bytes, the `client_id` among them: ids of 128 random bits take 22 to 36 characters.
 pub const MAX_ID: usize = 128;
 

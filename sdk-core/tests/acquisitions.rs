@@ -512,3 +512,41 @@ fn a_lease_survives_an_outage_of_minutes() {
         "the app saw no change of its lease"
     );
 }
+
+#[test]
+fn a_deadline_that_the_server_would_cut_is_an_invalid_argument() {
+    let hour = Duration::from_secs(3_600);
+    let play = || Acquire::play("live", "match");
+    let publish = || Acquire::publish("live", "match");
+    let watch = || Acquire::watch("live", "match");
+    let more = Duration::from_millis(1);
+    let less = Duration::from_millis(999);
+    let fits = [
+        play().deadline(hour),
+        publish().deadline(hour),
+        watch().deadline(24 * hour),
+    ];
+    for (key, acquire) in (1..).zip(fits) {
+        let mut world = World::connected(70);
+        world.acquire(key, acquire);
+        world.run(SECOND);
+        assert!(world.settled.is_empty(), "{:?}", world.settled);
+        assert_eq!(world.count("acquire"), 1);
+    }
+    let wrong = [
+        play().deadline(hour + more),
+        publish().deadline(24 * hour),
+        watch().deadline(24 * hour + more),
+        play().deadline(less),
+        watch().deadline(less),
+    ];
+    for acquire in wrong {
+        let mut world = World::connected(71);
+        world.acquire(1, acquire);
+        let error = world.error_of(1);
+        assert_eq!(*error.code(), ErrorCode::InvalidArgument);
+        assert_eq!(error.outcome(), Outcome::NotSent);
+        assert!(error.message().contains("at most"), "{error}");
+        assert_eq!(world.count("acquire"), 0);
+    }
+}

@@ -10,7 +10,7 @@ use wakecast::{Acquire, ConnectionState};
 
 fn waiting(seed: u8) -> World {
     let mut world = World::connected(seed);
-    let acquire = Acquire::play("live", "match").deadline(Duration::from_secs(24 * 3_600));
+    let acquire = Acquire::play("live", "match").deadline(Duration::from_secs(3_600));
     world.acquire(1, acquire);
     world.run(SECOND);
     world

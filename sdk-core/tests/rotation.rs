@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use support::{Accept, HOUR, MINUTE, SECOND, World};
 use wakecast::machine::{Input, Refusal, RequestKey, TransportEnd};
 use wakecast::protocol::{Bye, ErrorPush, ServerMessage};
@@ -11,7 +9,7 @@ use wakecast::{Acquire, ConnectionState, ErrorCode, Outcome, ReconnectReason};
 
 fn waiting(seed: u8) -> World {
     let mut world = World::connected(seed);
-    let acquire = Acquire::play("live", "match").deadline(Duration::from_secs(24 * 3_600));
+    let acquire = Acquire::watch("live", "match");
     world.acquire(1, acquire);
     world.run(SECOND);
     world

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::acquire::Acquire;
 use super::constants::{
-    DEADLINE_MAX, DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS,
-    WATCH_RESEND_INTERVAL,
+    DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS, WATCH_RESEND_INTERVAL,
 };
 use super::input::RequestKey;
 use super::output::Event;
@@ -110,9 +109,12 @@ impl Machine {
         }
         if spec
             .deadline
-            .is_some_and(|deadline| !(DEADLINE_MIN..=DEADLINE_MAX).contains(&deadline))
+            .is_some_and(|deadline| !(DEADLINE_MIN..=spec.longest()).contains(&deadline))
         {
-            return wrong("the deadline must be at least a second and at most 24 hours".into());
+            return wrong(format!(
+                "the deadline must be at least 1 s and at most {} s: ask again after that",
+                spec.longest().as_secs()
+            ));
         }
         if let Some(id) = &spec.id
             && (self.acquisitions.contains_key(id) || self.leases.contains_key(id))

@@ -319,3 +319,25 @@ fn n10_the_background_pauses_only_who_wants_nothing() {
     );
     assert_eq!(world.count("release"), 1);
 }
+
+#[test]
+fn n17_waking_again_and_again_does_not_keep_a_dead_link() {
+    for wake in [Input::ClockJumped, Input::Foreground, Input::NetworkChanged] {
+        for nap in [3 * SECOND, 4 * SECOND, MINUTE] {
+            let mut world = waiting(22);
+            world.script.blackhole = true;
+            let attempts = world.attempts.len();
+            let mut wakes = 0;
+            while world.is_connected() {
+                world.sleep(nap);
+                world.input(wake.clone());
+                wakes += 1;
+                assert!(wakes <= 5, "{wake:?} every {nap} ms keeps it");
+            }
+            assert!(wakes >= 3, "a probe after a late deadline is repeated once");
+            world.script.blackhole = false;
+            world.run(20 * SECOND);
+            assert!(world.is_connected() && world.attempts.len() > attempts);
+        }
+    }
+}

@@ -550,3 +550,51 @@ fn a_deadline_that_the_server_would_cut_is_an_invalid_argument() {
         assert_eq!(world.count("acquire"), 0);
     }
 }
+
+#[test]
+fn an_endpoint_that_is_older_than_what_is_known_answers_nobody() {
+    let mut world = World::holding(72);
+    world.script.acks = false;
+    let draining = |rev| {
+        ServerMessage::Draining(Draining {
+            lease: "lease".into(),
+            rev,
+            deadline_ms: 60_000,
+        })
+    };
+    world.push(draining(10));
+    world.run(100);
+    world.input(Input::Endpoint {
+        key: RequestKey(2),
+        lease: "lease".into(),
+    });
+    world.run(100);
+    let asked = world.sent.iter().rev().find_map(|(_, _, sent)| match sent {
+        ClientMessage::Endpoint(request) => Some(request.id.clone()),
+        _ => None,
+    });
+    let answer = |rev, host| {
+        ServerMessage::Endpoint(EndpointPush {
+            id: asked.clone(),
+            lease: "lease".into(),
+            rev,
+            endpoint: endpoint(host),
+        })
+    };
+    world.push(answer(9, "stopping"));
+    world.run(100);
+    assert!(!world.settled.contains_key(&RequestKey(2)), "it is stale");
+    assert_eq!(
+        world.machine.lease_status("lease"),
+        Some(LeaseStatus::Draining)
+    );
+    world.run(6 * SECOND);
+    assert_eq!(world.count("endpoint"), 2, "asked once more");
+    world.push(answer(11, "b"));
+    world.run(100);
+    assert_eq!(
+        world.settled[&RequestKey(2)],
+        Ok(Answer::Endpoint(endpoint("b")))
+    );
+    assert_eq!(world.machine.lease_status("lease"), Some(LeaseStatus::Held));
+}

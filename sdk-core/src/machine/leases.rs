@@ -165,14 +165,10 @@ impl Machine {
         std::mem::replace(&mut lease.status, LeaseStatus::Moving) != LeaseStatus::Moving
     }
 
-    /// `endpoint`: the answer to a request, or the word that a drain was undone.
+    /// `endpoint`: the answer to a request, or the word that a drain was undone. One that is older
+    /// than what is known answers nothing: the request stays open, and is asked once more.
     pub(super) fn lease_endpoint_push(&mut self, push: EndpointPush) {
         let now = self.now;
-        if let Some(request) = push.id.as_deref().and_then(|id| self.requests.take(id))
-            && let Some(waiter) = request.waiter
-        {
-            self.settle(waiter, Ok(Answer::Endpoint(push.endpoint.clone())));
-        }
         let Some(lease) = self
             .leases
             .get_mut(&push.lease)

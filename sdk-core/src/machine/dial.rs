@@ -8,10 +8,10 @@ use super::input::{AccessAnswer, CheckId};
 use super::output::Effect;
 use super::{Intent, Machine};
 use crate::protocol::Outcome;
-use crate::{Error, ErrorCode, Instant, Stage};
+use crate::{Error, ErrorCode, Instant, Secret, Stage};
 
 /// What stands between us and the next link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Dial {
     /// Nothing: there is a link or an attempt on its way, or none is wanted, or one is due now.
     Rest,
@@ -19,8 +19,12 @@ pub(super) enum Dial {
     Wait { until: Instant },
     /// The token provider.
     Token,
-    /// An access check.
-    Check { check: CheckId, until: Instant },
+    /// An access check of this token, which may end before the answer comes.
+    Check {
+        check: CheckId,
+        until: Instant,
+        token: Secret,
+    },
 }
 
 /// What is known about attempts.
@@ -129,6 +133,7 @@ impl Machine {
                 self.dial = Dial::Check {
                     check,
                     until: self.now + ACCESS_TIMEOUT,
+                    token: secret.clone(),
                 };
                 self.effect(Effect::CheckAccess {
                     check,
@@ -157,7 +162,7 @@ impl Machine {
 
     /// Fires the access check's timer.
     pub(super) fn fire_dial(&mut self) {
-        if let Dial::Check { check, until } = self.dial
+        if let Dial::Check { check, until, .. } = self.dial
             && until <= self.now
         {
             let message = "no answer to the access check within 10 s".into();

@@ -11,7 +11,7 @@ use super::output::Event;
 use super::progress::Meter;
 use super::proof::Proof;
 use super::refusals::Asked;
-use super::requests::{Body, Request};
+use super::requests::{Body, Request, truthful};
 use super::{Intent, Machine};
 use crate::protocol::{Outcome, Phase, Purpose};
 use crate::{Error, ErrorCode, Instant, Stage};
@@ -240,11 +240,11 @@ impl Machine {
         let Some(acquisition) = self.acquisitions.remove(id) else {
             return;
         };
-        let error = error(&acquisition);
+        let error = truthful(error(&acquisition), acquisition.asked.ever());
         self.requests.take(id);
         self.give_up_proof(acquisition.proof.as_ref());
         self.settle(acquisition.key, Err(error));
-        if acquisition.outcome() == Outcome::Unknown {
+        if acquisition.asked.may_stand() {
             let body = Body::Cancel {
                 fleet: acquisition.spec.fleet,
                 acquire: id.to_owned(),
@@ -255,6 +255,8 @@ impl Machine {
 
     /// The server has ended an acquisition with an error.
     pub(super) fn acquisition_failed(&mut self, id: &str, error: Error) {
+        let ever = (self.acquisitions.get(id)).is_some_and(|open| open.asked.ever());
+        let error = truthful(error, ever);
         if error.outcome() == Outcome::Unknown {
             // It may yet be carried out: withdraw it.
             return self.end_acquisition(id, |_| error);

@@ -7,7 +7,7 @@ use super::constants::{REQUEST_TIMEOUT, RESEND_INTERVAL, STREAM_TOKEN_MIN_LEFT};
 use super::input::RequestKey;
 use super::output::{Answer, Event, LeaseChange, LeaseStatus};
 use super::progress::Meter;
-use super::requests::{Body, Request};
+use super::requests::{Body, Request, truthful};
 use crate::protocol::{
     Endpoint, EndpointPush, LeaseReport, LeaseState, LostReason, Outcome, ProgressPush,
 };
@@ -347,7 +347,7 @@ impl Machine {
         for request in self.requests.take_all(|request| asks_endpoint(request, id)) {
             if let Some(waiter) = request.waiter {
                 let error = Error::new(code.clone(), Outcome::Rejected, Stage::Lease);
-                self.settle(waiter, Err(error));
+                self.settle(waiter, Err(truthful(error, request.ever_written)));
             }
         }
     }

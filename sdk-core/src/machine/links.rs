@@ -310,7 +310,7 @@ pub(super) enum LinkEnd {
         retry_after: Option<Duration>,
     },
     /// The next link of a rotation ended so after its `hello`, and may have taken the rows with it.
-    Successor(Box<LinkEnd>),
+    Successor(Box<Self>),
 }
 
 impl LinkEnd {

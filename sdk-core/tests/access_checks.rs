@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use support::{Accept, MINUTE, SECOND, World};
-use wakecast::machine::{AccessAnswer, Event, Input, Refusal};
+use wakecast::machine::{AccessAnswer, Event, Input, Refusal, TransportEnd};
 use wakecast::{Acquire, ConnectionState, Error, ErrorCode, ReconnectReason};
 
 fn http(status: u16) -> Refusal {
@@ -138,7 +138,7 @@ fn an_explained_refusal_between_begins_the_row_anew() {
 fn a_network_that_has_carried_a_link_is_not_called_blocked() {
     let mut world = World::connected(13);
     world.script.accept = Accept::Refuse(http(502));
-    world.cut(wakecast::machine::TransportEnd::Dropped);
+    world.cut(TransportEnd::Dropped);
     world.run(10 * MINUTE);
     assert!(world.checks.len() > 3);
     assert!(blocked(&world).is_empty());
@@ -186,4 +186,41 @@ fn a_check_that_found_no_way_either_says_nothing_of_websockets() {
     world.run(10 * MINUTE);
     assert!(world.checks.len() > 3);
     assert!(blocked(&world).is_empty());
+}
+
+#[test]
+fn a_token_that_ends_while_it_is_checked_is_no_fresh_refusal() {
+    let mut world = World::connected(90);
+    world.script.accept = Accept::Refuse(Refusal::Opaque);
+    world.script.access = AccessAnswer::Http {
+        status: 401,
+        retry_after: None,
+    };
+    world.cut(TransportEnd::Dropped);
+    let checked = |world: &World| !world.checks.is_empty();
+    while !checked(&world) {
+        world.run(1);
+        assert!(world.now < 10 * MINUTE, "it never came");
+    }
+    // Ends the token before the answer comes.
+    world.input(Input::ClockJumped);
+    // One fresh token refused is no reason to give up.
+    world.script.accept = Accept::Refuse(http(401));
+    let before = world.attempts.len();
+    until(&mut world, |world| world.attempts.len() > before);
+    world.script.accept = Accept::Yes;
+    until(&mut world, World::is_connected);
+    assert!(
+        !world
+            .states()
+            .iter()
+            .any(|state| matches!(state, ConnectionState::Failed { .. }))
+    );
+    let old = &world.attempts[0].1;
+    assert!(
+        world.attempts[before..]
+            .iter()
+            .all(|(_, token)| token != old),
+        "a refused token is never sent again"
+    );
 }

@@ -512,3 +512,89 @@ fn a_lease_survives_an_outage_of_minutes() {
         "the app saw no change of its lease"
     );
 }
+
+#[test]
+fn a_deadline_that_the_server_would_cut_is_an_invalid_argument() {
+    let hour = Duration::from_secs(3_600);
+    let play = || Acquire::play("live", "match");
+    let publish = || Acquire::publish("live", "match");
+    let watch = || Acquire::watch("live", "match");
+    let more = Duration::from_millis(1);
+    let less = Duration::from_millis(999);
+    let fits = [
+        play().deadline(hour),
+        publish().deadline(hour),
+        watch().deadline(24 * hour),
+    ];
+    for (key, acquire) in (1..).zip(fits) {
+        let mut world = World::connected(70);
+        world.acquire(key, acquire);
+        world.run(SECOND);
+        assert!(world.settled.is_empty(), "{:?}", world.settled);
+        assert_eq!(world.count("acquire"), 1);
+    }
+    let wrong = [
+        play().deadline(hour + more),
+        publish().deadline(24 * hour),
+        watch().deadline(24 * hour + more),
+        play().deadline(less),
+        watch().deadline(less),
+    ];
+    for acquire in wrong {
+        let mut world = World::connected(71);
+        world.acquire(1, acquire);
+        let error = world.error_of(1);
+        assert_eq!(*error.code(), ErrorCode::InvalidArgument);
+        assert_eq!(error.outcome(), Outcome::NotSent);
+        assert!(error.message().contains("at most"), "{error}");
+        assert_eq!(world.count("acquire"), 0);
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_older_than_what_is_known_answers_nobody() {
+    let mut world = World::holding(72);
+    world.script.acks = false;
+    let draining = |rev| {
+        ServerMessage::Draining(Draining {
+            lease: "lease".into(),
+            rev,
+            deadline_ms: 60_000,
+        })
+    };
+    world.push(draining(10));
+    world.run(100);
+    world.input(Input::Endpoint {
+        key: RequestKey(2),
+        lease: "lease".into(),
+    });
+    world.run(100);
+    let asked = world.sent.iter().rev().find_map(|(_, _, sent)| match sent {
+        ClientMessage::Endpoint(request) => Some(request.id.clone()),
+        _ => None,
+    });
+    let answer = |rev, host| {
+        ServerMessage::Endpoint(EndpointPush {
+            id: asked.clone(),
+            lease: "lease".into(),
+            rev,
+            endpoint: endpoint(host),
+        })
+    };
+    world.push(answer(9, "stopping"));
+    world.run(100);
+    assert!(!world.settled.contains_key(&RequestKey(2)), "it is stale");
+    assert_eq!(
+        world.machine.lease_status("lease"),
+        Some(LeaseStatus::Draining)
+    );
+    world.run(6 * SECOND);
+    assert_eq!(world.count("endpoint"), 2, "asked once more");
+    world.push(answer(11, "b"));
+    world.run(100);
+    assert_eq!(
+        world.settled[&RequestKey(2)],
+        Ok(Answer::Endpoint(endpoint("b")))
+    );
+    assert_eq!(world.machine.lease_status("lease"), Some(LeaseStatus::Held));
+}

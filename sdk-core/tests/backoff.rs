@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use rand_core::Rng as _;
 use rand_pcg::Pcg64;
-use support::{Accept, MINUTE, SECOND, World};
+use support::{Accept, HOUR, MINUTE, SECOND, World};
 use wakecast::machine::backoff::{Backoff, CAP, Cause, FLOOR};
-use wakecast::machine::{Input, Refusal, TransportEnd};
+use wakecast::machine::{Input, Refusal, RequestKey, TransportEnd};
 use wakecast::{Acquire, ConnectionState, ErrorCode, ReconnectReason};
+
+const HOUR_LONG: Duration = Duration::from_secs(3_600);
 
 fn other(attempt: u32) -> Backoff {
     let spread = Duration::from_secs(5);
@@ -203,6 +205,53 @@ fn n04_retry_after_is_a_floor() {
 }
 
 #[test]
+fn n04_retry_after_is_a_floor_through_the_background() {
+    let come_back: [fn(&mut World); 2] = [
+        |world| world.input(Input::Foreground),
+        |world| world.acquire(1, Acquire::play("live", "match").deadline(HOUR_LONG)),
+    ];
+    for (seed, come_back) in (40..).zip(come_back) {
+        for away in [SECOND, 4 * MINUTE] {
+            let mut world = World::new(seed);
+            world.script.accept = Accept::Refuse(Refusal::Http {
+                status: 503,
+                retry_after: Some(Duration::from_secs(300)),
+            });
+            world.input(Input::Connect);
+            world.run(SECOND);
+            let asked = world.attempts[0].0;
+            world.input(Input::Background);
+            assert_eq!(*world.machine.state(), ConnectionState::Paused);
+            world.run(away);
+            come_back(&mut world);
+            // The floor, and the quarter of it that spreads those who were told the same.
+            world.run(7 * MINUTE);
+            let again = world.attempts[1].0;
+            assert!(again >= asked + 300 * SECOND, "{asked} {again}");
+            assert!(again <= asked + 376 * SECOND, "{asked} {again}");
+        }
+    }
+}
+
+#[test]
+fn n04_a_floor_that_passes_in_the_background_holds_nobody_up() {
+    let mut world = World::new(42);
+    world.script.accept = Accept::Refuse(Refusal::Http {
+        status: 503,
+        retry_after: Some(Duration::from_secs(300)),
+    });
+    world.input(Input::Connect);
+    world.run(SECOND);
+    world.input(Input::Background);
+    world.run(HOUR);
+    assert_eq!(world.attempts.len(), 1, "paused means no attempts");
+    world.script.accept = Accept::Yes;
+    world.input(Input::Foreground);
+    world.run(1_100);
+    assert!(world.is_connected());
+}
+
+#[test]
 fn n04_two_fresh_tokens_refused_end_in_failed() {
     let mut world = World::new(5);
     world.script.accept = Accept::Refuse(Refusal::Http {
@@ -260,6 +309,61 @@ fn n07_a_network_change_cuts_the_wait_but_flapping_does_not_storm() {
         }
         let made = world.attempts.len() - before;
         assert!(made <= 30, "{made} attempts in a minute of flapping");
+    }
+}
+
+#[test]
+fn n07_flapping_between_background_and_foreground_does_not_storm() {
+    let unreachable = Accept::Refuse(Refusal::Unreachable {
+        message: "no route".into(),
+    });
+    for accept in [unreachable, Accept::Hang, Accept::Yes] {
+        for pause in [100, 900, 2_000] {
+            let mut world = World::new(7);
+            world.script.accept = accept.clone();
+            world.input(Input::Connect);
+            world.run(MINUTE);
+            let before = world.attempts.len();
+            for _ in 0..(2 * MINUTE / (pause + 100)) {
+                world.input(Input::Background);
+                world.run(100);
+                world.input(Input::Foreground);
+                world.run(pause);
+            }
+            // Once per 5 s, and what the backoff itself allows.
+            let made = world.attempts.len() - before;
+            assert!(
+                made <= 36,
+                "{accept:?}, {pause} ms: {made} attempts in two minutes"
+            );
+        }
+    }
+}
+
+#[test]
+fn n07_an_eager_app_in_the_background_does_not_storm() {
+    for accept in [
+        Accept::Hang,
+        Accept::Refuse(Refusal::Unreachable {
+            message: "no route".into(),
+        }),
+    ] {
+        let mut world = World::new(9);
+        world.script.accept = accept;
+        world.input(Input::Connect);
+        world.run(MINUTE);
+        world.input(Input::Background);
+        let before = world.attempts.len();
+        for key in 0..600 {
+            world.acquire(key, Acquire::play("live", "match"));
+            world.run(100);
+            world.input(Input::Cancel {
+                key: RequestKey(key),
+            });
+            world.run(100);
+        }
+        let made = world.attempts.len() - before;
+        assert!(made <= 36, "{made} attempts in two minutes");
     }
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use support::{Accept, CANARY, HOUR, MINUTE, Provider, SECOND, World, endpoint};
 use wakecast::machine::{Input, Refusal, RequestKey, TransportEnd};
-use wakecast::{Acquire, ErrorCode};
+use wakecast::{Acquire, ErrorCode, Outcome};
 
 #[test]
 fn n33_close_is_final_in_every_state() {
@@ -168,6 +168,26 @@ fn n42_no_secret_is_printed() {
     ] {
         assert_eq!(wakecast::redact_url(url), shown);
     }
+}
+
+#[test]
+fn detach_says_of_each_request_whether_it_was_written() {
+    let release = || Input::Release {
+        key: RequestKey(2),
+        lease: "lease".into(),
+    };
+    let mut world = World::holding(62);
+    world.script.acks = false;
+    world.input(release());
+    world.input(Input::Detach);
+    assert_eq!(world.error_of(2).outcome(), Outcome::Unknown);
+    let mut world = World::holding(63);
+    world.script.accept = Accept::Refuse(Refusal::Opaque);
+    world.cut(TransportEnd::Dropped);
+    world.input(release());
+    world.input(Input::Detach);
+    assert_eq!(world.count("release"), 0);
+    assert_eq!(world.error_of(2).outcome(), Outcome::NotSent);
 }
 
 fn scene(seed: u8, set: impl FnOnce(&mut World), millis: u64) -> World {

@@ -10,7 +10,7 @@ use wakecast::{Acquire, ConnectionState};
 
 fn waiting(seed: u8) -> World {
     let mut world = World::connected(seed);
-    let acquire = Acquire::play("live", "match").deadline(Duration::from_secs(24 * 3_600));
+    let acquire = Acquire::play("live", "match").deadline(Duration::from_secs(3_600));
     world.acquire(1, acquire);
     world.run(SECOND);
     world
@@ -318,4 +318,26 @@ fn n10_the_background_pauses_only_who_wants_nothing() {
         "until it is given back"
     );
     assert_eq!(world.count("release"), 1);
+}
+
+#[test]
+fn n17_waking_again_and_again_does_not_keep_a_dead_link() {
+    for wake in [Input::ClockJumped, Input::Foreground, Input::NetworkChanged] {
+        for nap in [3 * SECOND, 4 * SECOND, MINUTE] {
+            let mut world = waiting(22);
+            world.script.blackhole = true;
+            let attempts = world.attempts.len();
+            let mut wakes = 0;
+            while world.is_connected() {
+                world.sleep(nap);
+                world.input(wake.clone());
+                wakes += 1;
+                assert!(wakes <= 5, "{wake:?} every {nap} ms keeps it");
+            }
+            assert!(wakes >= 3, "a probe after a late deadline is repeated once");
+            world.script.blackhole = false;
+            world.run(20 * SECOND);
+            assert!(world.is_connected() && world.attempts.len() > attempts);
+        }
+    }
 }

@@ -2,15 +2,14 @@
 
 mod support;
 
-use std::time::Duration;
-
 use support::{Accept, HOUR, MINUTE, SECOND, World};
 use wakecast::machine::{Input, Refusal, RequestKey, TransportEnd};
-use wakecast::{Acquire, ConnectionState};
+use wakecast::protocol::{Bye, ErrorPush, ServerMessage};
+use wakecast::{Acquire, ConnectionState, ErrorCode, Outcome, ReconnectReason};
 
 fn waiting(seed: u8) -> World {
     let mut world = World::connected(seed);
-    let acquire = Acquire::play("live", "match").deadline(Duration::from_secs(24 * 3_600));
+    let acquire = Acquire::watch("live", "match");
     world.acquire(1, acquire);
     world.run(SECOND);
     world
@@ -135,4 +134,138 @@ fn the_old_link_of_a_rotation_closes_when_its_answers_have_come_or_after_five_se
         "unanswered: sent again on the new link"
     );
     assert!(world.is_connected());
+}
+
+fn hello_error(code: ErrorCode, outcome: Outcome, retry_after_ms: Option<u64>) -> ServerMessage {
+    ServerMessage::Error(ErrorPush {
+        id: None,
+        code,
+        message: "the hello was not taken".into(),
+        retryable: true,
+        retry_after_ms,
+        outcome,
+    })
+}
+
+/// Runs until the next link has said `hello`. Returns when it was opened, and which is the old one.
+fn rotating(seed: u8, answer: ServerMessage) -> (World, u64) {
+    let mut world = waiting(seed);
+    world.script.hello_answer = Some(answer);
+    world.run(90 * MINUTE);
+    while world.attempts.len() < 2 {
+        world.run(10);
+    }
+    let opened = world.now;
+    world.run(SECOND);
+    assert_eq!(world.count("hello"), 2);
+    (world, opened)
+}
+
+#[test]
+fn n04_a_rotation_whose_hello_is_refused_keeps_the_old_link_and_waits_as_told() {
+    for code in [ErrorCode::Throttled, ErrorCode::ServiceUnavailable] {
+        let refusal = hello_error(code, Outcome::Rejected, Some(60_000));
+        let (mut world, opened) = rotating(60, refusal);
+        assert!(world.is_connected(), "the old link is as good as before");
+        assert_eq!(world.open_sockets(), 1);
+        world.script.hello_answer = None;
+        while world.attempts.len() < 3 {
+            world.run(100);
+            assert!(world.is_connected());
+            assert!(world.now < opened + 3 * MINUTE, "it is rotated again");
+        }
+        assert!(world.now >= opened + 60 * SECOND, "not before it was told");
+        world.run(SECOND);
+        assert!(world.is_connected() && world.open_sockets() == 1);
+        assert_eq!(world.count("hello"), 3);
+    }
+}
+
+#[test]
+fn a_rotation_whose_token_is_refused_keeps_the_old_link_and_asks_for_another() {
+    let refusal = hello_error(ErrorCode::TokenRejected, Outcome::Rejected, None);
+    let (mut world, opened) = rotating(61, refusal);
+    assert!(world.is_connected());
+    world.script.hello_answer = None;
+    world.run(opened + 2 * MINUTE - world.now);
+    assert!(world.is_connected());
+    let last = &world.attempts[world.attempts.len() - 1].1;
+    assert!(*last != world.attempts[1].1, "never sent again");
+}
+
+#[test]
+fn a_rotation_that_is_forbidden_leaves_the_old_link_to_its_age() {
+    let refusal = hello_error(ErrorCode::Forbidden, Outcome::Rejected, None);
+    let (mut world, _) = rotating(62, refusal);
+    world.run(5 * MINUTE);
+    assert!(world.is_connected());
+    assert_eq!(world.attempts.len(), 2, "it is not asked again");
+}
+
+#[test]
+fn n04_a_rotation_of_unknown_outcome_replaces_both_links_with_its_cause_and_floor() {
+    let bye = ServerMessage::Bye(Bye {
+        code: ErrorCode::Throttled,
+        retry_after_ms: Some(60_000),
+        reconnect: true,
+    });
+    let error = hello_error(ErrorCode::Throttled, Outcome::Unknown, Some(60_000));
+    for answer in [bye, error] {
+        let (mut world, opened) = rotating(63, answer.clone());
+        assert_eq!(world.open_sockets(), 0, "{answer:?}");
+        let cause = ReconnectReason::Failure(ErrorCode::Throttled);
+        assert!(
+            matches!(world.machine.state(), ConnectionState::Reconnecting { reason, .. } if *reason == cause),
+            "{:?}",
+            world.machine.state()
+        );
+        world.script.hello_answer = None;
+        world.run(2 * MINUTE);
+        let again = world.attempts[2].0;
+        assert!(again >= opened + 60 * SECOND, "{opened} {again}");
+        assert!(world.is_connected());
+    }
+}
+
+#[test]
+fn a_rotation_whose_link_breaks_after_its_hello_tells_that_and_closes_the_old_one() {
+    let mut world = waiting(64);
+    world.run(90 * MINUTE);
+    world.script.welcomes = false;
+    while world.open_sockets() < 2 {
+        world.run(10);
+    }
+    world.run(200);
+    world.cut(TransportEnd::Code(1012));
+    let at = world.now;
+    assert_eq!(world.open_sockets(), 0);
+    let cause = ReconnectReason::Failure(ErrorCode::ConnectionLost);
+    assert!(
+        matches!(world.machine.state(), ConnectionState::Reconnecting { reason, .. } if *reason == cause),
+        "{:?}",
+        world.machine.state()
+    );
+    world.script.welcomes = true;
+    world.run(20 * SECOND);
+    assert!(world.is_connected());
+    assert!(world.attempts[2].0 >= at + 5 * SECOND, "come back later");
+}
+
+#[test]
+fn a_rotation_that_breaks_the_policy_after_its_hello_refreshes_the_token() {
+    let mut world = waiting(65);
+    world.run(90 * MINUTE);
+    world.script.welcomes = false;
+    while world.open_sockets() < 2 {
+        world.run(10);
+    }
+    world.run(200);
+    world.cut(TransportEnd::Code(1008));
+    world.script.welcomes = true;
+    world.run(20 * SECOND);
+    assert!(world.is_connected());
+    assert!(
+        world.attempts[2].1 != world.attempts[1].1,
+        "once, as any 1008"
+    );
 }

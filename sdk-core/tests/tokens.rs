@@ -396,6 +396,26 @@ fn a_token_that_a_subprotocol_cannot_hold_is_an_invalid_argument() {
 }
 
 #[test]
+fn a_token_that_the_server_would_find_too_large_is_never_sent() {
+    for (bytes, fits) in [(4_096, true), (4_097, false), (8_192, false)] {
+        let mut world = World::new(37);
+        world.script.provider = Provider::Hang;
+        world.input(Input::Connect);
+        world.input(Input::TokenReady {
+            generation: Generation(1),
+            token: Secret::new("x".repeat(bytes)),
+            expires_in: None,
+        });
+        assert_eq!(world.attempts.len() == 1, fits, "{bytes} bytes");
+        let told = world.events.iter().any(|(_, event)| {
+            matches!(event, Event::Diagnostic(error)
+                if *error.code() == ErrorCode::InvalidArgument && error.message().contains("4096"))
+        });
+        assert_eq!(told, !fits, "{bytes} bytes");
+    }
+}
+
+#[test]
 fn a_policy_close_refreshes_the_token_once() {
     let mut world = World::new(39);
     world.script.accept = Accept::ThenClose(100, TransportEnd::Code(1008));

@@ -19,7 +19,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(30);
 /// Longest name in a claim, in bytes: names become parts of table keys.
 const MAX_NAME: usize = 256;
 
-/// Most names in one list: a token of [`super::MAX_TOKEN`] bytes hardly holds more.
+/// Most names in one list: a token of [`wakecast::protocol::MAX_TOKEN`] bytes hardly holds more.
 const MAX_NAMES: usize = 256;
 
 /// Reads what the claims allow at `now`.

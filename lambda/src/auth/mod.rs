@@ -8,4 +8,4 @@ mod grants;
 mod verify;
 
 pub use grants::{NotAllowed, allows};
-pub use verify::{AuthError, Issuer, IssuerError, Key, MAX_TOKEN, Verifier};
+pub use verify::{AuthError, Issuer, IssuerError, Key, Verifier};

@@ -11,14 +11,11 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use wakecast::protocol::MAX_TOKEN;
 use wakecast::{ErrorCode, Secret};
 
 use super::claims;
 use crate::model::{Grants, Timestamp};
-
-/// Largest token in bytes. API Gateway passes 10 KB of headers in all, of which a browser's token
-/// takes one; our claims need a tenth of it.
-pub const MAX_TOKEN: usize = 4096;
 
 /// Shortest HS256 secret in bytes: as long as the hash, as RFC 7518 §3.2 demands.
 const MIN_SECRET: usize = 32;

@@ -1,14 +1,12 @@
 //! Who sends a message, and the fleet it means.
 
 use wakecast::ErrorCode;
+use wakecast::protocol::{MAX_ID, is_id};
 
 use super::Gateway;
 use super::reply::Refusal;
 use crate::config::FleetConfig;
 use crate::model::{Connection, FleetKey, Link, RowKey};
-
-/// Longest id and client id in bytes: ids of 128 random bits take 22 to 36 characters.
-const MAX_ID: usize = 128;
 
 /// The link a message came by, after `hello`.
 #[derive(Clone, Debug)]
@@ -85,8 +83,7 @@ impl Gateway {
 
 /// Checks a name that becomes part of a row.
 pub(super) fn check_id(field: &str, text: &str) -> Result<(), Refusal> {
-    let fits = (1..=MAX_ID).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
-    if fits {
+    if is_id(text) {
         Ok(())
     } else {
         Err(Refusal::invalid(format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wakecast::Secret;
-use wakecast::protocol::Purpose;
+use wakecast::protocol::{MAX_WAIT, MAX_WATCH, Purpose};
 
 use crate::auth::{Issuer, IssuerError};
 use crate::config::FleetConfig;
@@ -82,8 +82,8 @@ impl Default for Waits {
     fn default() -> Self {
         Self {
             default: Duration::from_secs(600),
-            longest: Duration::from_secs(3600),
-            watch: Duration::from_secs(24 * 3600),
+            longest: MAX_WAIT,
+            watch: MAX_WATCH,
         }
     }
 }

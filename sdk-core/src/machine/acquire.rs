@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::constants::{ACQUIRE_DEADLINE, DEADLINE_MAX};
-use crate::protocol::Purpose;
+use super::constants::ACQUIRE_DEADLINE;
+use crate::protocol::{MAX_WAIT, MAX_WATCH, Purpose};
 
 /// What an app asks for: an endpoint for one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +50,10 @@ impl Acquire {
         self
     }
 
-    /// Sets how long to wait, at least a second and at most a day. Then the acquisition ends as
-    /// `start_timeout`, or as `capacity_unavailable` where that is what it waited for.
+    /// Sets how long to wait: at least a second and at most an hour, or a day for
+    /// [`watch`](Self::watch); anything else ends the acquisition as `invalid_argument`. Once it
+    /// has passed, the acquisition ends as `start_timeout`, or as `capacity_unavailable` where
+    /// that is what it waited for.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
@@ -66,11 +68,19 @@ impl Acquire {
     /// Returns how long it waits at most.
     pub fn waits_at_most(&self) -> Duration {
         let default = if self.purpose == Purpose::Watch {
-            DEADLINE_MAX
+            MAX_WATCH
         } else {
             ACQUIRE_DEADLINE
         };
         self.deadline.unwrap_or(default)
+    }
+
+    /// The longest deadline that may be set.
+    pub(super) fn longest(&self) -> Duration {
+        match self.purpose {
+            Purpose::Watch => MAX_WATCH,
+            Purpose::Publish | Purpose::Play => MAX_WAIT,
+        }
     }
 
     /// Returns the id that was set.

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use super::acquire::Acquire;
 use super::constants::{
-    DEADLINE_MAX, DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS,
-    WATCH_RESEND_INTERVAL,
+    DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS, WATCH_RESEND_INTERVAL,
 };
 use super::input::RequestKey;
 use super::output::Event;
 use super::progress::Meter;
 use super::proof::Proof;
 use super::refusals::Asked;
-use super::requests::{Body, Request};
+use super::requests::{Body, Request, truthful};
 use super::{Intent, Machine};
 use crate::protocol::{Outcome, Phase, Purpose};
 use crate::{Error, ErrorCode, Instant, Stage};
@@ -110,9 +109,12 @@ impl Machine {
         }
         if spec
             .deadline
-            .is_some_and(|deadline| !(DEADLINE_MIN..=DEADLINE_MAX).contains(&deadline))
+            .is_some_and(|deadline| !(DEADLINE_MIN..=spec.longest()).contains(&deadline))
         {
-            return wrong("the deadline must be at least a second and at most 24 hours".into());
+            return wrong(format!(
+                "the deadline must be at least 1 s and at most {} s: ask again after that",
+                spec.longest().as_secs()
+            ));
         }
         if let Some(id) = &spec.id
             && (self.acquisitions.contains_key(id) || self.leases.contains_key(id))
@@ -238,11 +240,11 @@ impl Machine {
         let Some(acquisition) = self.acquisitions.remove(id) else {
             return;
         };
-        let error = error(&acquisition);
+        let error = truthful(error(&acquisition), acquisition.asked.ever());
         self.requests.take(id);
         self.give_up_proof(acquisition.proof.as_ref());
         self.settle(acquisition.key, Err(error));
-        if acquisition.outcome() == Outcome::Unknown {
+        if acquisition.asked.may_stand() {
             let body = Body::Cancel {
                 fleet: acquisition.spec.fleet,
                 acquire: id.to_owned(),
@@ -253,6 +255,8 @@ impl Machine {
 
     /// The server has ended an acquisition with an error.
     pub(super) fn acquisition_failed(&mut self, id: &str, error: Error) {
+        let ever = (self.acquisitions.get(id)).is_some_and(|open| open.asked.ever());
+        let error = truthful(error, ever);
         if error.outcome() == Outcome::Unknown {
             // It may yet be carried out: withdraw it.
             return self.end_acquisition(id, |_| error);

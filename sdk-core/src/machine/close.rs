@@ -57,7 +57,7 @@ impl Machine {
         }
         for request in self.requests.take_all(|_| true) {
             if let Some(waiter) = request.waiter {
-                self.settle(waiter, Err(closed().with_outcome(Outcome::Unknown)));
+                self.settle(waiter, Err(closed().with_outcome(request.outcome())));
             }
         }
         self.leases.clear();

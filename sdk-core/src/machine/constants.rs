@@ -91,8 +91,6 @@ pub(super) const TOKEN_MARGIN: Duration = secs(60);
 pub(super) const TOKEN_MIN_LEFT: Duration = secs(10);
 /// Fresh tokens that may be refused in a row: one can be a race with a key's rotation, two is a no.
 pub(super) const FRESH_REFUSALS: u8 = 2;
-/// Longest token: API Gateway allows 10 240 bytes of headers in all.
-pub(super) const TOKEN_MAX: usize = 8 * 1024;
 
 // Requests.
 
@@ -108,8 +106,6 @@ pub(super) const WATCH_RESEND_INTERVAL: Duration = secs(15 * 60);
 pub(super) const ACQUIRE_DEADLINE: Duration = secs(10 * 60);
 /// Shortest deadline: less than this is not enough for a round trip.
 pub(super) const DEADLINE_MIN: Duration = secs(1);
-/// Longest deadline, and that of `watch`: nobody waits for longer without asking again.
-pub(super) const DEADLINE_MAX: Duration = secs(24 * 60 * 60);
 /// Requests that may wait for a link: more than a person causes.
 pub(super) const QUEUE_REQUESTS: usize = 64;
 /// Bytes that may wait for a link: eight messages of the largest size.

@@ -8,7 +8,7 @@ use super::constants::{
 use super::input::{Epoch, RequestKey};
 use super::millis;
 use super::output::{Answer, Event};
-use super::requests::{Body, Request};
+use super::requests::{Body, Request, truthful};
 use crate::protocol::{
     Acquire, Cancel, ClientMessage, EndpointRequest, MAX_CLIENT_MESSAGE, Outcome, Release, Renew,
 };
@@ -334,6 +334,11 @@ impl Machine {
 
     /// A request ended with an error.
     fn request_refused(&mut self, request: Request, error: Error) {
+        // An acquisition knows of every copy of its `acquire`.
+        let error = match request.body {
+            Body::Acquire => error,
+            _ => truthful(error, request.ever_written),
+        };
         match request.body {
             Body::Acquire => self.acquisition_refused(&request.id, error),
             Body::Renew { token, .. } => self.renewal_refused(&token, error.code()),

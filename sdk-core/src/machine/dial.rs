@@ -8,10 +8,10 @@ use super::input::{AccessAnswer, CheckId};
 use super::output::Effect;
 use super::{Intent, Machine};
 use crate::protocol::Outcome;
-use crate::{Error, ErrorCode, Instant, Stage};
+use crate::{Error, ErrorCode, Instant, Secret, Stage};
 
 /// What stands between us and the next link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Dial {
     /// Nothing: there is a link or an attempt on its way, or none is wanted, or one is due now.
     Rest,
@@ -19,8 +19,12 @@ pub(super) enum Dial {
     Wait { until: Instant },
     /// The token provider.
     Token,
-    /// An access check.
-    Check { check: CheckId, until: Instant },
+    /// An access check of this token, which may end before the answer comes.
+    Check {
+        check: CheckId,
+        until: Instant,
+        token: Secret,
+    },
 }
 
 /// What is known about attempts.
@@ -30,7 +34,7 @@ pub(super) struct Attempts {
     pub(super) made: u32,
     /// Whether a cause of our own has had its quick try since the last reset.
     own_used: bool,
-    /// Until when `Retry-After` forbids an attempt.
+    /// Until when `Retry-After` forbids an attempt. Only time or a proved link lifts it.
     floor: Option<Instant>,
     /// The wait as it was when it began, for the public state.
     pub(super) shown_wait: Duration,
@@ -129,6 +133,7 @@ impl Machine {
                 self.dial = Dial::Check {
                     check,
                     until: self.now + ACCESS_TIMEOUT,
+                    token: secret.clone(),
                 };
                 self.effect(Effect::CheckAccess {
                     check,
@@ -157,7 +162,7 @@ impl Machine {
 
     /// Fires the access check's timer.
     pub(super) fn fire_dial(&mut self) {
-        if let Dial::Check { check, until } = self.dial
+        if let Dial::Check { check, until, .. } = self.dial
             && until <= self.now
         {
             let message = "no answer to the access check within 10 s".into();
@@ -207,6 +212,8 @@ impl Machine {
         later: bool,
     ) {
         let offline = self.environment.offline;
+        let told = retry_after.map(|floor| self.now + floor);
+        self.attempts.floor = told.max(self.floor());
         let backoff = Backoff {
             cause: if offline {
                 backoff::Cause::Other
@@ -220,11 +227,10 @@ impl Machine {
                 self.attempts.made
             },
             spread: self.attempts.spread,
-            retry_after,
+            retry_after: self.floor().map(|floor| floor.since(self.now)),
             later,
         };
         let delay = backoff.delay([self.random.fraction(), self.random.fraction()]);
-        self.attempts.floor = retry_after.map(|floor| self.now + floor);
         self.attempts.shown_wait = delay;
         self.dial = Dial::Wait {
             until: self.now + delay,
@@ -237,10 +243,26 @@ impl Machine {
         let Dial::Wait { until } = self.dial else {
             return;
         };
-        if self.attempts.floor.is_some_and(|floor| floor > self.now) || !self.may_cut() {
+        if self.floor().is_some() || !self.may_cut() {
             return;
         }
         self.attempts.last_cut = Some(self.now);
+        let delay = self.moment();
+        if self.now + delay < until {
+            self.attempts.shown_wait = delay;
+            self.dial = Dial::Wait {
+                until: self.now + delay,
+            };
+        }
+    }
+
+    /// Until when no attempt may be made; `None` once that has passed.
+    fn floor(&self) -> Option<Instant> {
+        self.attempts.floor.filter(|floor| *floor > self.now)
+    }
+
+    /// The wait before a first try for a cause of our own.
+    fn moment(&mut self) -> Duration {
         let backoff = Backoff {
             cause: backoff::Cause::Own,
             attempt: 0,
@@ -248,13 +270,7 @@ impl Machine {
             retry_after: None,
             later: false,
         };
-        let delay = backoff.delay([self.random.fraction(), self.random.fraction()]);
-        if self.now + delay < until {
-            self.attempts.shown_wait = delay;
-            self.dial = Dial::Wait {
-                until: self.now + delay,
-            };
-        }
+        backoff.delay([self.random.fraction(), self.random.fraction()])
     }
 
     fn may_cut(&self) -> bool {
@@ -274,11 +290,42 @@ impl Machine {
         }
     }
 
-    /// Waits a moment before the first attempt after the background.
+    /// The background is over. A wait that is left of before is cut as any other; without one there
+    /// is a moment before the attempt, so that flapping makes no storm either.
     pub(super) fn resume(&mut self) {
-        if self.dial == Dial::Rest && self.links.active.is_none() {
-            self.schedule(backoff::Cause::Own, None, false);
+        match self.dial {
+            Dial::Wait { until } if until > self.now => self.cut_wait(),
+            Dial::Wait { .. } | Dial::Rest if self.links.active.is_none() => {
+                let soon = self.now + self.moment();
+                let until = match self.attempts.last_cut {
+                    Some(last) if !self.may_cut() => soon.max(last + CUT_INTERVAL),
+                    _ => soon,
+                };
+                self.attempts.last_cut = Some(until);
+                self.attempts.shown_wait = until.since(self.now);
+                self.dial = Dial::Wait { until };
+            }
+            _ => {}
         }
+    }
+
+    /// No link is wanted for now: gives up what is under way. A wait goes on, since the server that
+    /// asked for it knows nothing of our background.
+    pub(super) fn pause_dialling(&mut self) {
+        match self.dial {
+            Dial::Wait { .. } => {}
+            Dial::Check { .. } => self.give_up_attempt(),
+            Dial::Rest if self.links.active.is_some() && !self.link_live() => {
+                self.give_up_attempt();
+            }
+            Dial::Rest | Dial::Token => self.dial = Dial::Rest,
+        }
+    }
+
+    /// An attempt that we broke off has cost the server as much as one that failed.
+    fn give_up_attempt(&mut self) {
+        self.schedule(backoff::Cause::Other, None, false);
+        self.attempts.made = self.attempts.made.saturating_add(1);
     }
 }
 

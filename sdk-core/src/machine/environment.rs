@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::dial::Dial;
 use super::{Intent, Machine};
 
 /// What the system last said.
@@ -70,15 +69,15 @@ impl Machine {
             && (self.requests.is_empty() || !self.link_live())
     }
 
-    /// No link is wanted: closes what is open and forgets what is planned.
+    /// No link is wanted: closes what is open, and keeps only the wait before the next attempt.
     pub(super) fn rest(&mut self) {
         if self.intent == Intent::Closing {
             return;
         }
+        self.pause_dialling();
         if self.links.active.is_some() {
             self.drop_links();
         }
-        self.dial = Dial::Rest;
         self.tokens.stop();
         self.attempts.reason = None;
         self.attempts.shown_wait = Duration::ZERO;

@@ -131,15 +131,26 @@ impl Machine {
 
     fn hello_refused(&mut self, epoch: Epoch, role: Role, error: Error) {
         let code = error.code().clone();
-        if matches!(code, ErrorCode::ClientTooOld | ErrorCode::Forbidden) {
+        let refused = error.outcome() == Outcome::Rejected;
+        let terminal = matches!(code, ErrorCode::ClientTooOld | ErrorCode::Forbidden);
+        // Then the rotation judges it, as it does a refused handshake.
+        let kept = refused && role == Role::Successor;
+        if terminal && !kept {
             return self.fail(error);
         }
-        if matches!(code, ErrorCode::TokenRejected | ErrorCode::TokenExpired) {
+        if matches!(code, ErrorCode::TokenRejected | ErrorCode::TokenExpired) && !kept {
             let token = self.links.get_mut(role).map(|link| link.token.clone());
             self.token_refused(&token.unwrap_or_default());
         }
         let retry_after = error.retry_after();
-        self.link_ended(epoch, LinkEnd::HelloRefused { code, retry_after });
+        self.link_ended(
+            epoch,
+            LinkEnd::HelloRefused {
+                code,
+                retry_after,
+                refused,
+            },
+        );
     }
 
     /// The server is about to end the link. Only `reconnect: false` is terminal.

@@ -7,7 +7,7 @@ use super::constants::REQUEST_TIMEOUT;
 use super::leases::Lease;
 use super::output::{Answer, Event};
 use super::proof::Proof;
-use super::requests::{Body, Request};
+use super::requests::{Body, Request, truthful};
 use crate::protocol::{Endpoint, LostReason, Outcome, Phase, ProgressPush, Ready, ReleaseReason};
 use crate::{Error, ErrorCode, Instant, Stage};
 
@@ -157,7 +157,8 @@ impl Machine {
             Outcome::Rejected,
             Stage::Verify,
         );
-        self.settle(acquisition.key, Err(error.with_cause(cause)));
+        let error = truthful(error.with_cause(cause), acquisition.asked.ever());
+        self.settle(acquisition.key, Err(error));
         let body = Body::Release {
             fleet: acquisition.spec.fleet,
             lease: id.to_owned(),

@@ -32,19 +32,16 @@ impl Machine {
     }
 
     pub(super) fn access_checked(&mut self, answered: CheckId, answer: AccessAnswer) {
-        let Dial::Check { check, .. } = self.dial else {
-            return;
+        let secret = match &self.dial {
+            Dial::Check { check, token, .. } if *check == answered => token.clone(),
+            _ => return,
         };
-        if check != answered {
-            return;
-        }
         self.dial = Dial::Rest;
         match answer {
             AccessAnswer::Http {
                 status,
                 retry_after,
             } if EXPLAINED.contains(&status) => {
-                let secret = self.tokens.usable(self.now).cloned().unwrap_or_default();
                 self.refused(
                     &secret,
                     Refusal::Http {

@@ -7,7 +7,7 @@ use super::constants::{REQUEST_TIMEOUT, RESEND_INTERVAL, STREAM_TOKEN_MIN_LEFT};
 use super::input::RequestKey;
 use super::output::{Answer, Event, LeaseChange, LeaseStatus};
 use super::progress::Meter;
-use super::requests::{Body, Request};
+use super::requests::{Body, Request, truthful};
 use crate::protocol::{
     Endpoint, EndpointPush, LeaseReport, LeaseState, LostReason, Outcome, ProgressPush,
 };
@@ -165,14 +165,10 @@ impl Machine {
         std::mem::replace(&mut lease.status, LeaseStatus::Moving) != LeaseStatus::Moving
     }
 
-    /// `endpoint`: the answer to a request, or the word that a drain was undone.
+    /// `endpoint`: the answer to a request, or the word that a drain was undone. One that is older
+    /// than what is known answers nothing: the request stays open, and is asked once more.
     pub(super) fn lease_endpoint_push(&mut self, push: EndpointPush) {
         let now = self.now;
-        if let Some(request) = push.id.as_deref().and_then(|id| self.requests.take(id))
-            && let Some(waiter) = request.waiter
-        {
-            self.settle(waiter, Ok(Answer::Endpoint(push.endpoint.clone())));
-        }
         let Some(lease) = self
             .leases
             .get_mut(&push.lease)
@@ -351,7 +347,7 @@ impl Machine {
         for request in self.requests.take_all(|request| asks_endpoint(request, id)) {
             if let Some(waiter) = request.waiter {
                 let error = Error::new(code.clone(), Outcome::Rejected, Stage::Lease);
-                self.settle(waiter, Err(error));
+                self.settle(waiter, Err(truthful(error, request.ever_written)));
             }
         }
     }

@@ -214,7 +214,7 @@ impl Machine {
         if self.intent == Intent::Closing {
             return self.finish_close();
         }
-        if matches!(end, LinkEnd::Transport(TransportEnd::Code(1008))) {
+        if end.broke_policy() {
             self.token_broke_policy();
         }
         if end.device_slept() {
@@ -298,16 +298,19 @@ pub(super) enum LinkEnd {
     NoEcho,
     /// A ping or probe was not answered. `slept` if the device had slept before.
     Silent { slept: bool },
-    /// The server refused `hello`.
+    /// The server answered `hello` with an error; `refused` if it surely did nothing about it.
     HelloRefused {
         code: ErrorCode,
         retry_after: Option<Duration>,
+        refused: bool,
     },
     /// The server said `bye`.
     Bye {
         code: ErrorCode,
         retry_after: Option<Duration>,
     },
+    /// The next link of a rotation ended so after its `hello`, and may have taken the rows with it.
+    Successor(Box<Self>),
 }
 
 impl LinkEnd {
@@ -315,6 +318,14 @@ impl LinkEnd {
     fn fails_messages(&self) -> Option<ErrorCode> {
         let too_large = matches!(self, Self::Transport(TransportEnd::Code(1009)));
         too_large.then_some(ErrorCode::MessageTooLarge)
+    }
+
+    fn broke_policy(&self) -> bool {
+        match self {
+            Self::Transport(end) => *end == TransportEnd::Code(1008),
+            Self::Successor(end) => end.broke_policy(),
+            _ => false,
+        }
     }
 
     fn device_slept(&self) -> bool {
@@ -362,9 +373,13 @@ impl LinkEnd {
                     make(ErrorCode::ConnectionLost).with_cause("the server no longer answered");
                 (error, Own, false)
             }
-            Self::HelloRefused { code, retry_after } | Self::Bye { code, retry_after } => {
+            Self::HelloRefused {
+                code, retry_after, ..
+            }
+            | Self::Bye { code, retry_after } => {
                 (make(code).with_retry_after(retry_after), Peer, false)
             }
+            Self::Successor(end) => return end.judge(false),
         };
         let waiting = Waiting {
             cause,

@@ -48,11 +48,16 @@ impl Machine {
             return;
         };
         let ping = match link.ping {
+            // Probed often enough: the passed deadline ends the link.
+            Some(ref mut ping) if ping.until <= now && ping.late_probes >= LATE_PROBES => {
+                ping.slept |= slept;
+                return;
+            }
             // A deadline that has already passed was slept through.
             Some(ping) if ping.until <= now => Ping {
                 until: now + PROBE_TIMEOUT,
-                late_probes: ping.late_probes + 1,
-                slept,
+                late_probes: ping.late_probes.saturating_add(1),
+                slept: ping.slept || slept,
             },
             Some(ping) => Ping {
                 until: ping.until.min(now + PROBE_TIMEOUT),
@@ -85,7 +90,7 @@ impl Machine {
             Some(ping) if ping.until <= now => {
                 let late = now.since(ping.until) > LATE || ping.late_probes > 0;
                 if late && ping.late_probes < LATE_PROBES {
-                    let late_probes = ping.late_probes + 1;
+                    let late_probes = ping.late_probes.saturating_add(1);
                     link.ping = Some(Ping {
                         until: now + PROBE_TIMEOUT,
                         late_probes,

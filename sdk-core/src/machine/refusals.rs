@@ -38,13 +38,18 @@ impl Asked {
 
     /// What is known about the wish at the server: `rejected` only if every copy was refused.
     pub(super) fn outcome(&self) -> Outcome {
-        if self.stands || self.unanswered {
-            Outcome::Unknown
-        } else if self.ever {
-            Outcome::Rejected
-        } else {
+        if !self.ever {
             Outcome::NotSent
+        } else if self.may_stand() {
+            Outcome::Unknown
+        } else {
+            Outcome::Rejected
         }
+    }
+
+    /// Whether the server may hold it, by our doing or by what it says.
+    pub(super) fn may_stand(&self) -> bool {
+        self.stands || self.unanswered
     }
 
     /// The `acquire` was written, for the first time or again.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::constants::{MESSAGE_OVERHEAD, REQUEST_TIMEOUT};
 use super::input::{Epoch, RequestKey};
 use crate::protocol::{Outcome, ReleaseReason};
-use crate::{Instant, Secret};
+use crate::{Error, Instant, Secret};
 
 /// The open requests, in the order in which they were made.
 #[derive(Debug, Default)]
@@ -60,6 +60,17 @@ pub(super) enum Body {
         token: Secret,
         life: Option<Duration>,
     },
+}
+
+/// An error of a request, with the one thing that we know better than the server: whether the
+/// request was ever written.
+pub(super) fn truthful(error: Error, ever_written: bool) -> Error {
+    let outcome = match error.outcome() {
+        _ if !ever_written => Outcome::NotSent,
+        Outcome::NotSent => Outcome::Unknown,
+        outcome => outcome,
+    };
+    error.with_outcome(outcome)
 }
 
 impl Request {

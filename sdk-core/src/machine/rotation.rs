@@ -7,10 +7,10 @@ use super::constants::{
     MAX_AGE_MIN, ROTATE_FROM, ROTATE_TO, ROTATE_UNTIL, ROTATION_DRAIN, ROTATION_TOKEN_WAIT,
 };
 use super::handshake::{Verdict, judge};
-use super::input::{Epoch, Refusal};
+use super::input::Epoch;
 use super::links::{Draining, LinkEnd, LinkStage};
 use super::{Intent, Machine};
-use crate::Instant;
+use crate::{ErrorCode, Instant};
 
 impl Machine {
     /// Plans the rotation of a link that was just welcomed.
@@ -72,29 +72,34 @@ impl Machine {
             return;
         };
         self.close_unless_ended(epoch, &end);
-        if matches!(successor.stage, LinkStage::Hello { .. }) {
+        let refused = matches!(end, LinkEnd::HelloRefused { refused: true, .. });
+        if matches!(successor.stage, LinkStage::Hello { .. }) && !refused {
             // The server may have given the rows to the dead link: only a new one brings them back.
             if let Some(active) = self.links.active.as_ref().map(|link| link.epoch) {
-                self.link_ended(active, LinkEnd::TimedOut);
+                self.link_ended(active, LinkEnd::Successor(Box::new(end)));
             }
             return;
         }
-        if let LinkEnd::Refused(refusal) = &end {
-            match judge(refusal.clone()).0 {
-                Verdict::Token => {
-                    self.token_refused(&successor.token);
-                    if !self.tokens.refused_for_good() {
-                        self.ask_token();
-                    }
-                }
-                Verdict::Terminal => return,
-                Verdict::Retry(_) => {}
+        let (verdict, retry_after) = match end {
+            LinkEnd::Refused(refusal) => {
+                let (verdict, error) = judge(refusal);
+                (verdict, error.retry_after())
             }
-        }
-        let retry_after = match &end {
-            LinkEnd::Refused(Refusal::Http { retry_after, .. }) => *retry_after,
-            _ => None,
+            LinkEnd::HelloRefused {
+                code, retry_after, ..
+            } => (judge_hello(&code), retry_after),
+            _ => (Verdict::Retry(backoff::Cause::Other), None),
         };
+        match verdict {
+            Verdict::Token => {
+                self.token_refused(&successor.token);
+                if !self.tokens.refused_for_good() {
+                    self.ask_token();
+                }
+            }
+            Verdict::Terminal => return,
+            Verdict::Retry(_) => {}
+        }
         let backoff = Backoff {
             cause: backoff::Cause::Other,
             // Nobody waits for it: at the cap's cadence.
@@ -132,6 +137,15 @@ impl Machine {
         if !self.requests.unacked_on(epoch) {
             self.close_draining();
         }
+    }
+}
+
+/// Reads an error that answered a rotation's `hello`.
+fn judge_hello(code: &ErrorCode) -> Verdict {
+    match code {
+        ErrorCode::TokenRejected | ErrorCode::TokenExpired => Verdict::Token,
+        ErrorCode::ClientTooOld | ErrorCode::Forbidden => Verdict::Terminal,
+        _ => Verdict::Retry(backoff::Cause::Other),
     }
 }
 

@@ -79,6 +79,7 @@ impl Machine {
             Dial::Check { until, .. } => Some((until, Timer::AccessTimeout)),
             Dial::Rest | Dial::Token => None,
         };
+        let dial = dial.filter(|_| self.wants_link());
         let links = [&self.links.active, &self.links.successor]
             .into_iter()
             .flatten();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::constants::{
-    FRESH_REFUSALS, REQUEST_TIMEOUT, TOKEN_INTERVAL, TOKEN_MAX, TOKEN_MIN_LEFT, TOKEN_RETRY_JITTER,
+    FRESH_REFUSALS, REQUEST_TIMEOUT, TOKEN_INTERVAL, TOKEN_MIN_LEFT, TOKEN_RETRY_JITTER,
     TOKEN_TIMEOUT,
 };
 use super::dial::Dial;
@@ -12,7 +12,7 @@ use super::output::{Effect, Event, TokenReason};
 use super::renewal::renewal;
 use super::requests::{Body, Request};
 use super::{Intent, Machine, backoff, jwt};
-use crate::protocol::Outcome;
+use crate::protocol::{MAX_TOKEN, Outcome};
 use crate::{Error, ErrorCode, Instant, Secret, Stage};
 
 /// What is known about tokens.
@@ -318,9 +318,9 @@ impl Machine {
 /// Checks that a token fits into a subprotocol, by which browsers carry it.
 fn check_token(token: &str) -> Result<(), String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if token.is_empty() || token.len() > TOKEN_MAX {
+    if token.is_empty() || token.len() > MAX_TOKEN {
         return Err(format!(
-            "the token has {} bytes: it must have 1 to {TOKEN_MAX}",
+            "the token has {} bytes: it must have 1 to {MAX_TOKEN}",
             token.len()
         ));
     }

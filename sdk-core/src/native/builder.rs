@@ -67,7 +67,8 @@ impl ClientBuilder {
     }
 
     /// Names this client towards the server; random unless set. Two clients of one name take each
-    /// other's leases over, so it is for an app that starts again as the same client.
+    /// other's leases over, so it is for an app that starts again as the same client. 1 to 128
+    /// visible ASCII characters.
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.client_id = Some(id.into());
         self
@@ -120,8 +121,8 @@ impl ClientBuilder {
     ///
     /// `invalid_argument`, with what was expected: an address that is not `wss://` or `https://`
     /// (plain text is for loopback, or by [`allow_insecure_host`](Self::allow_insecure_host)),
-    /// that holds a user name, query or fragment, an unusable certificate, no token provider, no
-    /// runtime.
+    /// that holds a user name, query or fragment, an unusable certificate, a `client_id` that the
+    /// server would refuse, no token provider, no runtime.
     pub fn build(self) -> Result<Client, Error> {
         let gateway = Address::configured(
             "the client's url",
@@ -159,6 +160,7 @@ impl ClientBuilder {
             client_id: self.client_id,
             access_check,
         };
+        config.check()?;
         let (commands, queue) = mpsc::unbounded_channel();
         let (state, latest) = watch::channel(ConnectionState::Idle);
         let (events, _) = broadcast::channel(EVENT_CAPACITY);

@@ -8,6 +8,7 @@ mod server;
 mod words;
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,25 @@ pub const MAX_CLIENT_MESSAGE: usize = 32 * 1024;
 
 /// Largest server message in bytes: the gateway's message limit.
 pub const MAX_SERVER_MESSAGE: usize = 128 * 1024;
+
+/// Largest access token in bytes, on both sides. API Gateway passes 10 KB of headers in all, of
+/// which a browser's own take a good part; the claims need a tenth of it.
+pub const MAX_TOKEN: usize = 4 * 1024;
+
+/// Longest wait of a `publish` or `play` acquire, on both sides: a token's life.
+pub const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// Longest wait of a `watch` acquire, on both sides: nobody waits for more than a day without
+/// asking again.
+pub const MAX_WATCH: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Longest id in bytes, the `client_id` among them: ids of 128 random bits take 22 to 36 characters.
+pub const MAX_ID: usize = 128;
+
+/// Whether the server takes a text as an id: 1 to [`MAX_ID`] visible ASCII characters.
+pub fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
 
 /// Why a text is not a message. It never quotes the text, which may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]

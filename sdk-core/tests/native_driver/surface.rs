@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 use wakecast::native::{Clock, SystemClock};
 use wakecast::{
-    Acquire, Acquisition, Client, ClientBuilder, ConnectionState, Event, Events, Lease,
-    LeaseChanges, Phase, ProgressStream,
+    Acquire, Acquisition, Client, ClientBuilder, ConnectionState, ErrorCode, Event, Events, Lease,
+    LeaseChanges, Outcome, Phase, ProgressStream, Token, TokenError, TokenReason,
 };
 
 use crate::harness::{client, connected, endpoint, event, prove, ready};
@@ -166,4 +166,28 @@ async fn a_sleep_until_the_past_is_over() {
     let now = SystemClock.now();
     within("the past", SystemClock.sleep_until(now)).await;
     assert!(SystemClock.now() >= now);
+}
+
+#[tokio::test]
+async fn a_client_id_that_the_server_would_refuse_is_refused_at_once() {
+    let build = |id: &str| {
+        Client::builder("wss://gateway.example.com/prod")
+            .token_provider(|_: TokenReason| async { Ok::<_, TokenError>(Token::new("t")) })
+            .client_id(id)
+            .build()
+    };
+    let longest = "x".repeat(128);
+    for id in ["a", "phone-1.2:3_4", "{~}", &longest] {
+        assert!(build(id).is_ok(), "{id}");
+    }
+    let longer = "x".repeat(129);
+    for id in ["", "my phone", " ", "naïve", "a\n", "a\u{7f}", &longer] {
+        let error = build(id).expect_err("a refusal");
+        assert_eq!(*error.code(), ErrorCode::InvalidArgument, "{id:?}");
+        assert_eq!(error.outcome(), Outcome::NotSent);
+        assert!(
+            error.message().contains("1 to 128 visible ASCII"),
+            "{error}"
+        );
+    }
 }

@@ -4,12 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wakecast::machine::{Answer, Effect, Epoch, Event, Input, Machine, Output, RequestKey};
-use wakecast::{ConnectionState, ErrorCode, Instant};
+use wakecast::protocol::ClientMessage;
+use wakecast::{ConnectionState, ErrorCode, Instant, Outcome};
 
 use super::CANARY;
 
 /// Outputs of one input that no number of requests may exceed: four for each row and request.
 const MOST_OUTPUTS: usize = 4 * (128 + 256);
+
+/// What somebody waits for, to find its message among those that are sent.
+#[derive(PartialEq)]
+enum Wish {
+    /// An acquire; its id once the machine has one.
+    Acquire(Option<String>),
+    Endpoint(String),
+    Release(String),
+}
 
 /// What the observer remembers.
 #[derive(Default)]
@@ -18,6 +28,10 @@ pub struct Laws {
     last_epoch: u64,
     last_generation: u64,
     waiting: BTreeMap<RequestKey, Instant>,
+    /// What is waited for, and whether it was ever in a `Send`.
+    wishes: BTreeMap<RequestKey, (Wish, bool)>,
+    /// Ids of messages that were sent.
+    sent: BTreeSet<String>,
     late: Option<RequestKey>,
     closing_since: Option<Instant>,
     closed: bool,
@@ -53,6 +67,12 @@ impl Laws {
         };
         self.late = self.closed.then_some(key);
         self.waiting.entry(key).or_insert(self.now + life);
+        let wish = match input {
+            Input::Endpoint { lease, .. } => Wish::Endpoint(lease.clone()),
+            Input::Release { lease, .. } => Wish::Release(lease.clone()),
+            _ => Wish::Acquire(None),
+        };
+        self.wishes.entry(key).or_insert((wish, false));
     }
 
     /// Checks what the machine did.
@@ -66,15 +86,31 @@ impl Laws {
         self.no_secret(outputs);
         self.nothing_after_closed(outputs);
         self.one_true_state_event(machine, outputs);
+        for (key, (wish, _)) in &mut self.wishes {
+            if let Wish::Acquire(id @ None) = wish {
+                *id = machine.acquisition_id(*key).map(str::to_owned);
+            }
+        }
         for output in outputs {
             match output {
-                Output::Effect(effect) => self.transports(effect),
+                Output::Effect(effect) => {
+                    self.transports(effect);
+                    self.note_sent(effect);
+                }
                 Output::Event(Event::Settled { key, result }) => {
                     let deadline = self.waiting.remove(key);
                     assert!(
                         deadline.is_some(),
                         "law 5: {key:?} was settled without waiting: {result:?}"
                     );
+                    let sent = self.wishes.remove(key).is_some_and(|(_, sent)| sent);
+                    if let Err(error) = result {
+                        assert_eq!(
+                            error.outcome() == Outcome::NotSent,
+                            !sent,
+                            "law 5: {key:?}, sent: {sent}: {error:?}"
+                        );
+                    }
                     if let Ok(Answer::Acquired { lease, .. }) = result {
                         assert!(
                             machine.lease_status(lease).is_some(),
@@ -100,6 +136,31 @@ impl Laws {
             let due = now >= since + Duration::from_secs(1);
             let closed = *machine.state() == ConnectionState::Closed;
             assert!(!due || closed, "law 6: closing takes more than a second");
+        }
+    }
+
+    /// Notes whose request a message is. Requests of one lease are written in their order.
+    fn note_sent(&mut self, effect: &Effect) {
+        let Effect::Send { text, .. } = effect else {
+            return;
+        };
+        let (id, wish) = match ClientMessage::decode(text.expose()).expect("what we send decodes") {
+            ClientMessage::Acquire(acquire) => {
+                let wish = Wish::Acquire(Some(acquire.id));
+                for (_, sent) in self.wishes.values_mut().filter(|(open, _)| *open == wish) {
+                    *sent = true;
+                }
+                return;
+            }
+            ClientMessage::Endpoint(request) => (request.id, Wish::Endpoint(request.lease)),
+            ClientMessage::Release(release) => (release.id, Wish::Release(release.lease)),
+            _ => return,
+        };
+        if self.sent.insert(id)
+            && let Some((_, sent)) =
+                (self.wishes.values_mut()).find(|(open, sent)| *open == wish && !sent)
+        {
+            *sent = true;
         }
     }
 

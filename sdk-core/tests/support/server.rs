@@ -47,6 +47,8 @@ pub struct Script {
     pub refused_acquires: u32,
     pub acquire_refusal: ErrorPush,
     pub welcomes: bool,
+    /// Answers `hello` in place of `welcome`; an error gets the id of the `hello`.
+    pub hello_answer: Option<ServerMessage>,
     pub pongs: bool,
     pub heartbeat: u64,
     pub max_age: u64,
@@ -79,6 +81,7 @@ impl Default for Script {
                 outcome: Outcome::Rejected,
             },
             welcomes: true,
+            hello_answer: None,
             pongs: true,
             heartbeat: 270 * SECOND,
             max_age: 2 * HOUR,
@@ -134,6 +137,16 @@ impl World {
     /// What a well-behaved server answers.
     pub(super) fn answer(&mut self, epoch: Epoch, message: ClientMessage) {
         let reply = match message {
+            ClientMessage::Hello(hello) if self.script.hello_answer.is_some() => {
+                match self.script.hello_answer.clone() {
+                    Some(ServerMessage::Error(error)) => ServerMessage::Error(ErrorPush {
+                        id: Some(hello.id),
+                        ..error
+                    }),
+                    Some(answer) => answer,
+                    None => return,
+                }
+            }
             ClientMessage::Hello(hello) if self.script.welcomes => {
                 let requests = hello
                     .requests

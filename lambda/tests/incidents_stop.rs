@@ -10,7 +10,7 @@ use wakecast::ErrorCode;
 use wakecast::protocol::{LostReason, Purpose, ServerMessage};
 use wakecast_lambda::config::Counts;
 use wakecast_lambda::lifecycle::{Alarm, Power, Stand, Transition};
-use wakecast_lambda::model::RowEnd;
+use wakecast_lambda::model::{RowEnd, RowState, WaitKind};
 use wakecast_lambda::ports::Ec2State;
 
 /// A fleet whose one lease has been given back.
@@ -527,4 +527,40 @@ fn a_reconciler_that_crashes_anywhere_in_the_stop_still_stops_once_and_kills_not
             world.check();
         }
     }
+}
+
+#[test]
+fn a_grant_that_falls_into_the_stop_waits_for_the_next_boot() {
+    let mut world = draining();
+    world.run_until(120, |world| world.stops() == 1);
+    // A gateway that believed the boot to be ready has put G1; its G2 has not come yet.
+    world.acquire("late", Purpose::Publish);
+    let known = world
+        .records
+        .instances
+        .values()
+        .next()
+        .expect("an instance");
+    let boot = known.boot.as_ref().expect("a boot").id;
+    let held = RowState::Held {
+        instance: known.id.clone(),
+        boot,
+        granted_at: world.now,
+        protected_until: world.now + Duration::from_secs(900),
+        wait_ms: 600_000,
+        draining: false,
+        owed: WaitKind::Acquire,
+    };
+    let key = world.key("late");
+    world.rows.get_mut(&key).expect("a row").state = held;
+    world.run_until(300, World::is_stopped);
+    world.run_until(120, |world| world.is_held("late"));
+    assert!(world.is_held("late"), "{}", world.story());
+    let lost = |message: &&ServerMessage| matches!(message, ServerMessage::Lost(_));
+    assert_eq!(world.heard("late").into_iter().find(lost), None);
+    let RowState::Held { boot: next, .. } = world.state("late") else {
+        panic!("{}", world.story());
+    };
+    assert!(*next > boot);
+    world.check();
 }

@@ -6,7 +6,7 @@ use futures::future::{self, Either};
 use futures::stream::StreamExt;
 use wakecast::machine::{Acquire, Answer, Input, LeaseStatus};
 use wakecast::protocol::Endpoint;
-use wakecast::{Error, ErrorCode};
+use wakecast::{Error, ErrorCode, Secret};
 use wakecast_lambda::model::{InstanceStatus, Timestamp};
 
 use super::chance::Chance;
@@ -251,7 +251,7 @@ async fn stay(
     }
     while clock.true_now() < until {
         if let Some(socket) = connect(around, client, part, lease, &endpoint).await {
-            match media(around, client, part, socket, until).await {
+            match media(around, client, part, &endpoint, socket, until).await {
                 MediaEnd::Done => return,
                 MediaEnd::NotYet | MediaEnd::Cut => {}
             }
@@ -299,12 +299,13 @@ async fn media(
     around: &Surroundings,
     client: &Client,
     part: &Part,
+    endpoint: &Endpoint,
     mut socket: MediaSocket,
     until: Timestamp,
 ) -> MediaEnd {
     let publishes = part.wish == Wish::Publish;
     let command = if publishes { "publish" } else { "play" };
-    let token = around.stream_token(&part.stream, publishes);
+    let token = endpoint.stream_token.as_ref().map(Secret::expose);
     socket.send(
         &serde_json::json!({ "command": command, "streamId": part.stream, "token": token })
             .to_string(),

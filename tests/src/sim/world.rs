@@ -15,7 +15,7 @@ use wakecast_lambda::config::FleetConfig;
 use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
 use wakecast_lambda::model::{Instance, RowState, Timestamp};
-use wakecast_lambda::ports::{Ec2State, Store, StreamTokens};
+use wakecast_lambda::ports::{Ec2State, Store};
 use wakecast_lambda::reconcile::Reconciler;
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_local::ec2::{Ec2Model, Ec2Settings, SimulatedEc2};
@@ -291,14 +291,6 @@ impl Surroundings {
     #[must_use]
     pub fn token(&self, subject: &str, life: Duration) -> Secret {
         setting::client_token(subject, self.clock.true_now() + life)
-    }
-
-    /// Mints a stream token as the cloud would: people in a world may keep theirs too long.
-    #[must_use]
-    pub fn stream_token(&self, stream: &str, publish: bool) -> Option<String> {
-        let ends = self.clock.true_now() + self.config.timing.stream_token;
-        let token = setting::stream_tokens().mint(users::APP, stream, publish, ends)?;
-        Some(token.expose().to_owned())
     }
 
     /// Returns the record of the one instance that the reconciler knows best: the newest boot.

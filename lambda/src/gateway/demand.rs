@@ -14,6 +14,10 @@ const SPREAD: std::ops::RangeInclusive<Duration> =
 /// The spread until connections could be counted.
 const UNKNOWN_SPREAD: Duration = Duration::from_secs(5);
 
+/// The longest spread of first looks at a server that is ready already. The herd comes when it
+/// becomes ready, and the reconciler spreads that one; whoever asks later waits for nobody.
+const LONGEST_LATER_LOOK: Duration = Duration::from_secs(2);
+
 impl Gateway {
     /// Raises the fleet's demand and sees that a reconciler runs: the lock's holder, if it has time
     /// left, sees the number before it lets go; else one is woken. A wake that fails is no error:
@@ -28,7 +32,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Over how long reconnects, and first looks at a fresh server, are spread.
+    /// Over how long reconnects are spread.
     pub(super) async fn spread(&self, now: Timestamp) -> Duration {
         let known = self.recall.connections(now);
         let count = match known {
@@ -44,12 +48,14 @@ impl Gateway {
         count.map_or(UNKNOWN_SPREAD, |count| self.spread_of(count))
     }
 
-    /// As [`Self::spread`], but an older count will do if there is one.
+    /// Over how long first looks at a ready server are spread; an older count of connections will
+    /// do if there is one.
     pub(super) async fn verify_spread(&self, now: Timestamp) -> Duration {
-        match self.recall.connections(now) {
+        let spread = match self.recall.connections(now) {
             Some((count, _)) => self.spread_of(count),
             None => self.spread(now).await,
-        }
+        };
+        spread.min(LONGEST_LATER_LOOK)
     }
 
     fn spread_of(&self, connections: u64) -> Duration {

@@ -393,6 +393,21 @@ fn spread_follows_the_number_of_connections() {
 }
 
 #[test]
+fn whoever_asks_a_ready_server_looks_within_two_seconds() {
+    let world = World::new();
+    world.given(7, InstanceStatus::Ready);
+    for place in 1..1_400 {
+        world.connect(&format!("s{place}"));
+    }
+    world.advance(11);
+    let welcome = world.link("s0", "tab");
+    assert_eq!(welcome.reconnect_spread_ms, 4_000);
+    let reply = world.send("s0", &acquire("a"));
+    let granted = ready(&reply);
+    assert_eq!(granted.verify_spread_ms, 2_000, "the herd was there before");
+}
+
+#[test]
 fn lease_of_a_recovering_server_is_still_held() {
     let world = World::new();
     world.given(7, InstanceStatus::Ready);

@@ -11,7 +11,7 @@ use futures::future::{self, AbortHandle, Either};
 use futures::stream::StreamExt;
 use wakecast::machine::{
     Acquire, Answer, Config, ConnectionState, Effect, Event, Input, LeaseChange, LeaseStatus,
-    Machine, Output, RequestKey, Seed, Timer,
+    Machine, Output, RequestKey, Seed,
 };
 use wakecast::protocol::Endpoint;
 use wakecast::{Error, Instant};
@@ -228,11 +228,11 @@ impl Driver {
         loop {
             let input = match self.machine.next_timeout() {
                 None => inputs.next().await,
-                Some((at, timer)) => self.input_or_timer(&mut inputs, at, timer).await,
+                Some((at, _)) => self.input_or_timer(&mut inputs, at).await,
             };
             let Some(input) = input else { return };
             let now = self.now();
-            self.laws.before(now, &input, &self.machine);
+            self.laws.before(now, &input);
             self.machine.handle(now, input);
             while let Some(output) = self.machine.poll() {
                 self.laws.output(now, &output, &self.machine);
@@ -251,7 +251,6 @@ impl Driver {
         &self,
         inputs: &mut UnboundedReceiver<Input>,
         at: Instant,
-        _timer: Timer,
     ) -> Option<Input> {
         let wait = at.since(self.now());
         let timer = self.around.clock.sleep(wait);

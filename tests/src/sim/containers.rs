@@ -57,18 +57,17 @@ impl<F: ?Sized> Function<F> {
         }
     }
 
-    /// Invokes the function under these faults; `crash_at` kills it at that call of the invocation.
+    /// Invokes the function under these faults.
     pub async fn invoke<T, R>(
         &self,
         faults: CallFaults,
-        crash_at: Option<u64>,
         body: impl FnOnce(Arc<F>) -> R,
     ) -> Invocation<T>
     where
         R: Future<Output = T>,
     {
         let mut container = self.idle.borrow_mut().pop().unwrap_or_else(|| self.start());
-        container.process.begin(faults, crash_at);
+        container.process.begin(faults);
         let work = std::pin::pin!(body(Arc::clone(&container.code)));
         let outcome = match future::select(work, &mut container.crashed).await {
             Either::Left((answer, _)) => Invocation::Returned(answer),

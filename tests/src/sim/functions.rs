@@ -80,16 +80,14 @@ impl Runner {
         let delay = self.chance.millis(5..120);
         let run = self.tasks.spawn(async move {
             around.clock.sleep(delay).await;
-            let (faults, crash_at) = {
-                let mut hands = hands.borrow_mut();
-                (hands.reconciler, hands.crash_next.take())
-            };
+            let faults = hands.borrow().reconciler;
             let deadline = around.clock.true_now() + RECONCILER_TIMEOUT;
             let fleet = setting::fleet();
             let outcome = function
-                .invoke(faults, crash_at, |code| async move {
-                    code.run(&fleet, deadline).await
-                })
+                .invoke(
+                    faults,
+                    |code| async move { code.run(&fleet, deadline).await },
+                )
                 .await;
             around.notes.borrow_mut().runs += 1;
             match outcome {

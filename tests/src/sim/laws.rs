@@ -48,7 +48,7 @@ impl ClientLaws {
     }
 
     /// Sees an input before the machine does.
-    pub fn before(&mut self, now: Instant, input: &Input, _machine: &Machine) {
+    pub fn before(&mut self, now: Instant, input: &Input) {
         self.state_events = 0;
         match input {
             Input::Acquire { key, acquire } => {

@@ -15,6 +15,7 @@ use wakecast::machine::{AccessAnswer, CheckId, Epoch, Input, Refusal, TransportE
 use wakecast_lambda::gateway::Gateway;
 use wakecast_lambda::model::{ConnectionId, Timestamp};
 use wakecast_lambda::ports::{Connections, PostError};
+use wakecast_local::gateway::Limits;
 
 use super::chance::Chance;
 use super::containers::{Function, Invocation};
@@ -22,13 +23,6 @@ use super::events;
 use super::executor::{Tasks, VirtualClock};
 use super::process::CallFaults;
 use super::timeline::Timeline;
-
-/// The gateway cuts a link after this time without a message (10 min, not adjustable).
-const IDLE_CUT: Duration = Duration::from_mins(10);
-/// The gateway cuts every link at this age.
-const AGE_CUT: Duration = Duration::from_hours(2);
-/// The gateway gives up on a function after this time and sends an error frame.
-const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
 /// How unkind the network is, in per mille.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +49,7 @@ pub struct Network {
     shared: Rc<RefCell<Local>>,
     links: Links,
     function: Rc<RefCell<Option<Rc<Function<Gateway>>>>>,
+    limits: Limits,
     clock: VirtualClock,
     tasks: Tasks,
     timeline: Timeline,
@@ -64,10 +59,8 @@ struct Local {
     chance: Chance,
     faults: NetworkFaults,
     calls: CallFaults,
-    crash_next: Option<u64>,
     next_link: u64,
     by_epoch: BTreeMap<(String, Epoch), ConnectionId>,
-    sent: u64,
 }
 
 /// The open links, which the `@connections` port reaches from any thread.
@@ -79,7 +72,6 @@ struct Link {
     client: String,
     epoch: Epoch,
     inbox: UnboundedSender<Input>,
-    token: Secret,
     opened_at: Timestamp,
     active_at: Timestamp,
     state: LinkState,
@@ -102,15 +94,14 @@ impl Network {
             chance,
             faults: NetworkFaults::default(),
             calls: CallFaults::default(),
-            crash_next: None,
             next_link: 0,
             by_epoch: BTreeMap::new(),
-            sent: 0,
         };
         Self {
             shared: Rc::new(RefCell::new(local)),
             links: Links::default(),
             function: Rc::default(),
+            limits: Limits::default(),
             clock,
             tasks,
             timeline,
@@ -129,21 +120,10 @@ impl Network {
         local.calls = calls;
     }
 
-    /// Lets the next invocation of the gateway die at its `call`-th call.
-    pub fn crash_next(&self, call: u64) {
-        self.shared.borrow_mut().crash_next = Some(call);
-    }
-
     /// Returns the `@connections` port.
     #[must_use]
     pub fn connections(&self) -> Arc<dyn Connections> {
         Arc::new(Posts(Arc::downgrade(&self.links.0)))
-    }
-
-    /// Returns how many frames clients have sent, pings included.
-    #[must_use]
-    pub fn frames_sent(&self) -> u64 {
-        self.shared.borrow().sent
     }
 
     /// Opens a link for a client.
@@ -161,7 +141,6 @@ impl Network {
         };
         let (delay, cut, hole, twice) = {
             let mut local = self.shared.borrow_mut();
-            local.sent += 1;
             let faults = local.faults;
             let slow = local.chance.happens(faults.slow);
             let delay = if slow {
@@ -295,7 +274,6 @@ impl Network {
             client: client.clone(),
             epoch,
             inbox: inbox.clone(),
-            token: token.clone(),
             opened_at: now,
             active_at: now,
             state: LinkState::Connecting,
@@ -329,7 +307,7 @@ impl Network {
             }
         };
         if !still_wanted {
-            self.spawn_disconnect(id, now, token);
+            self.spawn_disconnect(id, now);
             return;
         }
         let subprotocol = response.as_ref().and_then(events::subprotocol);
@@ -345,7 +323,7 @@ impl Network {
             let due = {
                 let links = self.links.lock();
                 let Some(link) = links.get(&id) else { return };
-                (link.active_at + IDLE_CUT).min(link.opened_at + AGE_CUT)
+                (link.active_at + self.limits.idle).min(link.opened_at + self.limits.age)
             };
             let now = self.clock.true_now();
             if due <= now {
@@ -428,7 +406,7 @@ impl Network {
         let work = self.call(|gateway| async move { gateway.websocket(&event).await });
         let work = std::pin::pin!(work);
         let answer =
-            match futures::future::select(work, self.clock.sleep(INTEGRATION_TIMEOUT)).await {
+            match futures::future::select(work, self.clock.sleep(self.limits.integration)).await {
                 futures::future::Either::Left((answer, _)) => answer,
                 futures::future::Either::Right(_) => {
                     self.links
@@ -455,11 +433,8 @@ impl Network {
         R: Future<Output = Value>,
     {
         let function = self.function.borrow().clone()?;
-        let (faults, crash_at) = {
-            let mut local = self.shared.borrow_mut();
-            (local.calls, local.crash_next.take())
-        };
-        match function.invoke(faults, crash_at, body).await {
+        let faults = self.shared.borrow().calls;
+        match function.invoke(faults, body).await {
             Invocation::Returned(answer) => Some(answer),
             Invocation::Crashed(call) => {
                 self.timeline
@@ -481,7 +456,7 @@ impl Network {
             epoch: link.epoch,
             end,
         });
-        self.spawn_disconnect(id.clone(), link.opened_at, link.token);
+        self.spawn_disconnect(id.clone(), link.opened_at);
     }
 
     fn forget(&self, id: &ConnectionId) {
@@ -490,11 +465,11 @@ impl Network {
         };
         // While $connect runs its own task sees that the link is gone.
         if link.state != LinkState::Connecting {
-            self.spawn_disconnect(id.clone(), link.opened_at, link.token);
+            self.spawn_disconnect(id.clone(), link.opened_at);
         }
     }
 
-    fn spawn_disconnect(&self, id: ConnectionId, opened_at: Timestamp, _token: Secret) {
+    fn spawn_disconnect(&self, id: ConnectionId, opened_at: Timestamp) {
         let (delay, lost) = {
             let mut local = self.shared.borrow_mut();
             let lost = local.faults.no_disconnect;

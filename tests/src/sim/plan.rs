@@ -146,7 +146,6 @@ impl Kindness {
             reconciler: self.calls(),
             wake_lost: self.calls * 10,
             wake_twice: self.calls * 10,
-            crash_next: None,
         }
     }
 

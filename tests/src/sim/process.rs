@@ -111,8 +111,6 @@ pub struct Process {
 struct Inner {
     chance: Chance,
     faults: CallFaults,
-    calls: u64,
-    crash_at: Option<u64>,
     crashed: bool,
     on_crash: Option<futures::channel::oneshot::Sender<&'static str>>,
 }
@@ -128,8 +126,6 @@ impl Process {
         let inner = Inner {
             chance,
             faults: CallFaults::default(),
-            calls: 0,
-            crash_at: None,
             crashed: false,
             on_crash: Some(on_crash),
         };
@@ -143,18 +139,9 @@ impl Process {
         )
     }
 
-    /// Begins an invocation under `faults`, which dies at its `crash_at`-th call, from one.
-    pub fn begin(&self, faults: CallFaults, crash_at: Option<u64>) {
-        let mut inner = self.inner();
-        inner.faults = faults;
-        inner.calls = 0;
-        inner.crash_at = crash_at;
-    }
-
-    /// Returns how many calls were made.
-    #[must_use]
-    pub fn calls(&self) -> u64 {
-        self.inner().calls
+    /// Begins an invocation under `faults`.
+    pub fn begin(&self, faults: CallFaults) {
+        self.inner().faults = faults;
     }
 
     /// Notes that a row was written just now.
@@ -173,9 +160,8 @@ impl Process {
     pub async fn before(&self, call: &'static str) -> Fate {
         let (delay, fate, dies) = {
             let mut inner = self.inner();
-            inner.calls += 1;
             let faults = inner.faults;
-            let dies = inner.crash_at == Some(inner.calls) || inner.chance.happens(faults.crash);
+            let dies = inner.chance.happens(faults.crash);
             let delay = if inner.chance.happens(faults.slow) {
                 inner.chance.millis(500..4_000)
             } else {
@@ -198,7 +184,6 @@ impl Process {
             if self.inner().chance.happens(500) {
                 self.die(call).await;
             }
-            self.inner().crash_at = None;
             self.clock.sleep(delay).await;
             self.inner().crashed = true;
             return Fate::ReplyLost;

@@ -108,8 +108,6 @@ pub struct Hands {
     pub wake_lost: u64,
     /// A wake starts two runs, in per mille.
     pub wake_twice: u64,
-    /// The next run dies at this call.
-    pub crash_next: Option<u64>,
 }
 
 impl World {
@@ -224,11 +222,6 @@ impl World {
         self.around.network.set_faults(network, calls);
     }
 
-    /// Asks for a reconcile run, as an event of EC2 would.
-    pub fn wake(&self) {
-        let _ = self.wakes.0.unbounded_send(Call::Wake);
-    }
-
     /// Kills every reconcile run where it stands.
     pub fn crash_reconcilers(&self) {
         self.around.timeline.say("reconciler", "is killed");
@@ -260,11 +253,6 @@ impl World {
     #[must_use]
     pub fn transitions(&self) -> BTreeSet<Transition> {
         self.steps.taken()
-    }
-
-    /// Draws from the world's own chance.
-    pub fn chance(&mut self) -> &mut Chance {
-        &mut self.chance
     }
 
     fn start(&self, requests: UnboundedReceiver<Call>) {

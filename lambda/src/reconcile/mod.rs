@@ -12,6 +12,7 @@ mod power;
 mod push;
 mod report;
 mod turn;
+mod unwritten;
 mod within;
 
 use std::collections::BTreeMap;
@@ -19,12 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::FleetConfig;
+use crate::guards::{Guard, Guards};
 use crate::lifecycle::{Answer, Next};
 use crate::model::{FleetKey, Lock, Timestamp};
 use crate::ports::{Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens};
 use crate::store::{Released, StoreError};
 
 pub use policy::{Lifecycle, Policy};
+use unwritten::Unwritten;
 
 /// A run leaves its loop with this much of its deadline left: time for the round under way.
 pub const LEAVE_BEFORE: Duration = Duration::from_secs(30);
@@ -70,6 +73,7 @@ pub struct Reconciler {
     ports: Ports,
     configs: Arc<BTreeMap<FleetKey, FleetConfig>>,
     policy: Arc<dyn Policy>,
+    guards: Guards,
 }
 
 /// How a run went.
@@ -109,7 +113,16 @@ impl Reconciler {
             ports,
             configs: Arc::new(configs),
             policy: Arc::new(Lifecycle),
+            guards: Guards::ALL,
         }
+    }
+
+    /// Turns guards off: for tests of what they prevent.
+    #[cfg(feature = "ablation")]
+    #[must_use]
+    pub fn with_guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
     }
 
     /// Replaces what decides: for tests of everything around the decision.
@@ -151,9 +164,11 @@ impl Reconciler {
             policy: self.policy.as_ref(),
             fleet,
             config,
+            guards: self.guards,
             lock,
             leave_at,
             answers: Vec::new(),
+            unwritten: Unwritten::default(),
             rounds: 0,
         };
         let end = run.go_on().await;
@@ -177,11 +192,14 @@ struct Run<'a> {
     policy: &'a dyn Policy,
     fleet: &'a FleetKey,
     config: &'a FleetConfig,
+    guards: Guards,
     lock: Lock,
     leave_at: Timestamp,
     /// Answers to the last round's calls. A crash loses them: the next run treats those calls as
     /// ones whose reply was lost.
     answers: Vec<Answer>,
+    /// Nothing, but in a test without [`Guard::Intent`].
+    unwritten: Unwritten,
     rounds: u32,
 }
 
@@ -280,7 +298,7 @@ impl Run<'_> {
 
     /// Fails once the lock has run out: another run may hold it.
     fn still_mine(&self) -> Result<(), Broken> {
-        if self.now() < self.lock.until {
+        if self.now() < self.lock.until || !self.guards.on(Guard::LockTime) {
             Ok(())
         } else {
             Err(Broken::LockLost)
@@ -288,7 +306,11 @@ impl Run<'_> {
     }
 
     async fn release(&self) -> Result<Released, Broken> {
-        let seen = self.lock.demand_seen;
+        let seen = if self.guards.on(Guard::DemandCheck) {
+            self.lock.demand_seen
+        } else {
+            self.ports.store.demand(self.fleet).await?
+        };
         Ok(self
             .ports
             .store

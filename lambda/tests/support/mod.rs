@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
 use wakecast_lambda::config::FleetConfig;
+use wakecast_lambda::guards::Guards;
 use wakecast_lambda::lifecycle::{
     Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, probes,
 };
@@ -313,6 +314,7 @@ impl World {
             counters: &counters,
             observations: &[],
             answers: &answers,
+            guards: Guards::ALL,
         };
         let asked = probes(&snapshot);
         let observations = asked

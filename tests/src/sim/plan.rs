@@ -139,7 +139,7 @@ impl Kindness {
             lost_reply: self.calls,
             slow: self.calls * 2,
             crash: self.crashes,
-            pause: 0,
+            ..CallFaults::default()
         }
     }
 

@@ -12,8 +12,8 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::model::{
-    Connection, ConnectionId, Counters, FleetKey, FleetRecords, FleetState, Grants, Instance,
-    InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
+    BootHistory, Connection, ConnectionId, Counters, FleetKey, FleetRecords, FleetState, Grants,
+    Instance, InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
 };
 
 /// The one table. Reads are consistent unless a method says otherwise.
@@ -177,6 +177,8 @@ pub struct Commit {
     pub forget_intents: Vec<u64>,
     /// Offerings without capacity, replacing what is remembered.
     pub unavailable: Option<Vec<Unavailable>>,
+    /// How long the last boots took, replacing what is remembered.
+    pub history: Option<BootHistory>,
     /// Launches and starts to count, each only while its cap has room.
     pub charge: Option<Charge>,
 }

@@ -438,6 +438,9 @@ impl World {
         if let Some(unavailable) = &commit.unavailable {
             self.records.unavailable.clone_from(unavailable);
         }
+        if let Some(history) = &commit.history {
+            self.records.history.clone_from(history);
+        }
     }
 
     fn apply_rows(&mut self, decision: &Decision) {

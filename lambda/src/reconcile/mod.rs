@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::FleetConfig;
+use crate::decisions::DecisionLog;
 use crate::lifecycle::{Answer, Next};
 use crate::model::{FleetKey, Lock, Timestamp};
 use crate::ports::{Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens};
@@ -70,6 +71,7 @@ pub struct Reconciler {
     ports: Ports,
     configs: Arc<BTreeMap<FleetKey, FleetConfig>>,
     policy: Arc<dyn Policy>,
+    log: Option<Arc<dyn DecisionLog>>,
 }
 
 /// How a run went.
@@ -109,6 +111,7 @@ impl Reconciler {
             ports,
             configs: Arc::new(configs),
             policy: Arc::new(Lifecycle),
+            log: None,
         }
     }
 
@@ -116,6 +119,14 @@ impl Reconciler {
     #[must_use]
     pub fn with_policy(mut self, policy: Arc<dyn Policy>) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Writes each decision that has something to do or to say to `log`. Without one, nothing is
+    /// written.
+    #[must_use]
+    pub fn with_decision_log(mut self, log: Arc<dyn DecisionLog>) -> Self {
+        self.log = Some(log);
         self
     }
 
@@ -149,6 +160,8 @@ impl Reconciler {
         let mut run = Run {
             ports: &self.ports,
             policy: self.policy.as_ref(),
+            log: self.log.as_deref(),
+            logged: None,
             fleet,
             config,
             lock,
@@ -175,6 +188,9 @@ impl Reconciler {
 struct Run<'a> {
     ports: &'a Ports,
     policy: &'a dyn Policy,
+    log: Option<&'a dyn DecisionLog>,
+    /// The hash of the snapshot that was logged last.
+    logged: Option<String>,
     fleet: &'a FleetKey,
     config: &'a FleetConfig,
     lock: Lock,
@@ -260,7 +276,6 @@ impl Run<'_> {
         self.keep_lock().await?;
         let view = self.observe().await?;
         let decision = self.decide(&view);
-        report::decided(self.fleet, &self.lock, &view.records, &decision);
         self.act(&view, decision).await
     }
 

@@ -45,6 +45,9 @@ pub enum Crash {
     AfterCalls,
 }
 
+/// Looks at what each decision has seen and what it was.
+pub type Witness = Box<dyn FnMut(&Snapshot<'_>, &Decision)>;
+
 pub struct World {
     pub now: Timestamp,
     pub config: FleetConfig,
@@ -70,6 +73,7 @@ pub struct World {
     pub foreign: u32,
     /// When everything was mended and everybody had gone.
     pub end_of_heal: Option<Timestamp>,
+    pub witness: Option<Witness>,
     lock: Option<Lock>,
     fence: u64,
     answers: Vec<Answer>,
@@ -109,6 +113,7 @@ impl World {
             breaches: Vec::new(),
             foreign: 0,
             end_of_heal: None,
+            witness: None,
             lock: None,
             fence: 0,
             answers: Vec::new(),
@@ -321,6 +326,9 @@ impl World {
             .collect::<Vec<_>>();
         snapshot.observations = &observations;
         let decision = decide(&snapshot);
+        if let Some(witness) = &mut self.witness {
+            witness(&snapshot, &decision);
+        }
         for why in &decision.why {
             self.note(why);
         }

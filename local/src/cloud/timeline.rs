@@ -10,7 +10,7 @@ use wakecast_lambda::lifecycle::Stand;
 use wakecast_lambda::model::{ConnectionId, InstanceId, Timestamp};
 use wakecast_lambda::ports::Clock;
 
-use crate::ec2::Happened;
+use crate::ec2::{Happened, Happening};
 
 /// A growing record of one cloud's life. Clones share it.
 #[derive(Clone)]
@@ -113,6 +113,15 @@ pub enum What {
         /// Which.
         fault: String,
     },
+}
+
+impl What {
+    pub(crate) fn ec2(happening: &Happening) -> Self {
+        Self::Ec2 {
+            instance: happening.instance.clone(),
+            happened: happening.what,
+        }
+    }
 }
 
 impl Timeline {

@@ -165,3 +165,96 @@ impl MediaServer for GatedMediaServer {
         Ok(load)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use wakecast_lambda::ports::Clock;
+
+    use super::*;
+    use crate::system::SystemClock;
+
+    /// A server that always answers, and says at which address it was asked.
+    #[derive(Debug)]
+    struct Always;
+
+    #[async_trait]
+    impl MediaServer for Always {
+        async fn liveness(&self, address: &str) -> Result<(), MediaError> {
+            assert_eq!(address, "media.example.com:5443");
+            Ok(())
+        }
+
+        async fn applications(&self, address: &str) -> Result<Vec<String>, MediaError> {
+            Ok(vec![address.to_owned()])
+        }
+
+        async fn setting(&self, _: &str, _: &str, _: &str) -> Result<Option<Value>, MediaError> {
+            Ok(None)
+        }
+
+        async fn ping(&self, _: &str, _: &str) -> Result<(), MediaError> {
+            Ok(())
+        }
+
+        async fn ping_endpoint(&self, _: &str) -> Result<(), MediaError> {
+            Ok(())
+        }
+
+        async fn load(&self, _: &str) -> Result<Load, MediaError> {
+            Ok(Load {
+                live_streams: Some(2),
+                hls_viewers: Some(3),
+                ..Load::default()
+            })
+        }
+    }
+
+    /// What each look finds at an address.
+    fn looks(server: &GatedMediaServer, address: &str) -> Vec<bool> {
+        let looks = async {
+            vec![
+                server.liveness(address).await.is_ok(),
+                server.applications(address).await.is_ok(),
+                server.setting(address, "live", "name").await.is_ok(),
+                server.ping(address, "live").await.is_ok(),
+                server.load(address).await.is_ok(),
+            ]
+        };
+        looks.now_or_never().expect("nothing waits")
+    }
+
+    #[tokio::test]
+    async fn nothing_answers_at_an_instance_that_does_not_run() {
+        let clock = SystemClock::start();
+        let now = clock.now();
+        let timeline = Timeline::new(Arc::new(clock));
+        let mut machines = RealMachines::new(timeline.clone());
+        let server = GatedMediaServer {
+            inner: Arc::new(Always),
+            address: "media.example.com:5443".to_owned(),
+            machines: machines.clone(),
+        };
+        let endpoint = "wss://media.example.com:5443/live/websocket";
+        let id = InstanceId::new("i-1");
+        assert_eq!(looks(&server, "i-1-1.simulated"), [false; 5]);
+        assert!(server.ping_endpoint(endpoint).await.is_err());
+
+        let first = machines.boot(now, &id, 1);
+        assert_eq!(looks(&server, &first), [true; 5]);
+        assert!(server.ping_endpoint(endpoint).await.is_ok());
+        // An unchanged count is one line.
+        assert_eq!(looks(&server, &first), [true; 5]);
+        assert_eq!(timeline.events().len(), 1);
+
+        machines.halt(now, &id, Halt::Stopped);
+        assert_eq!(looks(&server, &first), [false; 5]);
+        assert!(server.ping_endpoint(endpoint).await.is_err());
+
+        // The next run is not found at the last one's address.
+        let second = machines.boot(now, &id, 2);
+        assert_eq!(looks(&server, &first), [false; 5]);
+        assert_eq!(looks(&server, &second), [true; 5]);
+        assert!(machines.runs(&id));
+    }
+}

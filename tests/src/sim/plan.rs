@@ -129,6 +129,7 @@ impl Kindness {
             twice: self.network * 5,
             reorder: self.network * 5,
             no_disconnect: self.network * 20,
+            late_close: 0,
         }
     }
 
@@ -138,6 +139,7 @@ impl Kindness {
             lost_reply: self.calls,
             slow: self.calls * 2,
             crash: self.crashes,
+            pause: 0,
         }
     }
 

@@ -150,6 +150,7 @@ pub(super) fn reconciler_function(
     around: &Surroundings,
     mut chance: Chance,
     steps: Arc<Steps>,
+    judged: Arc<dyn Policy>,
 ) -> Function<Reconciler> {
     let own = chance.fork();
     let chance = RefCell::new(chance);
@@ -165,6 +166,7 @@ pub(super) fn reconciler_function(
             faults: around.logs.faults.clone(),
             clock: around.clock.clone(),
             steps: Arc::clone(&steps),
+            judged: Arc::clone(&judged),
         });
         let ports = reconcile::Ports {
             store: Arc::new(Through::<dyn Store>::new(process, &store)),
@@ -180,9 +182,10 @@ pub(super) fn reconciler_function(
     })
 }
 
-/// The lifecycle, with every decision written down and held against law 8.
+/// What decides, with every decision written down and held against law 8.
 #[derive(Debug)]
 struct Witness {
+    judged: Arc<dyn Policy>,
     timeline: Timeline,
     faults: FaultLog,
     clock: VirtualClock,
@@ -191,11 +194,11 @@ struct Witness {
 
 impl Policy for Witness {
     fn probes(&self, snapshot: &Snapshot<'_>) -> Vec<Probe> {
-        wakecast_lambda::lifecycle::probes(snapshot)
+        self.judged.probes(snapshot)
     }
 
     fn decide(&self, snapshot: &Snapshot<'_>) -> Decision {
-        let decision = wakecast_lambda::lifecycle::decide(snapshot);
+        let decision = self.judged.decide(snapshot);
         for why in &decision.why {
             self.timeline.say("decides", why.clone());
         }

@@ -4,11 +4,15 @@
 pub mod chance;
 pub mod client;
 pub mod containers;
+pub mod coverage;
 pub mod events;
 pub mod executor;
+pub mod explore;
 pub mod farm;
 mod functions;
 pub mod laws;
+pub mod minimise;
+pub mod moods;
 pub mod network;
 pub mod plan;
 pub mod ports;

@@ -1,6 +1,7 @@
 //! One Lambda invocation: it can crash at any call, and any call can fail or be answered late.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wakecast_lambda::model::{RowKey, Timestamp};
@@ -90,13 +91,15 @@ impl WriteLog {
     }
 }
 
-/// The logs that every process of a world writes.
+/// What every process of a world shares with the others.
 #[derive(Clone, Debug, Default)]
 pub struct Logs {
     /// Faults of calls.
     pub faults: FaultLog,
     /// Writes to the table.
     pub writes: WriteLog,
+    /// How many row writes the table refuses now, in per mille: a hot partition refuses everybody.
+    pub hot_rows: Arc<AtomicU64>,
 }
 
 /// The context that all ports of one container share.
@@ -158,6 +161,10 @@ impl Process {
 
     /// Comes before the effect of a call: takes its time, and says what happens to it.
     pub async fn before(&self, call: &'static str) -> Fate {
+        let hot = match call {
+            "put_row" | "put_claimed_row" => self.logs.hot_rows.load(Ordering::Relaxed),
+            _ => 0,
+        };
         let (delay, fate, dies) = {
             let mut inner = self.inner();
             let faults = inner.faults;
@@ -168,6 +175,8 @@ impl Process {
                 inner.chance.millis(2..30)
             };
             let fate = if inner.chance.happens(faults.lost_request) {
+                Fate::RequestLost
+            } else if hot > 0 && inner.chance.happens(hot) {
                 Fate::RequestLost
             } else if inner.chance.happens(faults.lost_reply) {
                 Fate::ReplyLost

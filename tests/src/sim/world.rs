@@ -16,7 +16,7 @@ use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
 use wakecast_lambda::model::{Instance, RowState, Timestamp};
 use wakecast_lambda::ports::{Ec2State, Store};
-use wakecast_lambda::reconcile::Reconciler;
+use wakecast_lambda::reconcile::{Lifecycle, Policy, Reconciler};
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_local::ec2::{Ec2Model, Ec2Settings, SimulatedEc2};
 
@@ -97,6 +97,9 @@ pub struct World {
     reconciler: Rc<Function<Reconciler>>,
     runs: Rc<RefCell<Vec<AbortHandle>>>,
     wakes: Arc<Alarm>,
+    seed: u64,
+    /// How many clients of each name were started.
+    clients: BTreeMap<String, u64>,
 }
 
 /// The faults in force for reconcilers and wakes.
@@ -114,6 +117,17 @@ impl World {
     /// Builds a world of one fleet from a seed.
     #[must_use]
     pub fn new(seed: u64, config: FleetConfig, ec2: Ec2Settings) -> Self {
+        Self::decided_by(Arc::new(Lifecycle), seed, config, ec2)
+    }
+
+    /// Builds a world in which something else decides than the lifecycle, or after it.
+    #[must_use]
+    pub fn decided_by(
+        policy: Arc<dyn Policy>,
+        seed: u64,
+        config: FleetConfig,
+        ec2: Ec2Settings,
+    ) -> Self {
         let runtime = Runtime::new(setting::START);
         let (clock, tasks) = (runtime.clock(), runtime.tasks());
         let mut chance = Chance::from_seed(seed);
@@ -165,6 +179,7 @@ impl World {
             &around,
             chance.fork(),
             Arc::clone(&steps),
+            policy,
         ));
         let world = Self {
             runtime,
@@ -176,6 +191,8 @@ impl World {
             runs: Rc::default(),
             wakes,
             around,
+            seed,
+            clients: BTreeMap::new(),
         };
         world.start(requests);
         world
@@ -187,9 +204,12 @@ impl World {
         &self.around
     }
 
-    /// Starts a client.
+    /// Starts a client. Its own chance comes from its name, so that a world without its neighbour
+    /// is the same world to it.
     pub fn client(&mut self, setup: ClientSetup) -> Client {
-        let chance = self.chance.fork();
+        let nth = self.clients.entry(setup.name.clone()).or_insert(0_u64);
+        *nth += 1;
+        let chance = Chance::of(self.seed, &format!("{} {nth}", setup.name));
         Client::start(&self.around, &self.tasks, setup, chance)
     }
 
@@ -271,6 +291,14 @@ impl World {
             runs: Rc::clone(&self.runs),
         };
         self.tasks.spawn(runner.serve(requests));
+    }
+}
+
+/// The network's function holds the network: without this a world would never be freed, and a
+/// million of them would fill the memory.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.around.network.uninstall();
     }
 }
 

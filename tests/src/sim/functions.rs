@@ -140,7 +140,8 @@ pub(super) fn gateway_function(
                 entropy,
                 stream_tokens: Arc::new(setting::stream_tokens()),
             };
-            Arc::new(setting::gateway(gateway_ports, &ports.config))
+            let gateway = setting::gateway(gateway_ports, &ports.config);
+            Arc::new(ports.guards.on_gateway(gateway))
         },
     )
 }
@@ -150,7 +151,6 @@ pub(super) fn reconciler_function(
     around: &Surroundings,
     mut chance: Chance,
     steps: Arc<Steps>,
-    judged: Arc<dyn Policy>,
 ) -> Function<Reconciler> {
     let own = chance.fork();
     let chance = RefCell::new(chance);
@@ -166,7 +166,6 @@ pub(super) fn reconciler_function(
             faults: around.logs.faults.clone(),
             clock: around.clock.clone(),
             steps: Arc::clone(&steps),
-            judged: Arc::clone(&judged),
         });
         let ports = reconcile::Ports {
             store: Arc::new(Through::<dyn Store>::new(process, &store)),
@@ -178,14 +177,14 @@ pub(super) fn reconciler_function(
             stream_tokens: Arc::new(setting::stream_tokens()),
         };
         let configs = BTreeMap::from([(setting::fleet(), (*around.config).clone())]);
-        Arc::new(Reconciler::new(ports, configs).with_policy(policy))
+        let reconciler = Reconciler::new(ports, configs).with_policy(policy);
+        Arc::new(around.guards.on_reconciler(reconciler))
     })
 }
 
-/// What decides, with every decision written down and held against law 8.
+/// The lifecycle, with every decision written down and held against law 8.
 #[derive(Debug)]
 struct Witness {
-    judged: Arc<dyn Policy>,
     timeline: Timeline,
     faults: FaultLog,
     clock: VirtualClock,
@@ -194,11 +193,11 @@ struct Witness {
 
 impl Policy for Witness {
     fn probes(&self, snapshot: &Snapshot<'_>) -> Vec<Probe> {
-        self.judged.probes(snapshot)
+        wakecast_lambda::lifecycle::probes(snapshot)
     }
 
     fn decide(&self, snapshot: &Snapshot<'_>) -> Decision {
-        let decision = self.judged.decide(snapshot);
+        let decision = wakecast_lambda::lifecycle::decide(snapshot);
         for why in &decision.why {
             self.timeline.say("decides", why.clone());
         }

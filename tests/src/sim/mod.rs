@@ -10,6 +10,7 @@ pub mod executor;
 pub mod explore;
 pub mod farm;
 mod functions;
+pub mod guards;
 pub mod laws;
 pub mod minimise;
 pub mod moods;

@@ -16,7 +16,7 @@ use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
 use wakecast_lambda::model::{Instance, RowState, Timestamp};
 use wakecast_lambda::ports::{Ec2State, Store};
-use wakecast_lambda::reconcile::{Lifecycle, Policy, Reconciler};
+use wakecast_lambda::reconcile::Reconciler;
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_local::ec2::{Ec2Model, Ec2Settings, SimulatedEc2};
 
@@ -28,6 +28,7 @@ use super::farm::Farm;
 use super::functions::{
     Alarm, Call, RECONCILER_TIMEOUT, Runner, Steps, gateway_function, reconciler_function, tick,
 };
+use super::guards::Guards;
 use super::network::{Network, NetworkFaults};
 use super::process::{CallFaults, Logs};
 use super::setting;
@@ -57,6 +58,8 @@ pub struct Surroundings {
     pub config: Arc<FleetConfig>,
     /// Faults of calls and writes to the table.
     pub logs: Logs,
+    /// The rules in force.
+    pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
 }
 
@@ -117,17 +120,12 @@ impl World {
     /// Builds a world of one fleet from a seed.
     #[must_use]
     pub fn new(seed: u64, config: FleetConfig, ec2: Ec2Settings) -> Self {
-        Self::decided_by(Arc::new(Lifecycle), seed, config, ec2)
+        Self::guarded(seed, config, ec2, Guards::default())
     }
 
-    /// Builds a world in which something else decides than the lifecycle, or after it.
+    /// Builds a world in which these guards are on.
     #[must_use]
-    pub fn decided_by(
-        policy: Arc<dyn Policy>,
-        seed: u64,
-        config: FleetConfig,
-        ec2: Ec2Settings,
-    ) -> Self {
+    pub fn guarded(seed: u64, config: FleetConfig, ec2: Ec2Settings, guards: Guards) -> Self {
         let runtime = Runtime::new(setting::START);
         let (clock, tasks) = (runtime.clock(), runtime.tasks());
         let mut chance = Chance::from_seed(seed);
@@ -159,7 +157,7 @@ impl World {
             timeline,
             network,
             farm,
-            store: MemoryStore::new(),
+            store: guards.on_store(MemoryStore::new()),
             ec2: Arc::new(SimulatedEc2::new(
                 setting::STACK,
                 Arc::new(clock.clone()),
@@ -167,6 +165,7 @@ impl World {
             )),
             config: Arc::new(config),
             logs: Logs::default(),
+            guards,
             notes: Rc::default(),
             clock,
         };
@@ -179,7 +178,6 @@ impl World {
             &around,
             chance.fork(),
             Arc::clone(&steps),
-            policy,
         ));
         let world = Self {
             runtime,

@@ -6,13 +6,11 @@ mod faults;
 mod pieces;
 mod trouble;
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use wakecast_lambda::reconcile::{Lifecycle, Policy};
 
 use super::chance::Chance;
 use super::client::ClientSetup;
+use super::guards::Guards;
 use super::moods::{self, Mood};
 use super::setting;
 use super::users::Part;
@@ -78,12 +76,12 @@ impl Plan {
     /// Builds the world and runs it to its end.
     #[must_use]
     pub fn play(&self) -> Played {
-        self.play_under(Arc::new(Lifecycle))
+        self.play_with(Guards::default())
     }
 
-    /// Builds the world in which `policy` decides, and runs it to its end.
+    /// Builds the world with these guards and runs it to its end.
     #[must_use]
-    pub fn play_under(&self, policy: Arc<dyn Policy>) -> Played {
+    pub fn play_with(&self, guards: Guards) -> Played {
         let mut config = setting::config();
         if self.elastic {
             config.endpoint = setting::elastic();
@@ -96,7 +94,7 @@ impl Plan {
         } else {
             self.seed ^ luck
         };
-        let mut world = World::decided_by(policy, seed, config, self.faults.ec2());
+        let mut world = World::guarded(seed, config, self.faults.ec2(), guards);
         if self.kind {
             world.around().declare_kind();
         }

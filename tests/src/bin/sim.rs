@@ -251,7 +251,10 @@ impl Tally {
         self.clear_line();
         let last = self.start.saturating_add(self.played).saturating_sub(1);
         let seconds = self.began.elapsed().as_secs_f64();
-        println!("worlds       {}, seeds {} to {last}", self.played, self.start);
+        println!(
+            "worlds       {}, seeds {} to {last}",
+            self.played, self.start
+        );
         println!(
             "rate         {:.0} a minute on {threads} threads, {seconds:.1} s",
             self.rate()

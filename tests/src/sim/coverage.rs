@@ -36,7 +36,12 @@ impl Coverage {
     /// or not in the table, and an excuse that is stale.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
-        let mut faults = judge("lifecycle", &lifecycle(), &self.lifecycle, LIFECYCLE_EXCUSES);
+        let mut faults = judge(
+            "lifecycle",
+            &lifecycle(),
+            &self.lifecycle,
+            LIFECYCLE_EXCUSES,
+        );
         faults.extend(judge("client", &client(), &self.client, CLIENT_EXCUSES));
         faults
     }
@@ -45,7 +50,13 @@ impl Coverage {
 /// The table that a run prints: taken, and what is not, with the reason where there is one.
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        table(f, "lifecycle", &lifecycle(), &self.lifecycle, LIFECYCLE_EXCUSES)?;
+        table(
+            f,
+            "lifecycle",
+            &lifecycle(),
+            &self.lifecycle,
+            LIFECYCLE_EXCUSES,
+        )?;
         table(f, "client", &client(), &self.client, CLIENT_EXCUSES)
     }
 }
@@ -96,7 +107,9 @@ fn judge<S: Debug + Ord>(
     }
     for (from, to, _) in excuses {
         if !all.iter().any(|step| (from, to) == (&step.0, &step.1)) {
-            faults.push(format!("{what}: {from:?} to {to:?} is excused and in no table"));
+            faults.push(format!(
+                "{what}: {from:?} to {to:?} is excused and in no table"
+            ));
         }
     }
     faults
@@ -111,7 +124,11 @@ fn table<S: Debug + Ord>(
     excuses: &[(S, S, &str)],
 ) -> fmt::Result {
     let count = all.iter().filter(|step| taken.contains_key(step)).count();
-    writeln!(f, "{what:<12} {count} of {} transitions taken, in so many worlds", all.len())?;
+    writeln!(
+        f,
+        "{what:<12} {count} of {} transitions taken, in so many worlds",
+        all.len()
+    )?;
     let mut froms: Vec<&S> = Vec::new();
     for (from, _) in all {
         if !froms.contains(&from) {

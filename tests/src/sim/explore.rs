@@ -63,12 +63,7 @@ impl From<&Played> for Summary {
 
 /// Plays the worlds of `seeds` on `threads` threads and hands each result to `each`, in the order
 /// of the seeds. Stops after the first broken world unless told to keep going.
-pub fn explore(
-    seeds: Range<u64>,
-    threads: usize,
-    keep_going: bool,
-    mut each: impl FnMut(Summary),
-) {
+pub fn explore(seeds: Range<u64>, threads: usize, keep_going: bool, mut each: impl FnMut(Summary)) {
     let next = AtomicU64::new(seeds.start);
     // No world above it is worth playing.
     let last = AtomicU64::new(seeds.end.saturating_sub(1));

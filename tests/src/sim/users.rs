@@ -103,10 +103,9 @@ pub async fn live(around: Surroundings, client: Client, part: Part) {
         return;
     }
     let wish = format!("{:?}", part.wish).to_lowercase();
-    around.timeline.say(
-        &client.name,
-        format!("comes to {wish} {}", part.stream),
-    );
+    around
+        .timeline
+        .say(&client.name, format!("comes to {wish} {}", part.stream));
     let deadline = clock.true_now() + part.patience;
     let (key, outcome) = client.acquire(wanted(&part));
     let outcome = match part.leave {

@@ -32,7 +32,11 @@ impl Plan {
             let name = &person.setup.name;
             all.push(Piece::Person(name.clone()));
         }
-        all.extend(self.troubles.iter().map(|timed| Piece::Trouble(timed.number)));
+        all.extend(
+            self.troubles
+                .iter()
+                .map(|timed| Piece::Trouble(timed.number)),
+        );
         all.extend(self.faults.kinds().map(Piece::Fault));
         for person in &self.people {
             let name = &person.setup.name;
@@ -157,7 +161,12 @@ fn describe(f: &mut fmt::Formatter<'_>, person: &Person) -> fmt::Result {
         seconds(part.patience),
         seconds(part.stay),
     )?;
-    writeln!(f, "  {:<12} tokens live {} s", "", seconds(setup.token_life))?;
+    writeln!(
+        f,
+        "  {:<12} tokens live {} s",
+        "",
+        seconds(setup.token_life)
+    )?;
     let provider = &setup.provider;
     if provider.is_bad() {
         writeln!(

@@ -108,17 +108,36 @@ const TABLE: &[Transition] = &[
     step(Stand::Stopped, Stand::Absent),
 ];
 
-/// Returns where an instance stands.
-pub(super) const fn stand(instance: &Instance) -> Stand {
-    match instance.status {
-        InstanceStatus::Booting => Stand::Booting,
-        InstanceStatus::Ready => Stand::Ready,
-        InstanceStatus::Recovering { .. } => Stand::Recovering,
-        InstanceStatus::Draining { .. } => Stand::Draining,
-        InstanceStatus::Stopping { failed: false, .. } => Stand::Stopping,
-        InstanceStatus::Stopping { failed: true, .. } => Stand::Failing,
-        InstanceStatus::Stopped => Stand::Stopped,
-        InstanceStatus::Gone => Stand::Gone,
+impl Stand {
+    /// Returns where an instance stands.
+    #[must_use]
+    pub const fn of(instance: &Instance) -> Self {
+        match instance.status {
+            InstanceStatus::Booting => Self::Booting,
+            InstanceStatus::Ready => Self::Ready,
+            InstanceStatus::Recovering { .. } => Self::Recovering,
+            InstanceStatus::Draining { .. } => Self::Draining,
+            InstanceStatus::Stopping { failed: false, .. } => Self::Stopping,
+            InstanceStatus::Stopping { failed: true, .. } => Self::Failing,
+            InstanceStatus::Stopped => Self::Stopped,
+            InstanceStatus::Gone => Self::Gone,
+        }
+    }
+
+    /// Returns the word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Booting => "booting",
+            Self::Ready => "ready",
+            Self::Recovering => "recovering",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+            Self::Failing => "failing",
+            Self::Stopped => "stopped",
+            Self::Gone => "gone",
+        }
     }
 }
 
@@ -134,8 +153,8 @@ pub(super) fn between(
         .collect::<std::collections::BTreeSet<_>>();
     ids.into_iter()
         .map(|id| Transition {
-            from: before.instances.get(id).map_or(Stand::Absent, stand),
-            to: after.get(id).map_or(Stand::Absent, stand),
+            from: before.instances.get(id).map_or(Stand::Absent, Stand::of),
+            to: after.get(id).map_or(Stand::Absent, Stand::of),
         })
         .filter(|transition| transition.from != transition.to)
         .collect()

@@ -21,5 +21,6 @@ mod provider;
 mod raw;
 mod scopes;
 mod secrets;
+mod status;
 mod successors;
 mod tokens;

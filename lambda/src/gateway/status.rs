@@ -117,7 +117,7 @@ fn report(instance: &Instance, now: Timestamp) -> InstanceReport {
     let sample = boot.and_then(|boot| boot.sample.as_ref());
     InstanceReport {
         id: instance.id.as_str().to_owned(),
-        state: stand.as_str().to_owned(),
+        state: stand.to_string(),
         ready_for_ms: boot
             .and_then(|boot| boot.ready_at)
             .map(|ready| millis(now.since(ready))),

@@ -7,6 +7,7 @@ use wakecast::protocol::ServerMessage;
 use super::transition;
 use super::{Alarm, Call, Decision, Next, Power, Push, RowChange, Snapshot};
 use crate::config::FleetConfig;
+use crate::guards::Guard;
 use crate::leases;
 use crate::model::{
     Boot, BootHistory, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey,
@@ -149,8 +150,15 @@ impl<'a> Pass<'a> {
 
     /// Tells whether a lease keeps this boot from being stopped.
     pub(super) fn protected(&self, boot: &Boot) -> bool {
-        self.rows()
-            .any(|row| leases::protects(row, boot, &self.config.timing, self.now))
+        self.guarded(Guard::LeaseProtection)
+            && self
+                .rows()
+                .any(|row| leases::protects(row, boot, &self.config.timing, self.now))
+    }
+
+    /// Tells whether a guard is on, as it always is but in a test of its absence.
+    pub(super) const fn guarded(&self, guard: Guard) -> bool {
+        self.snapshot.guards.on(guard)
     }
 
     // What is decided.
@@ -185,6 +193,7 @@ impl<'a> Pass<'a> {
     /// Tells whether the lock lasts long enough for a power call.
     pub(super) fn lock_lasts(&self) -> bool {
         self.now + self.config.timing.lock_reserve <= self.snapshot.lock.until
+            || !self.guarded(Guard::LockTime)
     }
 
     /// Calls EC2 once the commit stands.

@@ -1,11 +1,13 @@
 //! The lives of an instance, as one table.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::{FleetRecords, Instance, InstanceId, InstanceStatus};
 
 /// Where an instance stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stand {
     /// Not known.
@@ -29,7 +31,7 @@ pub enum Stand {
 }
 
 /// One step of an instance's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Transition {
     /// Where it stood before the pass.
     pub from: Stand,
@@ -123,11 +125,11 @@ impl Stand {
             InstanceStatus::Gone => Self::Gone,
         }
     }
+}
 
-    /// Returns the word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Absent => "absent",
             Self::Booting => "booting",
             Self::Ready => "ready",
@@ -137,7 +139,7 @@ impl Stand {
             Self::Failing => "failing",
             Self::Stopped => "stopped",
             Self::Gone => "gone",
-        }
+        })
     }
 }
 

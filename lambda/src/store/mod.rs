@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use crate::model::{
     BootHistory, Connection, ConnectionId, Counters, FleetKey, FleetRecords, FleetState, Grants,
@@ -161,7 +162,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 }
 
 /// One transaction over a fleet's own partition.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Commit {
     /// The state's version that the decision was made on.
     pub expected: u64,
@@ -185,7 +186,7 @@ pub struct Commit {
 
 /// What a commit adds to the counters, and up to where. A cap of `n` has room while the `n`-th
 /// newest is at least an hour older than `at`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Charge {
     /// Counted as a launch of a new instance too.
     pub launch: bool,

@@ -335,7 +335,7 @@ fn the_answer_stays_under_32_kb_whatever_the_fleet_holds() {
         commit.put_instances = (0..200)
             .map(|nth| {
                 let mut one = instance(nth, InstanceStatus::Ready);
-                one.id = InstanceId::new(&format!("i-0123456789abcdef{nth}"));
+                one.id = InstanceId::new(format!("i-0123456789abcdef{nth}"));
                 one
             })
             .collect();

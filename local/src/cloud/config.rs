@@ -1,12 +1,14 @@
 //! What the local cloud is made of, and its two profiles.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use wakecast_lambda::config::{
     Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
 };
+use wakecast_lambda::decisions::DecisionLog;
 use wakecast_lambda::gateway::{LinkConfig, Waits};
 use wakecast_lambda::model::FleetKey;
 
@@ -73,6 +75,8 @@ pub struct LocalConfig {
     pub boot: BootTimeline,
     /// Seeds everything simulated; `None` draws one.
     pub seed: Option<u64>,
+    /// Where the reconciler's decisions are logged, if anywhere.
+    pub decision_log: Option<Arc<dyn DecisionLog>>,
 }
 
 impl Default for LocalConfig {
@@ -135,6 +139,7 @@ impl LocalConfig {
             },
             boot: BootTimeline::OBSERVED,
             seed: None,
+            decision_log: None,
         }
     }
 

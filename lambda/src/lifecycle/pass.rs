@@ -10,8 +10,8 @@ use crate::config::FleetConfig;
 use crate::guards::Guard;
 use crate::leases;
 use crate::model::{
-    Boot, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey, Timestamp,
-    Unavailable,
+    Boot, BootHistory, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey,
+    Timestamp, Unavailable,
 };
 use crate::ports::{Ec2Instance, Ec2State};
 use crate::store::{Charge, Commit};
@@ -27,6 +27,7 @@ pub(super) struct Pass<'a> {
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) intents: BTreeMap<u64, Intent>,
     pub(super) unavailable: Vec<Unavailable>,
+    pub(super) history: BootHistory,
     pub(super) charge: Option<Charge>,
     pub(super) grants: Vec<Row>,
     pub(super) pushes: Vec<Push>,
@@ -59,6 +60,7 @@ impl<'a> Pass<'a> {
             instances: records.instances.clone(),
             intents: records.intents.clone(),
             unavailable: records.unavailable.clone(),
+            history: records.history.clone(),
             charge: None,
             grants: Vec::new(),
             pushes: Vec::new(),
@@ -289,6 +291,7 @@ impl<'a> Pass<'a> {
             forget_intents: removed(&records.intents, &self.intents),
             unavailable: (self.unavailable != records.unavailable)
                 .then(|| self.unavailable.clone()),
+            history: (self.history != records.history).then(|| self.history.clone()),
             charge: self.charge.clone(),
         };
         let nothing = commit.state == records.state
@@ -297,6 +300,7 @@ impl<'a> Pass<'a> {
             && commit.put_intents.is_empty()
             && commit.forget_intents.is_empty()
             && commit.unavailable.is_none()
+            && commit.history.is_none()
             && commit.charge.is_none();
         (!nothing).then_some(commit)
     }

@@ -1,5 +1,6 @@
 //! What a decision may know.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Power;
@@ -36,7 +37,7 @@ pub struct Snapshot<'a> {
 }
 
 /// A look at a media server that the next decision needs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// The instance.
     pub instance: InstanceId,
@@ -47,7 +48,8 @@ pub struct Probe {
 }
 
 /// What to ask a media server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Root liveness.
     Liveness,
@@ -75,7 +77,7 @@ pub enum Question {
 }
 
 /// The answer to a probe.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// What was asked.
     pub probe: Probe,
@@ -86,7 +88,8 @@ pub struct Observation {
 }
 
 /// A readable answer of a media server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// Liveness, ping or endpoint: it works.
     Yes,
@@ -99,7 +102,7 @@ pub enum Reply {
 }
 
 /// How a call ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The call.
     pub action: Power,

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::FleetConfig;
+use crate::decisions::DecisionLog;
 use crate::guards::{Guard, Guards};
 use crate::lifecycle::{Answer, Next};
 use crate::model::{FleetKey, Lock, Timestamp};
@@ -74,6 +75,7 @@ pub struct Reconciler {
     configs: Arc<BTreeMap<FleetKey, FleetConfig>>,
     policy: Arc<dyn Policy>,
     guards: Guards,
+    log: Option<Arc<dyn DecisionLog>>,
 }
 
 /// How a run went.
@@ -114,6 +116,7 @@ impl Reconciler {
             configs: Arc::new(configs),
             policy: Arc::new(Lifecycle),
             guards: Guards::ALL,
+            log: None,
         }
     }
 
@@ -129,6 +132,14 @@ impl Reconciler {
     #[must_use]
     pub fn with_policy(mut self, policy: Arc<dyn Policy>) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Writes each decision that has something to do or to say to `log`. Without one, nothing is
+    /// written.
+    #[must_use]
+    pub fn with_decision_log(mut self, log: Arc<dyn DecisionLog>) -> Self {
+        self.log = Some(log);
         self
     }
 
@@ -162,6 +173,8 @@ impl Reconciler {
         let mut run = Run {
             ports: &self.ports,
             policy: self.policy.as_ref(),
+            log: self.log.as_deref(),
+            logged: None,
             fleet,
             config,
             guards: self.guards,
@@ -190,6 +203,9 @@ impl Reconciler {
 struct Run<'a> {
     ports: &'a Ports,
     policy: &'a dyn Policy,
+    log: Option<&'a dyn DecisionLog>,
+    /// The hash of the snapshot that was logged last.
+    logged: Option<String>,
     fleet: &'a FleetKey,
     config: &'a FleetConfig,
     guards: Guards,
@@ -278,7 +294,6 @@ impl Run<'_> {
         self.keep_lock().await?;
         let view = self.observe().await?;
         let decision = self.decide(&view);
-        report::decided(self.fleet, &self.lock, &view.records, &decision);
         self.act(&view, decision).await
     }
 

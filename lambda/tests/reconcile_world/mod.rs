@@ -409,6 +409,7 @@ pub fn commit(expected: u64) -> Commit {
         put_intents: Vec::new(),
         forget_intents: Vec::new(),
         unavailable: None,
+        history: None,
         charge: None,
     }
 }

@@ -73,6 +73,14 @@ pub struct ClientSetup {
     pub provider: ProviderFaults,
 }
 
+impl ProviderFaults {
+    /// Tells whether anything is wrong with the provider.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        self.fails + self.hangs + self.forges > 0 || self.silent_between.is_some()
+    }
+}
+
 impl ClientSetup {
     /// A client with tokens of an hour and a good provider.
     #[must_use]

@@ -115,6 +115,11 @@ impl Network {
         *self.function.borrow_mut() = Some(Rc::new(function));
     }
 
+    /// Takes the gateway function away: nothing is invoked any more.
+    pub fn uninstall(&self) {
+        self.function.borrow_mut().take();
+    }
+
     /// Changes how unkind network and function calls are.
     pub fn set_faults(&self, faults: NetworkFaults, calls: CallFaults) {
         let mut local = self.shared.borrow_mut();

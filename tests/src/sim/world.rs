@@ -100,6 +100,9 @@ pub struct World {
     reconciler: Rc<Function<Reconciler>>,
     runs: Rc<RefCell<Vec<AbortHandle>>>,
     wakes: Arc<Alarm>,
+    seed: u64,
+    /// How many clients of each name were started.
+    clients: BTreeMap<String, u64>,
 }
 
 /// The faults in force for reconcilers and wakes.
@@ -186,6 +189,8 @@ impl World {
             runs: Rc::default(),
             wakes,
             around,
+            seed,
+            clients: BTreeMap::new(),
         };
         world.start(requests);
         world
@@ -197,9 +202,12 @@ impl World {
         &self.around
     }
 
-    /// Starts a client.
+    /// Starts a client. Its own chance comes from its name, so that a world without its neighbour
+    /// is the same world to it.
     pub fn client(&mut self, setup: ClientSetup) -> Client {
-        let chance = self.chance.fork();
+        let nth = self.clients.entry(setup.name.clone()).or_insert(0_u64);
+        *nth += 1;
+        let chance = Chance::of(self.seed, &format!("{} {nth}", setup.name));
         Client::start(&self.around, &self.tasks, setup, chance)
     }
 
@@ -281,6 +289,14 @@ impl World {
             runs: Rc::clone(&self.runs),
         };
         self.tasks.spawn(runner.serve(requests));
+    }
+}
+
+/// The network's function holds the network: without this a world would never be freed, and a
+/// million of them would fill the memory.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.around.network.uninstall();
     }
 }
 

@@ -245,6 +245,7 @@ impl Store for MemoryStore {
                         records.intents.insert(intent.sequence, intent.clone());
                     }
                     Item::Unavailable(offerings) => records.unavailable.clone_from(offerings),
+                    Item::Boots(history) => records.history = history.clone(),
                     _ => {}
                 }
             }
@@ -326,6 +327,9 @@ impl Store for MemoryStore {
                     keys::UNAVAILABLE,
                     Item::Unavailable(offerings.clone()),
                 );
+            }
+            if let Some(history) = &commit.history {
+                table.put(&partition, keys::BOOTS, Item::Boots(history.clone()));
             }
             Ok(())
         })

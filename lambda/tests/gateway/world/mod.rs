@@ -280,6 +280,7 @@ pub(crate) async fn given(table: &MemoryStore, now: Timestamp, instance: Instanc
         put_intents: Vec::new(),
         forget_intents: Vec::new(),
         unavailable: None,
+        history: None,
         charge: None,
     };
     table

@@ -58,9 +58,10 @@ pub fn late_tokens(seed: u64, guards: Guards) -> World {
 #[must_use]
 pub fn overtaken_pushes(seed: u64, guards: Guards) -> World {
     let mut stage = Stage::new(seed, guards);
-    let reorder = stage.chance.within(200..700);
+    let (reorder, slow) = (stage.chance.within(200..700), stage.chance.within(100..400));
     stage.network(NetworkFaults {
         reorder,
+        slow,
         ..NetworkFaults::default()
     });
     for number in 0..stage.chance.within(1..4) {

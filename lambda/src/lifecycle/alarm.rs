@@ -20,6 +20,12 @@ pub enum Alarm {
         /// Which.
         cause: String,
     },
+    /// The running hours of the day are spent: nothing is started until midnight of UTC, what is in
+    /// use goes on.
+    BudgetSpent {
+        /// Whose.
+        cause: String,
+    },
     /// Two boots in a row failed.
     StartFailed {
         /// What went wrong in the last one.

@@ -1,15 +1,16 @@
 //! The working state of one decision.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
 
-use super::transition;
 use super::{Alarm, Call, Decision, Next, Power, Push, RowChange, Snapshot};
+use super::{subjects, transition};
 use crate::config::FleetConfig;
 use crate::leases;
 use crate::model::{
-    Boot, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey, Timestamp,
+    Boot, Day, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey, Timestamp,
     Unavailable,
 };
 use crate::ports::{Ec2Instance, Ec2State};
@@ -27,6 +28,10 @@ pub(super) struct Pass<'a> {
     pub(super) intents: BTreeMap<u64, Intent>,
     pub(super) unavailable: Vec<Unavailable>,
     pub(super) charge: Option<Charge>,
+    /// Running time that this pass counts.
+    pub(super) ran: BTreeMap<Day, Duration>,
+    /// A waiter has been refused since a budget is spent.
+    pub(super) refused_for_budget: bool,
     pub(super) grants: Vec<Row>,
     pub(super) pushes: Vec<Push>,
     /// This pass's look at each server that has been ready.
@@ -59,6 +64,8 @@ impl<'a> Pass<'a> {
             intents: records.intents.clone(),
             unavailable: records.unavailable.clone(),
             charge: None,
+            ran: BTreeMap::new(),
+            refused_for_budget: false,
             grants: Vec::new(),
             pushes: Vec::new(),
             looks: BTreeMap::new(),
@@ -136,8 +143,14 @@ impl<'a> Pass<'a> {
 
     /// Tells whether somebody waits who may wake an instance.
     pub(super) fn awaited(&self) -> bool {
-        self.rows()
-            .any(|row| leases::waits(row, &self.config.timing, self.now))
+        self.rows().any(|row| self.demands(row))
+    }
+
+    /// Tells whether a row waits and may wake an instance: its subject has not woken it in vain too
+    /// often.
+    pub(super) fn demands(&self, row: &Row) -> bool {
+        leases::waits(row, &self.config.timing, self.now)
+            && subjects::idle_room_at(self, &row.key.subject).is_none()
     }
 
     /// Tells whether an instance is wanted.
@@ -281,6 +294,7 @@ impl<'a> Pass<'a> {
             unavailable: (self.unavailable != records.unavailable)
                 .then(|| self.unavailable.clone()),
             charge: self.charge.clone(),
+            ran: self.ran.clone(),
         };
         let nothing = commit.state == records.state
             && commit.put_instances.is_empty()

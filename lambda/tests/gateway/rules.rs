@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures::executor::block_on;
 use serde_json::json;
 use wakecast::protocol::{LeaseState, LostReason, Phase, RequestState, ServerMessage};
+use wakecast_lambda::config::LinkCaps;
+use wakecast_lambda::gateway::GatewayConfig;
 use wakecast_lambda::grant::grant_waiter;
 use wakecast_lambda::leases;
 use wakecast_lambda::model::{
@@ -14,8 +16,8 @@ use wakecast_lambda::model::{
 use wakecast_lambda::ports::Clock as _;
 
 use crate::world::{
-    Tokens, Trouble, World, acquire, acquire_for, assert_ack, at_once, draining, error_code, fleet,
-    fleet_config, instance, is_waiting, message, ready, row_key, stopping,
+    Tokens, Trouble, World, acquire, acquire_for, assert_ack, at_once, config, draining,
+    error_code, fleet, fleet_config, instance, is_waiting, message, ready, row_key, stopping,
 };
 
 #[test]
@@ -369,9 +371,17 @@ fn shortest_bounds_leave_one_wait() {
     }
 }
 
+/// A world whose one subject stands for many.
+fn crowd() -> World {
+    World::with(GatewayConfig {
+        links: LinkCaps::OFF,
+        ..config()
+    })
+}
+
 #[test]
 fn spread_follows_the_number_of_connections() {
-    let world = World::new();
+    let world = crowd();
     assert_eq!(
         world.link("s0", "tab").reconnect_spread_ms,
         250,
@@ -394,7 +404,7 @@ fn spread_follows_the_number_of_connections() {
 
 #[test]
 fn whoever_asks_a_ready_server_looks_within_two_seconds() {
-    let world = World::new();
+    let world = crowd();
     world.given(7, InstanceStatus::Ready);
     for place in 1..1_400 {
         world.connect(&format!("s{place}"));

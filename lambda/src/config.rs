@@ -33,7 +33,7 @@ impl Offering {
 }
 
 /// One fleet.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FleetConfig {
     /// Apps that must run before the server is ready.
     pub apps: Vec<String>,
@@ -77,7 +77,7 @@ impl FleetConfig {
 }
 
 /// A setting whose configured value differs from the server's default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownSetting {
     /// The app.
     pub app: String,
@@ -88,7 +88,7 @@ pub struct KnownSetting {
 }
 
 /// How clients reach a ready server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointConfig {
     /// `{address}` stands for the instance's address, without it the host is fixed; `{app}` for
     /// the app.
@@ -131,7 +131,7 @@ fn fill(template: &str, address: Option<&str>, app: &str) -> String {
 }
 
 /// Which counts a server measures: one that it does not is never read as zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// `localWebRTCLiveStreams` and `localWebRTCViewers` (Enterprise).
     pub webrtc: bool,
@@ -157,7 +157,7 @@ impl Counts {
 }
 
 /// Times and limits of the lifecycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// Continuous zeros before a drain.
     pub grace: Duration,
@@ -270,7 +270,7 @@ impl Timing {
 
 /// The remaining time to ready on a path, from the moment the phase begins, before there is
 /// history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prior {
     /// The path.
     pub path: BootPath,

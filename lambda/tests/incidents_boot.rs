@@ -7,6 +7,7 @@ use std::time::Duration;
 use support::{World, elastic};
 use wakecast::ErrorCode;
 use wakecast::protocol::{LostReason, Phase, Purpose, ServerMessage};
+use wakecast_lambda::guards::Guards;
 use wakecast_lambda::lifecycle::{Alarm, Power, Question, Snapshot, probes};
 use wakecast_lambda::model::{Counters, Fence, InstanceStatus, Lock, RowEnd, Timestamp, WarmStep};
 
@@ -148,6 +149,7 @@ fn until_the_app_is_listed_only_root_paths_are_touched() {
             counters: &Counters::default(),
             observations: &[],
             answers: &[],
+            guards: Guards::ALL,
         });
         let names = asked.iter().map(|probe| match &probe.question {
             Question::Liveness => "liveness",

@@ -80,6 +80,7 @@ fn commit() -> Commit {
         put_intents: Vec::new(),
         forget_intents: Vec::new(),
         unavailable: None,
+        history: None,
         charge: None,
         ran: BTreeMap::new(),
     }

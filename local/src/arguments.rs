@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use wakecast_local::Profile;
@@ -15,6 +16,7 @@ Options:
   --port PORT            WebSocket API on PORT, HTTP API and admin on the next two [free ones]
   --profile PROFILE      default, or demonstration: the whole lifecycle within a minute
   --token-life SECONDS   how long printed tokens live, 1 to 3600 [3600; demonstration 20]
+  --decision-log FILE    add each decision to FILE as a line that `cargo xtask replay` reads
   --help                 this text
 
 It listens on 127.0.0.1 only and stops with Ctrl-C. RUST_LOG=info shows what is decided.
@@ -35,6 +37,7 @@ pub(crate) struct Arguments {
     pub(crate) port: Option<u16>,
     pub(crate) profile: Profile,
     pub(crate) token_life: Option<Duration>,
+    pub(crate) decision_log: Option<PathBuf>,
 }
 
 /// What is wrong with a command line.
@@ -74,6 +77,7 @@ impl Command {
                 "--help" | "-h" => return Ok(Self::Help),
                 "--port" => parsed.port = Some(port(value()?)?),
                 "--profile" => parsed.profile = profile(value()?)?,
+                "--decision-log" => parsed.decision_log = Some(PathBuf::from(value()?)),
                 "--token-life" => parsed.token_life = Some(token_life(value()?)?),
                 _ => return Err(ArgumentError::Unknown(name)),
             }

@@ -1,9 +1,12 @@
 //! `wakecast-local`: the whole cloud on this machine, until Ctrl-C.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
+use wakecast_lambda::decisions::JsonLines;
 use wakecast_local::{LocalCloud, LocalConfig, Profile, TokenRequest};
 
 mod arguments;
@@ -39,6 +42,15 @@ async fn serve(arguments: Arguments) -> ExitCode {
     config.port = arguments.port;
     if let Some(life) = arguments.token_life {
         config.token_life = life;
+    }
+    if let Some(path) = &arguments.decision_log {
+        match File::options().create(true).append(true).open(path) {
+            Ok(file) => config.decision_log = Some(Arc::new(JsonLines::new(file))),
+            Err(error) => {
+                eprintln!("wakecast-local: {}: {error}", path.display());
+                return ExitCode::FAILURE;
+            }
+        }
     }
     let cloud = match LocalCloud::start(config).await {
         Ok(cloud) => cloud,

@@ -7,10 +7,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{ConfigError, check};
 
 /// Caps of one fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caps {
     /// New instances an hour.
     pub launches_per_hour: u32,
@@ -32,7 +34,7 @@ impl Default for Caps {
 }
 
 /// What one subject may ask of a fleet, over all its links; `None` switches a cap off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubjectCaps {
     /// Rows that wait or hold at the same time. Four times as many are remembered, ended ones of
     /// the last 15 minutes included.
@@ -120,7 +122,7 @@ impl Default for LinkCaps {
 /// counts than EC2 bills. Once it is spent nothing is started until midnight; what runs goes on
 /// while it is used, and drains as usual once it is idle. An instance that a fleet keeps by `min`
 /// goes on too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Of this fleet.
     pub fleet_per_day: Option<Duration>,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::pass::Pass;
 use super::{Alarm, subjects};
-use crate::model::{Boot, BootEnd, BootId, BootPath, Instance, InstanceStatus, Pause, WarmStep};
+use crate::model::{
+    Boot, BootEnd, BootId, BootPath, BootTimes, Instance, InstanceStatus, Pause, WarmStep,
+};
 
 /// Boots that may fail in a row before starts pause: the first and one retry.
 const BOOTS_IN_A_ROW: u32 = 2;
@@ -56,6 +58,9 @@ pub(super) fn open(pass: &mut Pass<'_>, mut instance: Instance) {
     if let Some(boot) = &mut instance.boot {
         if boot.ready_at.is_none() {
             boot.ready_at = Some(now);
+            if let Some(times) = BootTimes::of(boot, now) {
+                pass.history.remember(boot.path, times);
+            }
             pass.state.failed_boots = 0;
             pass.state.pause = None;
             if let Some(subject) = pass.state.woken_by.take() {

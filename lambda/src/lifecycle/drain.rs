@@ -6,6 +6,7 @@ use super::load::{Look, Verdict};
 use super::pass::Pass;
 use super::stop::LOOKS_APART;
 use super::{boots, subjects};
+use crate::guards::Guard;
 use crate::model::{Boot, Instance, InstanceStatus, RowState, Timestamp};
 
 /// Why a drain is undone by a wake alone.
@@ -120,11 +121,15 @@ fn follow(
         }
         return undo(pass, instance, since, reason);
     }
-    let settled = since + pass.config.timing.settle();
+    let settled = if pass.guarded(Guard::Settle) {
+        since + pass.config.timing.settle()
+    } else {
+        since
+    };
     let Some(look) = look.filter(|look| look.began >= settled && pass.runs(&instance.id)) else {
         return;
     };
-    match first_look {
+    match first_look.or((!pass.guarded(Guard::LastLook)).then_some(since)) {
         None => {
             instance.status = InstanceStatus::Draining {
                 since,
@@ -157,7 +162,11 @@ fn kept(
     boot: &Boot,
     look: Option<Look>,
 ) -> Option<&'static str> {
-    let verdict = look.map_or(Verdict::Unknown, |look| look.verdict);
+    let verdict = match look {
+        _ if !pass.guarded(Guard::LastLook) => Verdict::Zero,
+        Some(look) => look.verdict,
+        None => Verdict::Unknown,
+    };
     // Only its own streams and leases keep a condemned boot; waiters wait for its successor.
     let awaited = pass.awaited() && !boot.condemned;
     let minimum = pass.live().len() <= pass.config.min as usize && !boot.condemned;

@@ -303,7 +303,7 @@ fn charge(pass: &mut Pass<'_>, intent: &mut Intent, opens: Option<Option<Subject
     if opens.is_none() && !launch {
         return true;
     }
-    let (caps, spent) = (pass.config.caps, pass.snapshot.counters);
+    let (caps, spent) = (pass.caps(), pass.snapshot.counters);
     let cause = if spent.starts >= caps.starts_per_hour {
         Some("the cap on starts an hour is spent")
     } else if launch && spent.launches >= caps.launches_per_hour {

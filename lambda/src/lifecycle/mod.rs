@@ -28,6 +28,7 @@ mod eta;
 mod launch;
 mod load;
 mod observe;
+mod outlook;
 mod pass;
 mod probes;
 mod progress;
@@ -41,7 +42,8 @@ mod warm;
 
 pub use alarm::Alarm;
 pub use decision::{Call, Decision, Next, Power, Push, RowChange};
-pub use eta::Eta;
+pub use eta::{Eta, remaining};
+pub use outlook::Outlook;
 pub use probes::probes;
 pub use snapshot::{Answer, Observation, Probe, Question, Reply, Snapshot};
 pub use subjects::payers;

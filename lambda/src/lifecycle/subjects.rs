@@ -63,7 +63,7 @@ pub(super) fn payer(pass: &Pass<'_>) -> Payer {
     }
     let mut waiters: Vec<&Row> = pass.rows().filter(|row| pass.demands(row)).collect();
     waiters.sort_by_key(|row| (row.created_at, &row.key));
-    let Some(cap) = pass.config.caps.subject.starts_per_10_min else {
+    let Some(cap) = pass.caps().subject.starts_per_10_min else {
         let first = waiters.first();
         return match first {
             Some(row) => Payer::Nobody(Some(row.key.subject.clone())),
@@ -92,7 +92,7 @@ pub(super) fn spent_until(pass: &Pass<'_>, subject: &str) -> Option<Timestamp> {
 
 /// Returns when the subject's idle wakes leave room again, if they leave none.
 pub(super) fn idle_room_at(pass: &Pass<'_>, subject: &str) -> Option<Timestamp> {
-    let cap = pass.config.caps.subject.idle_wakes_per_hour?;
+    let cap = pass.caps().subject.idle_wakes_per_hour?;
     let own = pass.state.idle_wakes.iter();
     let mut times: Vec<Timestamp> = own
         .filter(|wake| wake.subject == subject && pass.now.since(wake.at) < IDLE_WINDOW)
@@ -120,7 +120,7 @@ pub(super) fn undid(pass: &mut Pass<'_>) {
 }
 
 fn starts_room_at(pass: &Pass<'_>, subject: &str) -> Option<Timestamp> {
-    let cap = pass.config.caps.subject.starts_per_10_min?;
+    let cap = pass.caps().subject.starts_per_10_min?;
     let times = pass.snapshot.counters.by_subject.get(subject)?;
     let lately: Vec<Timestamp> = times
         .iter()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wakecast::ErrorCode;
 use wakecast::protocol::Phase;
 
-use super::{BootId, Day, Fence, InstanceId, Timestamp};
+use super::{BootHistory, BootId, Day, Fence, InstanceId, Timestamp};
 use crate::config::Offering;
 use crate::lifecycle::Alarm;
 
@@ -22,6 +22,8 @@ pub struct FleetRecords {
     pub intents: BTreeMap<u64, Intent>,
     /// Offerings that had no capacity lately.
     pub unavailable: Vec<Unavailable>,
+    /// How long the last boots took.
+    pub history: BootHistory,
 }
 
 /// The fleet's `STATE` item.

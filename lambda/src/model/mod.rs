@@ -2,6 +2,7 @@
 
 mod connection;
 mod fleet;
+mod history;
 mod ids;
 mod row;
 
@@ -10,5 +11,6 @@ pub use fleet::{
     Boot, BootEnd, BootPath, Counters, FleetRecords, FleetState, IdleWake, Instance,
     InstanceStatus, Intent, LaunchKind, Lock, Missing, Pause, Ran, Sample, Unavailable, WarmStep,
 };
+pub use history::{BootHistory, BootTimes};
 pub use ids::{BootId, ConnectionId, Day, Fence, FleetKey, InstanceId, RowKey, Timestamp};
 pub use row::{Ask, Link, Row, RowEnd, RowState, WaitKind};

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `C#<connection>` | `CONNECTION` | gateway |
 //! | `D#<tenant>#<fleet>` | `DEMAND`, `L#<subject>#<id>` | gateway; the reconciler moves phases |
-//! | `F#<tenant>#<fleet>` | `LOCK`, `STATE`, `I#…`, `INTENT#…`, `UNAVAILABLE` | reconciler |
+//! | `F#<tenant>#<fleet>` | `LOCK`, `STATE`, `I#…`, `INTENT#…`, `UNAVAILABLE`, `BOOTS` | reconciler |
 //! | `B#F#<tenant>#<fleet>` | `STARTS` | reconciler |
 //! | `B#U#<tenant>#<subject>` | `STARTS`: those charged to the subject | reconciler |
 //! | `B#T#<tenant>` | `DAY#<day>`: how long instances have run | reconciler |
@@ -36,6 +36,8 @@ pub const LOCK: &str = "LOCK";
 pub const STATE: &str = "STATE";
 /// The offerings without capacity: one item, since a commit replaces them all.
 pub const UNAVAILABLE: &str = "UNAVAILABLE";
+/// How long a fleet's last boots took: an item of its own, since it changes once a boot.
+pub const BOOTS: &str = "BOOTS";
 /// The times of a fleet's last starts.
 pub const STARTS: &str = "STARTS";
 /// The links that a subject has open.

@@ -11,11 +11,12 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use crate::config::LinkCaps;
 use crate::model::{
-    Connection, ConnectionId, Counters, Day, FleetKey, FleetRecords, FleetState, Grants, Instance,
-    InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
+    BootHistory, Connection, ConnectionId, Counters, Day, FleetKey, FleetRecords, FleetState,
+    Grants, Instance, InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
 };
 
 /// The one table. Reads are consistent unless a method says otherwise.
@@ -247,7 +248,7 @@ pub struct Room {
 }
 
 /// How many rows a subject has at a fleet at most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct RowCount {
     /// Rows that wait or hold.
     pub live: u32,
@@ -273,7 +274,7 @@ pub enum NoRoom {
 }
 
 /// One transaction over a fleet's own partition.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Commit {
     /// The state's version that the decision was made on.
     pub expected: u64,
@@ -289,6 +290,8 @@ pub struct Commit {
     pub forget_intents: Vec<u64>,
     /// Offerings without capacity, replacing what is remembered.
     pub unavailable: Option<Vec<Unavailable>>,
+    /// How long the last boots took, replacing what is remembered.
+    pub history: Option<BootHistory>,
     /// Launches and starts to count, each only while its cap has room.
     pub charge: Option<Charge>,
     /// How long instances have run that nobody has counted yet, per day.
@@ -297,7 +300,7 @@ pub struct Commit {
 
 /// What a commit adds to the counters, and up to where. A cap of `n` has room while the `n`-th
 /// newest is at least an hour older than `at`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Charge {
     /// Counted as a launch of a new instance too.
     pub launch: bool,
@@ -315,7 +318,7 @@ pub struct Charge {
 
 /// A start that is charged to a subject, at all fleets of its tenant together. A cap of `n` has room
 /// while the `n`-th newest is at least ten minutes older than the charge.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SubjectCharge {
     /// Who.
     pub subject: String,

@@ -1,6 +1,7 @@
 //! What the local cloud is made of, and its two profiles.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,6 +9,7 @@ use wakecast_lambda::config::{
     Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, LinkCaps, Offering, Prior,
     SubjectCaps, Timing,
 };
+use wakecast_lambda::decisions::DecisionLog;
 use wakecast_lambda::gateway::{LinkConfig, Waits};
 use wakecast_lambda::model::FleetKey;
 
@@ -78,6 +80,8 @@ pub struct LocalConfig {
     pub boot: BootTimeline,
     /// Seeds everything simulated; `None` draws one.
     pub seed: Option<u64>,
+    /// Where the reconciler's decisions are logged, if anywhere.
+    pub decision_log: Option<Arc<dyn DecisionLog>>,
 }
 
 impl Default for LocalConfig {
@@ -147,6 +151,7 @@ impl LocalConfig {
             },
             boot: BootTimeline::OBSERVED,
             seed: None,
+            decision_log: None,
         }
     }
 

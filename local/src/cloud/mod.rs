@@ -146,7 +146,7 @@ impl LocalCloud {
         let media = HttpMediaServer::new(secrets.server.clone(), clock.clone(), Scheme::Http)
             .map_err(|error| LocalError::Media(error.to_string()))?;
 
-        let reconciler = Reconciler::new(
+        let mut reconciler = Reconciler::new(
             Ports {
                 store: Arc::new(store.as_reconciler()),
                 fleet: ec2.clone(),
@@ -159,6 +159,9 @@ impl LocalCloud {
             fleets.clone(),
         )
         .with_policy(Arc::new(WatchedPolicy::new(timeline.clone())));
+        if let Some(log) = config.decision_log {
+            reconciler = reconciler.with_decision_log(log);
+        }
         let (waker, orders) = Waker::new();
         let mint = tokens::Mint::new(entropy.as_ref(), config.fleet.clone(), config.token_life);
         let gateway = Gateway::new(

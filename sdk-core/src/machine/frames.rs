@@ -12,7 +12,7 @@ use crate::{Error, ErrorCode, Secret, Stage};
 
 impl Machine {
     pub(super) fn frame(&mut self, epoch: Epoch, text: &Secret) {
-        let Some(role) = self.links.role(epoch) else {
+        let Some(role) = self.role_of(epoch) else {
             return;
         };
         let probed = self.heard(role);
@@ -27,7 +27,7 @@ impl Machine {
     }
 
     pub(super) fn binary_frame(&mut self, epoch: Epoch) {
-        let Some(role) = self.links.role(epoch) else {
+        let Some(role) = self.role_of(epoch) else {
             return;
         };
         if self.heard(role) {

@@ -14,6 +14,7 @@ mod dial;
 mod environment;
 mod frames;
 mod grants;
+mod guards;
 mod handshake;
 mod input;
 mod jwt;
@@ -36,6 +37,7 @@ mod welcome;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use acquire::Acquire;
+pub use guards::{Guard, Guards};
 pub use input::{
     AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
 };
@@ -121,6 +123,8 @@ pub struct Machine {
 
     // Environment.
     environment: Environment,
+
+    guards: Guards,
 }
 
 /// What the app wants of the link.
@@ -158,7 +162,16 @@ impl Machine {
             tokens: Tokens::default(),
             failed: None,
             environment: Environment::default(),
+            guards: Guards::ALL,
         }
+    }
+
+    /// Turns guards off: for tests of what they prevent.
+    #[cfg(feature = "ablation")]
+    #[must_use]
+    pub fn with_guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
     }
 
     /// Takes one input. Never blocks, never panics, valid in every state. A `now` before the last

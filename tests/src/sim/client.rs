@@ -108,7 +108,7 @@ impl Client {
             chunk.copy_from_slice(&chance.bits().to_le_bytes());
         }
         let driver = Driver {
-            machine: Machine::new(config, Seed(seed)),
+            machine: around.guards.on_machine(Machine::new(config, Seed(seed))),
             laws: ClientLaws::new(setup.name.clone(), around.timeline.clone()),
             started: around.clock.true_now(),
             around: around.clone(),

@@ -8,6 +8,7 @@ pub mod events;
 pub mod executor;
 pub mod farm;
 mod functions;
+pub mod guards;
 pub mod laws;
 pub mod network;
 pub mod plan;

@@ -28,6 +28,7 @@ use super::farm::Farm;
 use super::functions::{
     Alarm, Call, RECONCILER_TIMEOUT, Runner, Steps, gateway_function, reconciler_function, tick,
 };
+use super::guards::Guards;
 use super::network::{Network, NetworkFaults};
 use super::process::{CallFaults, Logs};
 use super::setting;
@@ -57,6 +58,8 @@ pub struct Surroundings {
     pub config: Arc<FleetConfig>,
     /// Faults of calls and writes to the table.
     pub logs: Logs,
+    /// The rules in force.
+    pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
 }
 
@@ -114,6 +117,12 @@ impl World {
     /// Builds a world of one fleet from a seed.
     #[must_use]
     pub fn new(seed: u64, config: FleetConfig, ec2: Ec2Settings) -> Self {
+        Self::guarded(seed, config, ec2, Guards::default())
+    }
+
+    /// Builds a world in which these guards are on.
+    #[must_use]
+    pub fn guarded(seed: u64, config: FleetConfig, ec2: Ec2Settings, guards: Guards) -> Self {
         let runtime = Runtime::new(setting::START);
         let (clock, tasks) = (runtime.clock(), runtime.tasks());
         let mut chance = Chance::from_seed(seed);
@@ -145,7 +154,7 @@ impl World {
             timeline,
             network,
             farm,
-            store: MemoryStore::new(),
+            store: guards.on_store(MemoryStore::new()),
             ec2: Arc::new(SimulatedEc2::new(
                 setting::STACK,
                 Arc::new(clock.clone()),
@@ -153,6 +162,7 @@ impl World {
             )),
             config: Arc::new(config),
             logs: Logs::default(),
+            guards,
             notes: Rc::default(),
             clock,
         };

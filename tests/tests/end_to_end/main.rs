@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod cloud;
+mod decisions;
 mod endings;
 mod failures;
 mod http;

@@ -8,6 +8,7 @@ use super::super::{Commit, Released, Room, RowCount, Store, StoreError, SubjectL
 use super::table::{Item, LockItem, Starts, Transaction};
 use super::{MemoryStore, counters};
 use crate::config::LinkCaps;
+use crate::guards::Guard;
 use crate::model::{
     Connection, ConnectionId, Counters, Day, Fence, FleetKey, FleetRecords, Grants, Instance,
     InstanceId, Lock, Row, RowKey, Timestamp,
@@ -317,6 +318,7 @@ impl Store for MemoryStore {
                         records.intents.insert(intent.sequence, intent.clone());
                     }
                     Item::Unavailable(offerings) => records.unavailable.clone_from(offerings),
+                    Item::Boots(history) => records.history = history.clone(),
                     _ => {}
                 }
             }
@@ -356,7 +358,8 @@ impl Store for MemoryStore {
         commit: &Commit,
     ) -> Result<(), StoreError> {
         self.operate("commit", |table| {
-            if held_lock(table, fleet, lock)?.until <= now {
+            let held = held_lock(table, fleet, lock).is_ok_and(|held| held.until > now);
+            if !held && self.guards.on(Guard::LockOwner) {
                 return Err(StoreError::LockLost);
             }
             let partition = keys::records(fleet);
@@ -399,6 +402,9 @@ impl Store for MemoryStore {
                     keys::UNAVAILABLE,
                     Item::Unavailable(offerings.clone()),
                 );
+            }
+            if let Some(history) = &commit.history {
+                table.put(&partition, keys::BOOTS, Item::Boots(history.clone()));
             }
             Ok(())
         })

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::super::{RowCount, keys};
 use crate::model::{
-    Connection, ConnectionId, Day, Fence, FleetState, Instance, Intent, Lock, Row, Timestamp,
-    Unavailable,
+    BootHistory, Connection, ConnectionId, Day, Fence, FleetState, Instance, Intent, Lock, Row,
+    Timestamp, Unavailable,
 };
 
 /// What an item holds.
@@ -22,6 +22,7 @@ pub(super) enum Item {
     Instance(Instance),
     Intent(Intent),
     Unavailable(Vec<Unavailable>),
+    Boots(BootHistory),
     Starts(Starts),
     /// The starts that a subject is charged for, newest first.
     Charged(Vec<Timestamp>),

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::store::{Charge, Commit, Store, StoreError};
 
-fn commit(expected: u64) -> Commit {
+pub(super) fn commit(expected: u64) -> Commit {
     Commit {
         expected,
         state: FleetState::default(),

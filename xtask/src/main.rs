@@ -7,6 +7,7 @@ mod dependencies;
 mod purity;
 mod report;
 mod runner;
+mod soak;
 mod sources;
 mod steps;
 mod tools;
@@ -23,6 +24,8 @@ cargo xtask <verb>
   sim --seeds N [--start SEED]
                            run N seeded worlds of the simulation
   sim --replay SEED        show the timeline of one world
+  soak --minutes N [--clients 500] [--seed S]
+                           real clients against the local cloud, with scripted faults
   help                     this text
 
 Steps of `test`:
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         "test" => Workspace::find().and_then(|workspace| runner::test(&workspace, rest)),
         "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
         "sim" => Workspace::find().and_then(|workspace| steps::simulate(&workspace, rest)),
+        "soak" => Workspace::find().and_then(|workspace| soak::run(&workspace, rest)),
         "help" | "--help" | "-h" => {
             print!("{}", help());
             Ok(ExitCode::SUCCESS)

@@ -15,7 +15,7 @@ mod run;
 mod setting;
 pub mod tally;
 pub mod verdict;
-mod watchman;
+pub mod watchman;
 mod wish;
 
 pub use run::run;

@@ -218,7 +218,7 @@ impl Person {
                 let released = lease.release();
                 if let Some(result) = self.asked("release", client, REQUEST, released).await {
                     self.tally
-                        .request("release", result.as_ref().map(|()| ()), &self.name());
+                        .request("release", result.as_ref().copied(), &self.name());
                 }
                 self.ended(changes).await;
             }
@@ -238,11 +238,9 @@ impl Person {
         let reading = async {
             let mut ends = 0;
             while let Some(change) = changes.next().await {
-                if matches!(change, LeaseChange::Lost { .. } | LeaseChange::Released) {
-                    ends += 1;
-                } else if ends > 0 {
-                    ends += 1;
-                }
+                let is_end = matches!(change, LeaseChange::Lost { .. } | LeaseChange::Released);
+                // Whatever follows the end counts against it as well.
+                ends += u32::from(is_end || ends > 0);
             }
             ends
         };

@@ -89,7 +89,8 @@ pub fn table(figures: &Figures, checks: &[Check]) -> String {
 
 fn memory(figures: &Figures) -> String {
     let kib = || figures.samples.iter().map(|sample| sample.usage.memory_kib);
-    let (Some(first), Some(last), Some(peak)) = (kib().next(), kib().last(), kib().max()) else {
+    let (Some(first), Some(last), Some(peak)) = (kib().next(), kib().next_back(), kib().max())
+    else {
         return "no samples".to_owned();
     };
     let clients = u64::from(figures.clients.max(1));

@@ -21,6 +21,7 @@ Options:
   --port PORT            WebSocket API on PORT, HTTP API and admin on the next two [free ones]
   --profile PROFILE      default, or demonstration: the whole lifecycle within a minute
   --token-life SECONDS   how long printed tokens live, 1 to 3600 [3600; demonstration 20]
+  --decision-log FILE    add each decision to FILE as a line that `cargo xtask replay` reads
   --help                 this text
 
 A real Ant Media Server behind the simulated instances; their boot and stop stay simulated:
@@ -83,6 +84,7 @@ pub(crate) struct Arguments {
     pub(crate) port: Option<u16>,
     pub(crate) profile: Profile,
     pub(crate) token_life: Option<Duration>,
+    pub(crate) decision_log: Option<PathBuf>,
     pub(crate) media_server: Option<ServerUrl>,
     pub(crate) setting: Option<(String, Value)>,
     pub(crate) media: MediaOptions,
@@ -145,6 +147,7 @@ impl Command {
                 "--help" | "-h" => return Ok(Self::Help(HELP)),
                 "--port" => parsed.port = Some(values::port(option.value()?)?),
                 "--profile" => parsed.profile = values::profile(option.value()?)?,
+                "--decision-log" => parsed.decision_log = Some(PathBuf::from(option.value()?)),
                 "--token-life" => parsed.token_life = Some(values::token_life(option.value()?)?),
                 "--media-server" => {
                     parsed.media_server = Some(values::server_url(&option.value()?)?);

@@ -1,11 +1,14 @@
 //! `wakecast-local`: the whole cloud on this machine, until Ctrl-C.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 use wakecast_lambda::config::Counts;
+use wakecast_lambda::decisions::{DecisionLog, JsonLines};
 use wakecast_local::cloud::APP;
 use wakecast_local::media::{AppConfig, BootTimeline, Edition, MediaConfig, MediaProcess};
 use wakecast_local::real::RealServer;
@@ -54,6 +57,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     if let Some(life) = arguments.token_life {
         config.token_life = life;
     }
+    config.decision_log = decision_log(&arguments)?;
     config.media_server = real_server(&arguments)?;
     let cloud = LocalCloud::start(config).await?;
     let token = cloud.token(&TokenRequest::new("developer"))?;
@@ -64,6 +68,18 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     cloud.stop().await;
     print(goodbye());
     Ok(())
+}
+
+fn decision_log(arguments: &Arguments) -> Result<Option<Arc<dyn DecisionLog>>, Failure> {
+    let Some(path) = &arguments.decision_log else {
+        return Ok(None);
+    };
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|error| format!("--decision-log {}: {error}", path.display()))?;
+    Ok(Some(Arc::new(JsonLines::new(file))))
 }
 
 fn real_server(arguments: &Arguments) -> Result<Option<RealServer>, Failure> {

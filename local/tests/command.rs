@@ -51,6 +51,7 @@ fn help_names_every_option() {
         "--port",
         "--profile",
         "--token-life",
+        "--decision-log",
         "--media-server",
         "--media-secret-file",
         "--media-stream-secret-file",
@@ -106,6 +107,19 @@ fn bad_arguments_are_named_and_end_with_2() {
         assert!(error.contains(words), "{arguments:?}: {error}");
         assert!(error.contains("--help"), "{error}");
     }
+}
+
+#[test]
+fn a_decision_log_that_cannot_be_written_is_named_and_ends_with_1() {
+    let folder = std::env::temp_dir();
+    let output = Command::new(BINARY)
+        .arg("--decision-log")
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains(folder.to_str().unwrap()), "{error}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod cases;
 mod dependencies;
 mod purity;
+mod replay;
 mod report;
 mod runner;
 mod soak;
@@ -26,6 +27,8 @@ cargo xtask <verb>
   sim --replay SEED        show the timeline of one world
   soak --minutes N [--clients 500] [--seed S]
                            real clients against the local cloud, with scripted faults
+  replay <LOG> [--line N | --hash HASH]
+                           decide again what a decision log says was decided
   help                     this text
 
 Steps of `test`:
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
         "sim" => Workspace::find().and_then(|workspace| steps::simulate(&workspace, rest)),
         "soak" => Workspace::find().and_then(|workspace| soak::run(&workspace, rest)),
+        "replay" => Workspace::find().and_then(|workspace| replay::command(&workspace, rest)),
         "help" | "--help" | "-h" => {
             print!("{}", help());
             Ok(ExitCode::SUCCESS)

@@ -1,12 +1,14 @@
 //! What the local cloud is made of, and its two profiles.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use wakecast_lambda::config::{
     Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
 };
+use wakecast_lambda::decisions::DecisionLog;
 use wakecast_lambda::gateway::{LinkConfig, Waits};
 use wakecast_lambda::model::FleetKey;
 
@@ -77,6 +79,8 @@ pub struct LocalConfig {
     pub media_server: Option<RealServer>,
     /// Seeds everything simulated; `None` draws one.
     pub seed: Option<u64>,
+    /// Where the reconciler's decisions are logged, if anywhere.
+    pub decision_log: Option<Arc<dyn DecisionLog>>,
 }
 
 impl Default for LocalConfig {
@@ -140,6 +144,7 @@ impl LocalConfig {
             boot: BootTimeline::OBSERVED,
             media_server: None,
             seed: None,
+            decision_log: None,
         }
     }
 

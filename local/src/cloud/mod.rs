@@ -181,7 +181,7 @@ impl LocalCloud {
             signing.map(|secret| (app.clone(), secret)),
         ));
 
-        let reconciler = Reconciler::new(
+        let mut reconciler = Reconciler::new(
             Ports {
                 store: Arc::new(store.as_reconciler()),
                 fleet: ec2.clone(),
@@ -194,6 +194,9 @@ impl LocalCloud {
             fleets.clone(),
         )
         .with_policy(Arc::new(WatchedPolicy::new(timeline.clone())));
+        if let Some(log) = config.decision_log {
+            reconciler = reconciler.with_decision_log(log);
+        }
         let (waker, orders) = Waker::new();
         let mint = tokens::Mint::new(
             entropy.as_ref(),

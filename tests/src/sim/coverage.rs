@@ -141,7 +141,7 @@ fn table<S: Debug + Ord>(
         for step in all.iter().filter(|(start, _)| start == from) {
             let to = format!("{:?}", step.1);
             let worlds = taken.get(step).map_or("-".to_owned(), u64::to_string);
-            write!(f, " {to:>13} {worlds:<5}")?;
+            write!(f, " {to:>12} {worlds:<5}")?;
         }
         writeln!(f)?;
     }

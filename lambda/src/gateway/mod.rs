@@ -18,6 +18,7 @@ mod renew;
 mod reply;
 mod requests;
 mod rows;
+mod status;
 
 use std::fmt;
 use std::sync::Arc;

@@ -81,7 +81,11 @@ impl Machine {
                 let diagnostic = Error::new(ErrorCode::GatewayError, Outcome::Unknown, Stage::Link);
                 self.emit(Event::Diagnostic(diagnostic.with_cause(error.message)));
             }
-            ServerMessage::Status(_) | ServerMessage::Pong(_) | ServerMessage::Unknown { .. } => {}
+            ServerMessage::Status(status) => {
+                self.answered(role);
+                self.status_received(status);
+            }
+            ServerMessage::Pong(_) | ServerMessage::Unknown { .. } => {}
         }
     }
 

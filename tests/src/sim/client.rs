@@ -240,7 +240,7 @@ impl Driver {
             };
             let Some(input) = input else { return };
             let now = self.now();
-            self.laws.before(now, &input);
+            self.laws.before(now, &input, &self.machine);
             self.machine.handle(now, input);
             while let Some(output) = self.machine.poll() {
                 self.laws.output(now, &output, &self.machine);

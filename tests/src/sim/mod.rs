@@ -1,6 +1,7 @@
 //! The simulation: gateway, reconcilers, store, EC2, media servers and clients on one virtual
 //! clock, under seeded faults, with the laws checked as the world moves.
 
+pub mod aim;
 pub mod chance;
 pub mod client;
 pub mod containers;

@@ -20,6 +20,8 @@ pub struct CallFaults {
     pub slow: u64,
     /// The process dies at this call.
     pub crash: u64,
+    /// The process is frozen at this call for longer than its lock lasts.
+    pub pause: u64,
 }
 
 /// What happens to one call.
@@ -185,6 +187,7 @@ impl Process {
             };
             (delay, fate, dies)
         };
+        self.may_pause().await;
         if dies || fate != Fate::Works {
             self.logs.faults.note(self.clock.true_now(), call);
         }
@@ -206,8 +209,24 @@ impl Process {
         if self.inner().crashed {
             self.die(call).await;
         }
+        self.may_pause().await;
         let delay = self.inner().chance.millis(1..20);
         self.clock.sleep(delay).await;
+    }
+
+    /// A pause before a call's effect, or before its answer: half of the chance each.
+    async fn may_pause(&self) {
+        let pause = {
+            let mut inner = self.inner();
+            let pause = inner.faults.pause;
+            // Without the chance nothing is drawn: other worlds stay what they are.
+            let happens = pause > 0 && inner.chance.happens(pause.div_ceil(2));
+            happens.then(|| inner.chance.millis(35_000..240_000))
+        };
+        if let Some(pause) = pause {
+            self.logs.faults.note(self.clock.true_now(), "pause");
+            self.clock.sleep(pause).await;
+        }
     }
 
     async fn die(&self, call: &'static str) {

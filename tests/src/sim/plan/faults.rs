@@ -122,6 +122,7 @@ impl Faults {
             twice: self.of(Fault::Twice),
             reorder: self.of(Fault::Reorder),
             no_disconnect: self.of(Fault::NoDisconnect),
+            late_close: 0,
         }
     }
 
@@ -131,6 +132,7 @@ impl Faults {
             lost_reply: self.of(Fault::LostReply),
             slow: self.of(Fault::SlowCall),
             crash: self.of(Fault::Crash),
+            pause: 0,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Each guard's removal is seen: worlds that are aimed at it break a law without it, and none
-//! with it. With `-- --nocapture` it prints after how many worlds, and with `WAKECAST_STORY` set
-//! the timeline of the world that broke.
+//! with it. With `-- --nocapture` it prints after how many worlds.
+//!
+//! `WAKECAST_STORY=7` tells world 7 instead, without the guard and with it, and
+//! `WAKECAST_WORLDS=900` plays at least so many with it.
 
 mod client;
 mod cloud;
@@ -18,18 +20,21 @@ const WORDS: usize = 120;
 /// Plays worlds without the guard until a law breaks, and as many with every guard, which must
 /// keep them all.
 fn seen(name: &str, without: Guards, family: Family) {
+    if let Some(seed) = number("WAKECAST_STORY") {
+        for (guards, which) in [(without, "without"), (Guards::default(), "with")] {
+            let world = family(seed, guards);
+            println!("{which} {name}, world {seed}:\n{}", world.around().timeline);
+        }
+        return;
+    }
     let broken = |seed| {
         let world = family(seed, without);
-        let timeline = world.around().timeline.clone();
-        let violation = timeline.violations().first().cloned()?;
-        Some((seed, violation, timeline))
+        let violation = world.around().timeline.violations().first().cloned()?;
+        Some((seed, violation))
     };
-    let Some((seed, violation, timeline)) = (1..=MOST).find_map(broken) else {
+    let Some((seed, violation)) = (1..=MOST).find_map(broken) else {
         panic!("without {name}: no law is broken in {MOST} worlds");
     };
-    if std::env::var_os("WAKECAST_STORY").is_some() {
-        println!("{timeline}");
-    }
     let (law, what) = violation.split_once(": ").unwrap_or((&violation, ""));
     let what = what.get(..WORDS).unwrap_or(what);
     println!("without {name}: {law} broken in world {seed} ({seed} worlds): {what}");
@@ -38,7 +43,8 @@ fn seen(name: &str, without: Guards, family: Family) {
 
 /// Plays worlds that must keep every law: as many as were played without the guard.
 fn kept(name: &str, guards: Guards, family: Family, worlds: u64) {
-    for seed in 1..=worlds.max(LEAST) {
+    let least = number("WAKECAST_WORLDS").unwrap_or(LEAST);
+    for seed in 1..=worlds.max(least) {
         let world = family(seed, guards);
         let timeline = &world.around().timeline;
         assert!(
@@ -47,4 +53,8 @@ fn kept(name: &str, guards: Guards, family: Family, worlds: u64) {
             timeline.violations()
         );
     }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }

@@ -57,8 +57,9 @@ pub(super) fn terminate(around: &Surroundings) {
 /// EC2 accepts a launch, its caller dies at once, and `describe` shows nothing for a while.
 #[must_use]
 pub fn forgotten_launch(seed: u64, guards: Guards) -> World {
+    // Later than a crashed run's lock lasts, sooner than an instance counts as gone.
     let ec2 = Ec2Settings {
-        describe_lag: Span::millis(20_000, 70_000),
+        describe_lag: Span::millis(20_000, 50_000),
         ..Ec2Settings::default()
     };
     let mut stage = Stage::with(seed, guards, setting::config(), ec2);

@@ -174,7 +174,7 @@ pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
         let stopped = Some(InstanceStatus::Stopped);
         person.until(|around| status(around) == stopped).await;
         person.sleep(late).await;
-        let asked = person.acquire_as(publish(&person), TUNNEL + SECOND * 25);
+        let asked = person.acquire_as(publish(&person), TUNNEL + SECOND * 22);
         let tunnel = async {
             person.sleep(SECOND * 2).await;
             person.around.tunnel(true);
@@ -186,7 +186,7 @@ pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
         futures::join!(asked, tunnel);
     });
     stage.until(MINUTE * 5, SECOND, ready);
-    let slow = stage.chance.within(100..400);
+    let slow = stage.chance.within(50..250);
     stage.hands(CallFaults {
         slow,
         ..CallFaults::default()
@@ -194,8 +194,8 @@ pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
     stage.play(MINUTE * 35)
 }
 
-/// A start takes half a minute, and seconds more where calls are slow.
-const TUNNEL: Duration = Duration::from_secs(75);
+/// A start takes half a minute, and more where calls are slow; after two minutes nobody waits.
+const TUNNEL: Duration = Duration::from_secs(100);
 
 impl Surroundings {
     /// Lets nobody connect, or everybody.

@@ -74,6 +74,8 @@ pub struct World {
     pub ran: BTreeMap<Day, Duration>,
     /// Commits so far.
     pub commits: usize,
+    /// How long instances have been up, as the passes saw it.
+    pub up: Duration,
     /// Whose rows the next acquires are; a subject of its own for each id by default.
     pub subject: Option<String>,
     /// What a law's breach was.
@@ -86,6 +88,10 @@ pub struct World {
     lock: Option<Lock>,
     fence: u64,
     answers: Vec<Answer>,
+    /// Running time that a test has set, as if other fleets had run.
+    pub ran_before: Duration,
+    /// Since when this many instances have been up.
+    up_since: Option<(Timestamp, u32)>,
     in_flight: bool,
     next_pass: Timestamp,
     next_tick: Timestamp,
@@ -122,6 +128,9 @@ impl World {
             charged: Vec::new(),
             ran: BTreeMap::new(),
             commits: 0,
+            up: Duration::ZERO,
+            up_since: None,
+            ran_before: Duration::ZERO,
             subject: None,
             breaches: Vec::new(),
             foreign: 0,
@@ -426,7 +435,20 @@ impl World {
         }
     }
 
+    /// Adds up how long instances are up, from one commit to the next.
+    fn note_up(&mut self) {
+        if let Some((since, count)) = self.up_since {
+            self.up += self.now.since(since) * count;
+        }
+        let up = self.records.instances.values().filter(|known| {
+            !matches!(known.status, InstanceStatus::Stopped | InstanceStatus::Gone)
+        });
+        let count = u32::try_from(up.count()).expect("few");
+        self.up_since = Some((self.now, count));
+    }
+
     fn commit(&mut self, commit: &Commit) {
+        self.note_up();
         assert_eq!(
             commit.expected, self.records.state.version,
             "a commit over another version"
@@ -474,6 +496,11 @@ impl World {
         }
         if let Some(unavailable) = &commit.unavailable {
             self.records.unavailable.clone_from(unavailable);
+        }
+        self.note_up();
+        let counted: Duration = self.ran.values().sum();
+        if counted > self.up + self.ran_before {
+            self.breach(format!("{counted:?} are counted, {:?} have run", self.up));
         }
         if let Some(history) = &commit.history {
             self.records.history.clone_from(history);

@@ -7,6 +7,7 @@
 //! - [`leases`] are the rules of a row, and [`grant`] the only way to an endpoint: both sides of
 //!   the grant and of the stop share them.
 //! - [`reconcile`] observes, decides and acts for one fleet under its lock.
+//! - [`fanout`] grants and tells one shard of a herd.
 //! - [`decisions`] is the log of what was decided, and how it is decided again.
 //! - [`media`] is what is said to an Ant Media Server: tokens, and the adapter that probes one.
 //! - [`ports`] are the seams to EC2, the media server, the table, the sockets, time and chance.
@@ -14,6 +15,8 @@
 pub mod auth;
 pub mod config;
 pub mod decisions;
+mod delivery;
+pub mod fanout;
 pub mod gateway;
 pub mod grant;
 pub mod leases;
@@ -23,3 +26,4 @@ pub mod model;
 pub mod ports;
 pub mod reconcile;
 pub mod store;
+mod within;

@@ -31,6 +31,8 @@ pub enum Writer {
     Gateway,
     /// The function with power over instances: `D#`, `F#`, `B#`.
     Reconciler,
+    /// The function that tells a herd: `D#`.
+    Fanout,
 }
 
 impl Writer {
@@ -41,6 +43,7 @@ impl Writer {
             Self::Anyone => return true,
             Self::Gateway => &["C#", "D#", "B#"],
             Self::Reconciler => &["D#", "F#", "B#"],
+            Self::Fanout => &["D#"],
         };
         own.iter().any(|prefix| partition.starts_with(prefix))
     }
@@ -78,6 +81,15 @@ impl MemoryStore {
         Self {
             shared: Arc::clone(&self.shared),
             writer: Writer::Reconciler,
+        }
+    }
+
+    /// Returns the same table with the fan-out's permissions.
+    #[must_use]
+    pub fn as_fanout(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            writer: Writer::Fanout,
         }
     }
 

@@ -6,6 +6,7 @@
 //! - [`auth`] turns tokens into what they allow.
 //! - [`leases`] are the rules of a row, and [`grant`] the only way to an endpoint: both sides of
 //!   the grant and of the stop share them.
+//! - [`guards`] names the rules that the laws rest on, so that a test can turn one off and see why.
 //! - [`reconcile`] observes, decides and acts for one fleet under its lock.
 //! - [`fanout`] grants and tells one shard of a herd.
 //! - [`decisions`] is the log of what was decided, and how it is decided again.
@@ -19,6 +20,7 @@ mod delivery;
 pub mod fanout;
 pub mod gateway;
 pub mod grant;
+pub mod guards;
 pub mod leases;
 pub mod lifecycle;
 pub mod media;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::line::digest;
 use crate::config::FleetConfig;
+use crate::guards::Guards;
 use crate::lifecycle::{Answer, Observation, Reply, Snapshot};
 use crate::model::{Counters, FleetKey, FleetRecords, Lock, Row, Timestamp};
 use crate::ports::{Ec2Error, Ec2Instance};
@@ -59,6 +60,7 @@ impl<'a> LoggedSnapshot<'a> {
             counters: &self.counters,
             observations: &self.observations,
             answers: &self.answers,
+            guards: Guards::ALL,
         }
     }
 }

@@ -13,7 +13,8 @@ use super::FanoutPorts;
 use super::errand::{ERRAND_LIFE, Errand, MOST_SHARDS, Owed, Task, own};
 use crate::config::FleetConfig;
 use crate::delivery::{Courier, Delivery, IN_FLIGHT, POST_LIMIT, Parcel};
-use crate::grant::{grant_waiter, ready_boot};
+use crate::grant::{Granting, ready_boot};
+use crate::guards::Guards;
 use crate::model::{FleetKey, Row, Timestamp};
 use crate::store::StoreError;
 
@@ -226,8 +227,13 @@ impl Shard<'_> {
                 },
                 _,
             ) => {
-                let (store, tokens) = (store.as_ref(), stream_tokens.as_ref());
-                grant_waiter(store, tokens, self.config, row, boot, *verify_spread, now).await
+                let granting = Granting {
+                    store: store.as_ref(),
+                    tokens: stream_tokens.as_ref(),
+                    config: self.config,
+                    guards: Guards::ALL,
+                };
+                granting.grant_waiter(row, boot, *verify_spread, now).await
             }
             (Task::Tell { progress, .. }, Owed::Phase(next)) => {
                 let written = store.put_row(&next, Some(row.version)).await?;

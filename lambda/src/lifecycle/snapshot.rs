@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Power;
 use crate::config::FleetConfig;
+use crate::guards::Guards;
 use crate::model::{Counters, FleetKey, FleetRecords, InstanceId, Lock, Row, Timestamp};
 use crate::ports::{Ec2Error, Ec2Instance, Load, MediaError};
 
@@ -31,6 +32,8 @@ pub struct Snapshot<'a> {
     pub observations: &'a [Observation],
     /// Answers to the calls of the previous pass of this invocation.
     pub answers: &'a [Answer],
+    /// The rules in force: all of them.
+    pub guards: Guards,
 }
 
 /// A look at a media server that the next decision needs.

@@ -13,6 +13,7 @@ mod push;
 mod report;
 mod share;
 mod turn;
+mod unwritten;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use crate::config::FleetConfig;
 use crate::decisions::DecisionLog;
+use crate::guards::{Guard, Guards};
 use crate::lifecycle::{Answer, Next};
 use crate::model::{FleetKey, Lock, Timestamp};
 use crate::ports::{Clock, Connections, Entropy, Fanout, Fleet, MediaServer, Store, StreamTokens};
@@ -29,6 +31,7 @@ pub use policy::{Lifecycle, Policy};
 pub use share::FAN_OUT_ABOVE;
 
 use share::{Entrusted, Sharing};
+use unwritten::Unwritten;
 
 /// A run leaves its loop with this much of its deadline left: time for the round under way.
 pub const LEAVE_BEFORE: Duration = Duration::from_secs(30);
@@ -74,6 +77,7 @@ pub struct Reconciler {
     ports: Ports,
     configs: Arc<BTreeMap<FleetKey, FleetConfig>>,
     policy: Arc<dyn Policy>,
+    guards: Guards,
     log: Option<Arc<dyn DecisionLog>>,
     fanout: Option<(Arc<dyn Fanout>, usize)>,
 }
@@ -115,9 +119,18 @@ impl Reconciler {
             ports,
             configs: Arc::new(configs),
             policy: Arc::new(Lifecycle),
+            guards: Guards::ALL,
             log: None,
             fanout: None,
         }
+    }
+
+    /// Turns guards off: for tests of what they prevent.
+    #[cfg(feature = "ablation")]
+    #[must_use]
+    pub fn with_guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
     }
 
     /// Replaces what decides: for tests of everything around the decision.
@@ -183,9 +196,11 @@ impl Reconciler {
             told_forbidden: false,
             fleet,
             config,
+            guards: self.guards,
             lock,
             leave_at,
             answers: Vec::new(),
+            unwritten: Unwritten::default(),
             rounds: 0,
         };
         let end = run.go_on().await;
@@ -216,11 +231,14 @@ struct Run<'a> {
     told_forbidden: bool,
     fleet: &'a FleetKey,
     config: &'a FleetConfig,
+    guards: Guards,
     lock: Lock,
     leave_at: Timestamp,
     /// Answers to the last round's calls. A crash loses them: the next run treats those calls as
     /// ones whose reply was lost.
     answers: Vec<Answer>,
+    /// Nothing, but in a test without [`Guard::Intent`].
+    unwritten: Unwritten,
     rounds: u32,
 }
 
@@ -318,7 +336,7 @@ impl Run<'_> {
 
     /// Fails once the lock has run out: another run may hold it.
     fn still_mine(&self) -> Result<(), Broken> {
-        if self.now() < self.lock.until {
+        if self.now() < self.lock.until || !self.guards.on(Guard::LockTime) {
             Ok(())
         } else {
             Err(Broken::LockLost)
@@ -326,7 +344,11 @@ impl Run<'_> {
     }
 
     async fn release(&self) -> Result<Released, Broken> {
-        let seen = self.lock.demand_seen;
+        let seen = if self.guards.on(Guard::DemandCheck) {
+            self.lock.demand_seen
+        } else {
+            self.ports.store.demand(self.fleet).await?
+        };
         Ok(self
             .ports
             .store

@@ -36,7 +36,8 @@ impl Run<'_> {
     pub(super) async fn observe(&mut self) -> Result<View, Broken> {
         let store = &self.ports.store;
         self.lock.demand_seen = store.demand(self.fleet).await?;
-        let records = store.fleet(self.fleet).await?;
+        let mut records = store.fleet(self.fleet).await?;
+        self.unwritten.recall(&mut records);
         let ec2 = self.describe().await;
         let now = self.now();
         let rows = store.rows(self.fleet, now).await?;
@@ -77,6 +78,7 @@ impl Run<'_> {
             counters: &view.counters,
             observations: &view.observations,
             answers: &self.answers,
+            guards: self.guards,
         }
     }
 

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::model::{
-    Connection, ConnectionId, Counters, FleetKey, FleetRecords, FleetState, Grants, Instance,
-    InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
+    BootHistory, Connection, ConnectionId, Counters, FleetKey, FleetRecords, FleetState, Grants,
+    Instance, InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
 };
 
 /// The one table. Reads are consistent unless a method says otherwise.
@@ -178,6 +178,8 @@ pub struct Commit {
     pub forget_intents: Vec<u64>,
     /// Offerings without capacity, replacing what is remembered.
     pub unavailable: Option<Vec<Unavailable>>,
+    /// How long the last boots took, replacing what is remembered.
+    pub history: Option<BootHistory>,
     /// Launches and starts to count, each only while its cap has room.
     pub charge: Option<Charge>,
 }

@@ -12,11 +12,11 @@ use wakecast_lambda::ports::{Clock, Connections, PostError};
 use crate::reconcile_world::VirtualClock;
 
 /// What a post takes.
-pub const POST: Duration = Duration::from_millis(30);
+pub(crate) const POST: Duration = Duration::from_millis(30);
 
 /// How a socket answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub(crate) enum Manner {
     /// It takes posts.
     Open,
     /// It is inside `$connect` for so many posts.
@@ -33,15 +33,15 @@ pub enum Manner {
 
 /// One message that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrived {
-    pub at: Timestamp,
-    pub kind: String,
-    pub phase: Option<String>,
+pub(crate) struct Arrived {
+    pub(crate) at: Timestamp,
+    pub(crate) kind: String,
+    pub(crate) phase: Option<String>,
 }
 
 /// All sockets.
 #[derive(Debug)]
-pub struct Sockets {
+pub(crate) struct Sockets {
     clock: Arc<VirtualClock>,
     state: Mutex<State>,
 }
@@ -69,45 +69,45 @@ impl State {
 }
 
 impl Sockets {
-    pub fn new(clock: &Arc<VirtualClock>) -> Arc<Self> {
+    pub(crate) fn new(clock: &Arc<VirtualClock>) -> Arc<Self> {
         Arc::new(Self {
             clock: Arc::clone(clock),
             state: Mutex::default(),
         })
     }
 
-    pub fn manner(&self, name: &str, manner: Manner) {
+    pub(crate) fn manner(&self, name: &str, manner: Manner) {
         self.state().manners.insert(id(name), manner);
     }
 
     /// Makes posts meet 429 so often, in per mille.
-    pub fn throttle(&self, per_mille: u64) {
+    pub(crate) fn throttle(&self, per_mille: u64) {
         self.state().throttle = per_mille;
     }
 
-    pub fn arrived(&self, name: &str) -> Vec<Arrived> {
+    pub(crate) fn arrived(&self, name: &str) -> Vec<Arrived> {
         let state = self.state();
         state.arrived.get(&id(name)).cloned().unwrap_or_default()
     }
 
     /// How many messages of this kind arrived at this socket.
-    pub fn count(&self, name: &str, kind: &str) -> usize {
+    pub(crate) fn count(&self, name: &str, kind: &str) -> usize {
         let arrived = self.arrived(name);
         arrived.iter().filter(|it| it.kind == kind).count()
     }
 
     /// When the last message of this kind arrived anywhere.
-    pub fn last(&self, kind: &str) -> Option<Timestamp> {
+    pub(crate) fn last(&self, kind: &str) -> Option<Timestamp> {
         let state = self.state();
         let all = state.arrived.values().flatten();
         all.filter(|it| it.kind == kind).map(|it| it.at).max()
     }
 
-    pub fn posts(&self) -> u64 {
+    pub(crate) fn posts(&self) -> u64 {
         self.state().posts
     }
 
-    pub fn throttled(&self) -> u64 {
+    pub(crate) fn throttled(&self) -> u64 {
         self.state().throttled
     }
 
@@ -164,16 +164,16 @@ impl Sockets {
 
 /// The sockets as one invocation reaches them.
 #[derive(Debug)]
-pub struct Counted {
-    pub sockets: Arc<Sockets>,
-    pub open: Arc<Mutex<Open>>,
+pub(crate) struct Counted {
+    pub(crate) sockets: Arc<Sockets>,
+    pub(crate) open: Arc<Mutex<Open>>,
 }
 
 /// Posts under way.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Open {
-    pub now: usize,
-    pub most: usize,
+pub(crate) struct Open {
+    pub(crate) now: usize,
+    pub(crate) most: usize,
 }
 
 #[async_trait]

@@ -27,50 +27,50 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What becomes of invocations.
 #[derive(Clone, Debug, Default)]
-pub struct Post {
+pub(crate) struct Post {
     /// Shards whose first invocation is lost.
-    pub lose: BTreeSet<u32>,
+    pub(crate) lose: BTreeSet<u32>,
     /// Shards that are surely not invoked.
-    pub refuse: BTreeSet<u32>,
+    pub(crate) refuse: BTreeSet<u32>,
     /// Every invocation comes twice.
-    pub twice: bool,
+    pub(crate) twice: bool,
     /// Invocations come this late.
-    pub late: Duration,
+    pub(crate) late: Duration,
 }
 
 /// One shard that was run.
 #[derive(Clone, Debug)]
-pub struct Shard {
-    pub errand: Errand,
-    pub outcome: Outcome,
-    pub most_open: usize,
-    pub ended: Timestamp,
+pub(crate) struct Shard {
+    pub(crate) errand: Errand,
+    pub(crate) outcome: Outcome,
+    pub(crate) most_open: usize,
+    pub(crate) ended: Timestamp,
 }
 
 /// How a run of the reconciler went.
 #[derive(Debug)]
-pub struct Told {
-    pub shards: Vec<Shard>,
-    pub sent: Vec<Errand>,
+pub(crate) struct Told {
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) sent: Vec<Errand>,
     /// From the lock taken to the lock released.
-    pub lock_held: Duration,
-    pub rounds: u32,
+    pub(crate) lock_held: Duration,
+    pub(crate) rounds: u32,
     /// Posts that the reconciler itself had under way at most.
-    pub own_open: usize,
+    pub(crate) own_open: usize,
 }
 
 /// The stage.
-pub struct Stage {
-    pub world: World,
-    pub sockets: Arc<Sockets>,
-    pub post: Post,
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) sockets: Arc<Sockets>,
+    pub(crate) post: Post,
     /// Without a fan-out, the reconciler tells everybody itself.
-    pub fanout: bool,
+    pub(crate) fanout: bool,
 }
 
 impl Stage {
     /// A ready server and a table of some milliseconds.
-    pub fn ready() -> Self {
+    pub(crate) fn ready() -> Self {
         let stage = Self::cold();
         stage
             .world
@@ -80,7 +80,7 @@ impl Stage {
     }
 
     /// No server yet.
-    pub fn cold() -> Self {
+    pub(crate) fn cold() -> Self {
         let world = World::new();
         world.gates.table_takes(&world.clock, TABLE);
         Self {
@@ -92,7 +92,7 @@ impl Stage {
     }
 
     /// Lets so many wait, by sockets that have been open for a while.
-    pub fn herd(&self, count: usize) -> Vec<String> {
+    pub(crate) fn herd(&self, count: usize) -> Vec<String> {
         let names: Vec<String> = (0..count).map(|number| format!("w{number:05}")).collect();
         for name in &names {
             self.world.waiter(name);
@@ -101,13 +101,13 @@ impl Stage {
     }
 
     /// Lets one come just now.
-    pub fn young(&self, name: &str) -> Row {
+    pub(crate) fn young(&self, name: &str) -> Row {
         let link = link(name, self.world.clock.time());
         self.world.waiter_by(name, link)
     }
 
     /// Runs the reconciler until it rests, and every shard to its end.
-    pub fn run(&self) -> Told {
+    pub(crate) fn run(&self) -> Told {
         let (sender, mut asked) = unbounded();
         let sent = Arc::new(Mutex::new(Vec::new()));
         let invoke = Arc::new(Invoke {
@@ -178,7 +178,7 @@ impl Stage {
         }
     }
 
-    pub fn is_held(&self, name: &str) -> bool {
+    pub(crate) fn is_held(&self, name: &str) -> bool {
         matches!(self.world.row(name).state, RowState::Held { .. })
     }
 }
@@ -206,7 +206,7 @@ async fn carry_out(world: World, sockets: Arc<Sockets>, errand: Errand, late: Du
 }
 
 /// The function over these sockets.
-pub fn worker(world: &World, gates: &Arc<Gates>, sockets: Counted) -> Worker {
+pub(crate) fn worker(world: &World, gates: &Arc<Gates>, sockets: Counted) -> Worker {
     let ports = world.fanout_ports(gates, Arc::new(sockets));
     Worker::new(ports, BTreeMap::from([(fleet(), config())]))
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
 use wakecast_lambda::config::FleetConfig;
+use wakecast_lambda::guards::Guards;
 use wakecast_lambda::lifecycle::{
     Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, probes,
 };
@@ -318,6 +319,7 @@ impl World {
             counters: &counters,
             observations: &[],
             answers: &answers,
+            guards: Guards::ALL,
         };
         let asked = probes(&snapshot);
         let observations = asked
@@ -443,6 +445,9 @@ impl World {
         }
         if let Some(unavailable) = &commit.unavailable {
             self.records.unavailable.clone_from(unavailable);
+        }
+        if let Some(history) = &commit.history {
+            self.records.history.clone_from(history);
         }
     }
 

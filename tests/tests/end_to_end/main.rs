@@ -22,5 +22,6 @@ mod provider;
 mod raw;
 mod scopes;
 mod secrets;
+mod status;
 mod successors;
 mod tokens;

@@ -41,7 +41,6 @@ pub(crate) struct Post {
 /// One shard that was run.
 #[derive(Clone, Debug)]
 pub(crate) struct Shard {
-    pub(crate) errand: Errand,
     pub(crate) outcome: Outcome,
     pub(crate) most_open: usize,
     pub(crate) ended: Timestamp,
@@ -198,7 +197,6 @@ async fn carry_out(world: World, sockets: Arc<Sockets>, errand: Errand, late: Du
     let outcome = worker.run(&errand, clock.now() + TIMEOUT).await;
     let most_open = open.lock().expect("a count").most;
     Shard {
-        errand,
         outcome,
         most_open,
         ended: clock.time(),

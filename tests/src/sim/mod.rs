@@ -20,6 +20,7 @@ pub mod plan;
 pub mod ports;
 pub mod process;
 pub mod setting;
+mod shards;
 pub mod timeline;
 pub mod users;
 pub mod watchman;

@@ -237,6 +237,7 @@ impl LocalCloud {
                 }],
                 origins: vec!["*".to_owned()],
                 link: config.link,
+                links: config.links,
                 waits: config.waits,
             },
         )?;

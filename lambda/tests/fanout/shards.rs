@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wakecast::protocol::{Phase, ProgressPush};
+use wakecast_lambda::config::LinkCaps;
 use wakecast_lambda::fanout::{Dropped, ERRAND_LIFE, Errand, Outcome, Task};
 use wakecast_lambda::leases;
 use wakecast_lambda::model::{BootId, FleetKey, InstanceId, InstanceStatus, RowState};
@@ -243,7 +244,7 @@ fn a_row_that_its_owner_claims_anew_is_granted_in_its_newest_version() {
             .gateway(async |table| {
                 let link = row.link.as_ref().expect("a link");
                 let connection = crate::reconcile_world::connection(link, START);
-                table.put_connection(&connection).await?;
+                table.put_connection(&connection, &LinkCaps::OFF).await?;
                 table.put_row(&row, Some(version)).await
             })
             .expect("a hello");

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::stream::StreamExt;
-use wakecast_lambda::fanout::{Errand, FanoutPorts, Worker};
+use wakecast_lambda::fanout::{Errand, FanoutPorts, Outcome, Worker};
 use wakecast_lambda::ports::{Connections, Fanout, NotSent, Store};
 use wakecast_lambda::reconcile::{FAN_OUT_ABOVE, Reconciler};
 
@@ -82,8 +82,15 @@ pub(super) async fn serve(
                         code.run(&errand, deadline).await
                     })
                     .await;
-                if let Invocation::Crashed(call) = outcome {
-                    around.timeline.say("fan-out", format!("dies at {call}"));
+                match outcome {
+                    Invocation::Crashed(call) => {
+                        around.timeline.say("fan-out", format!("dies at {call}"));
+                    }
+                    Invocation::Returned(Outcome { told, due, .. }) if due > 0 => {
+                        let text = format!("{told} of {due} told");
+                        around.timeline.say("fan-out", text);
+                    }
+                    Invocation::Returned(_) => {}
                 }
             });
         }

@@ -1,5 +1,6 @@
 //! What an operator sets for a fleet, checked at start.
 
+mod caps;
 mod check;
 mod prior;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::BootPath;
 
+pub use caps::{Budget, Caps, LinkCaps, SubjectCaps};
 pub use check::ConfigError;
 
 /// An instance type in an availability zone, with the subnet that leads there.
@@ -31,7 +33,7 @@ impl Offering {
 }
 
 /// One fleet.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FleetConfig {
     /// Apps that must run before the server is ready.
     pub apps: Vec<String>,
@@ -53,8 +55,10 @@ pub struct FleetConfig {
     pub counts: Counts,
     /// Times and limits.
     pub timing: Timing,
-    /// Caps.
+    /// Caps on starts, and on what one subject may ask for.
     pub caps: Caps,
+    /// How long instances may run in a day.
+    pub budget: Budget,
     /// Remaining time per path and phase before there is history.
     pub prior: Vec<Prior>,
     /// A random id of this table, so that two stacks never share a client token.
@@ -73,7 +77,7 @@ impl FleetConfig {
 }
 
 /// A setting whose configured value differs from the server's default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownSetting {
     /// The app.
     pub app: String,
@@ -84,7 +88,7 @@ pub struct KnownSetting {
 }
 
 /// How clients reach a ready server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointConfig {
     /// `{address}` stands for the instance's address, without it the host is fixed; `{app}` for
     /// the app.
@@ -127,7 +131,7 @@ fn fill(template: &str, address: Option<&str>, app: &str) -> String {
 }
 
 /// Which counts a server measures: one that it does not is never read as zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// `localWebRTCLiveStreams` and `localWebRTCViewers` (Enterprise).
     pub webrtc: bool,
@@ -153,7 +157,7 @@ impl Counts {
 }
 
 /// Times and limits of the lifecycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// Continuous zeros before a drain.
     pub grace: Duration,
@@ -264,28 +268,9 @@ impl Timing {
     }
 }
 
-/// Caps of one fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caps {
-    /// New instances an hour.
-    pub launches_per_hour: u32,
-    /// Starts of any kind an hour.
-    pub starts_per_hour: u32,
-}
-
-impl Default for Caps {
-    /// A fleet of one needs a new instance rarely; 20 starts an hour is one per grace and boot.
-    fn default() -> Self {
-        Self {
-            launches_per_hour: 6,
-            starts_per_hour: 20,
-        }
-    }
-}
-
 /// The remaining time to ready on a path, from the moment the phase begins, before there is
 /// history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prior {
     /// The path.
     pub path: BootPath,

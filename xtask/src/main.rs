@@ -5,8 +5,10 @@
 mod cases;
 mod dependencies;
 mod purity;
+mod replay;
 mod report;
 mod runner;
+mod soak;
 mod sources;
 mod steps;
 mod tools;
@@ -23,6 +25,10 @@ cargo xtask <verb>
   sim --seeds N [--start SEED]
                            run N seeded worlds of the simulation
   sim --replay SEED        show the timeline of one world
+  soak --minutes N [--clients 500] [--seed S]
+                           real clients against the local cloud, with scripted faults
+  replay <LOG> [--line N | --hash HASH]
+                           decide again what a decision log says was decided
   help                     this text
 
 Steps of `test`:
@@ -38,6 +44,8 @@ fn main() -> ExitCode {
         "test" => Workspace::find().and_then(|workspace| runner::test(&workspace, rest)),
         "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
         "sim" => Workspace::find().and_then(|workspace| steps::simulate(&workspace, rest)),
+        "soak" => Workspace::find().and_then(|workspace| soak::run(&workspace, rest)),
+        "replay" => Workspace::find().and_then(|workspace| replay::command(&workspace, rest)),
         "help" | "--help" | "-h" => {
             print!("{}", help());
             Ok(ExitCode::SUCCESS)

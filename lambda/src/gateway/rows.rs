@@ -6,14 +6,15 @@ use wakecast::protocol::{Endpoint, Lost, LostReason, ServerMessage};
 
 use super::Gateway;
 use super::call::Caller;
+use super::limits::room;
 use super::push::push;
 use crate::auth::{NotAllowed, allows};
 use crate::config::FleetConfig;
-use crate::grant::{self, Granted};
+use crate::grant::{self, Granted, Granting};
 use crate::leases::{self, Step, Then, Visit};
 use crate::model::{FleetKey, Instance, Link, Row, RowKey, RowState, Timestamp, WaitKind};
 use crate::ports::{BootOf, Store};
-use crate::store::StoreError;
+use crate::store::{NoRoom, Room, StoreError};
 
 /// A row that changes under us is looked at again this often; at most a handful of writers (two
 /// links, the reconciler) ever meet on one row.
@@ -67,8 +68,10 @@ pub(super) enum Answer {
     TakenOver(Box<Row>),
     OtherAsk,
     NotAllowed(NotAllowed),
-    /// The link has no room for a row that this would have created.
+    /// The link, or its subject, has no room for a row that this would have created.
     Full,
+    /// The subject waits for and holds as much as it may.
+    Quota,
     Unknown,
 }
 
@@ -121,7 +124,13 @@ impl RowCall<'_> {
             return self.refuse(stored, now).await;
         }
         let row = if step.write {
-            self.put(&row, stored.map(|row| row.version)).await?
+            let version = stored.map(|row| row.version);
+            let room = room(&self.config.caps.subject, known, &row, now);
+            match self.put_within(&row, version, room).await {
+                Err(StoreError::NoRoom(NoRoom::Live(_))) => return Ok(Answer::Quota),
+                Err(StoreError::NoRoom(_)) => return Ok(Answer::Full),
+                written => written?,
+            }
         } else {
             row
         };
@@ -150,18 +159,22 @@ impl RowCall<'_> {
         loop {
             let ports = &self.gateway.ports;
             let now = ports.clock.now();
-            let (store, tokens) = (self.store(), &*ports.stream_tokens);
-            let instance =
-                match grant::verify(store, tokens, self.config, &row, put_at, now).await? {
-                    Granted::Ready(endpoint) => {
-                        let boot = grant::held_boot(&row);
-                        self.gateway
-                            .recall
-                            .remember_ready(&self.key.fleet, boot.as_ref());
-                        return Ok(Answer::Granted(Box::new(row), endpoint));
-                    }
-                    Granted::NotReady(instance) => instance,
-                };
+            let granting = Granting {
+                store: self.store(),
+                tokens: &*ports.stream_tokens,
+                config: self.config,
+                guards: self.gateway.guards,
+            };
+            let instance = match granting.verify(&row, put_at, now).await? {
+                Granted::Ready(endpoint) => {
+                    let boot = grant::held_boot(&row);
+                    self.gateway
+                        .recall
+                        .remember_ready(&self.key.fleet, boot.as_ref());
+                    return Ok(Answer::Granted(Box::new(row), endpoint));
+                }
+                Granted::NotReady(instance) => instance,
+            };
             let visit = self.visit(now);
             let step = match &self.on_miss {
                 OnMiss::Tell => {
@@ -212,6 +225,26 @@ impl RowCall<'_> {
         Ok(Answer::Waiting(Box::new(row)))
     }
 
+    /// Writes the row as [`Self::put`] does, within what its subject may have.
+    async fn put_within(
+        &self,
+        row: &Row,
+        expected: Option<u64>,
+        room: Room,
+    ) -> Result<Row, StoreError> {
+        let uncounted = Room {
+            at: room.at,
+            ..Room::default()
+        };
+        if room == uncounted {
+            return self.put(row, expected).await;
+        }
+        let connection = &self.caller.connection;
+        self.gateway
+            .put_within(connection, row, expected, room)
+            .await
+    }
+
     /// Writes the row, and claims it in the same request where this link has not yet.
     async fn put(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
         let connection = &self.caller.connection;
@@ -219,7 +252,7 @@ impl RowCall<'_> {
             self.store().put_row(row, expected).await
         } else {
             self.store()
-                .put_claimed_row(&connection.id, row, expected)
+                .put_claimed_row(&connection.id, row, expected, &Room::default())
                 .await
         }
     }
@@ -257,6 +290,7 @@ impl RowCall<'_> {
             link: &self.caller.link,
             timing: &self.config.timing,
             now,
+            guards: self.gateway.guards,
         }
     }
 

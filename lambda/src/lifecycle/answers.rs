@@ -6,6 +6,7 @@ use wakecast::ErrorCode;
 
 use super::pass::Pass;
 use super::{Alarm, Answer, Power, boots, observe, token};
+use crate::guards::Guard;
 use crate::model::{Instance, InstanceId, InstanceStatus, Intent, LaunchKind, Unavailable};
 use crate::ports::{Ec2Error, Ec2Instance};
 
@@ -66,6 +67,7 @@ fn launch(pass: &mut Pass<'_>, mut intent: Intent, answer: &Answer) {
 pub(super) fn accepted_new(pass: &mut Pass<'_>, intent: &Intent, shown: &Ec2Instance) {
     pass.intents.remove(&intent.sequence);
     observe::adopt(pass, shown, intent.boot());
+    pass.state.woken_by.clone_from(&intent.charged_to);
     pass.again();
 }
 
@@ -75,6 +77,7 @@ pub(super) fn accepted_start(pass: &mut Pass<'_>, intent: &Intent, id: &Instance
     if let Some(instance) = pass.instances.get(id).cloned() {
         let (boot, path) = intent.boot();
         boots::begin(pass, instance, boot, path);
+        pass.state.woken_by.clone_from(&intent.charged_to);
         pass.again();
     }
 }
@@ -94,7 +97,8 @@ fn refused(pass: &mut Pass<'_>, mut intent: Intent, error: &Ec2Error) {
         Ec2Error::Throttled(_) | Ec2Error::State(_) | Ec2Error::NotFound(_) => {
             intent.unanswered = intent.unanswered.saturating_sub(1);
         }
-        Ec2Error::Ambiguous(_) => {}
+        Ec2Error::Ambiguous(_) if pass.guarded(Guard::Attempt) => {}
+        Ec2Error::Ambiguous(_) => intent.next_attempt(pass.now),
         Ec2Error::TokenMismatch(_) => {
             pass.alarm(Alarm::TokenMismatch {
                 sequence: intent.sequence,

@@ -4,9 +4,11 @@ use wakecast::ErrorCode;
 
 use std::time::Duration;
 
-use super::Alarm;
 use super::pass::Pass;
-use crate::model::{Boot, BootEnd, BootId, BootPath, Instance, InstanceStatus, Pause, WarmStep};
+use super::{Alarm, subjects};
+use crate::model::{
+    Boot, BootEnd, BootId, BootPath, BootTimes, Instance, InstanceStatus, Pause, WarmStep,
+};
 
 /// Boots that may fail in a row before starts pause: the first and one retry.
 const BOOTS_IN_A_ROW: u32 = 2;
@@ -44,6 +46,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, mut instance: Instance, id: BootId, pat
     });
     pass.state.exhausted_rounds = 0;
     pass.state.capacity_retry_at = None;
+    pass.state.woken_by = None;
     pass.instances.insert(instance.id.clone(), instance);
     pass.stay();
 }
@@ -55,8 +58,14 @@ pub(super) fn open(pass: &mut Pass<'_>, mut instance: Instance) {
     if let Some(boot) = &mut instance.boot {
         if boot.ready_at.is_none() {
             boot.ready_at = Some(now);
+            if let Some(times) = BootTimes::of(boot, now) {
+                pass.history.remember(boot.path, times);
+            }
             pass.state.failed_boots = 0;
             pass.state.pause = None;
+            if let Some(subject) = pass.state.woken_by.take() {
+                subjects::woke(pass, subject);
+            }
         }
         boot.granting_since = Some(now);
         boot.closed_at = None;

@@ -2,11 +2,15 @@
 
 use wakecast::protocol::{Draining, ServerMessage};
 
-use super::boots;
 use super::load::{Look, Verdict};
 use super::pass::Pass;
 use super::stop::LOOKS_APART;
+use super::{boots, subjects};
+use crate::guards::Guard;
 use crate::model::{Boot, Instance, InstanceStatus, RowState, Timestamp};
+
+/// Why a drain is undone by a wake alone.
+const WAITED_FOR: &str = "somebody waits";
 
 pub(super) fn step(pass: &mut Pass<'_>) {
     for id in pass.ids() {
@@ -112,13 +116,20 @@ fn follow(
     };
     let look = pass.looks.get(&instance.id).copied();
     if let Some(reason) = kept(pass, &instance, &boot, look) {
+        if reason == WAITED_FOR && !boot.condemned {
+            subjects::undid(pass);
+        }
         return undo(pass, instance, since, reason);
     }
-    let settled = since + pass.config.timing.settle();
+    let settled = if pass.guarded(Guard::Settle) {
+        since + pass.config.timing.settle()
+    } else {
+        since
+    };
     let Some(look) = look.filter(|look| look.began >= settled && pass.runs(&instance.id)) else {
         return;
     };
-    match first_look {
+    match first_look.or((!pass.guarded(Guard::LastLook)).then_some(since)) {
         None => {
             instance.status = InstanceStatus::Draining {
                 since,
@@ -151,14 +162,18 @@ fn kept(
     boot: &Boot,
     look: Option<Look>,
 ) -> Option<&'static str> {
-    let verdict = look.map_or(Verdict::Unknown, |look| look.verdict);
+    let verdict = match look {
+        _ if !pass.guarded(Guard::LastLook) => Verdict::Zero,
+        Some(look) => look.verdict,
+        None => Verdict::Unknown,
+    };
     // Only its own streams and leases keep a condemned boot; waiters wait for its successor.
     let awaited = pass.awaited() && !boot.condemned;
     let minimum = pass.live().len() <= pass.config.min as usize && !boot.condemned;
     match verdict {
         Verdict::Busy => Some("it is in use"),
         Verdict::Unknown => Some("what is not known counts as busy"),
-        Verdict::Zero if awaited => Some("somebody waits"),
+        Verdict::Zero if awaited => Some(WAITED_FOR),
         Verdict::Zero if pass.protected(boot) => Some("a lease protects it"),
         Verdict::Zero if pass.held(&instance.id) => Some("the operator holds it"),
         Verdict::Zero if minimum => Some("the minimum wants it"),

@@ -19,19 +19,23 @@
 mod alarm;
 mod answers;
 mod boots;
+mod budget;
 mod decision;
 mod drain;
 mod elastic;
 mod ends;
 mod eta;
+mod forecast;
 mod launch;
 mod load;
 mod observe;
+mod outlook;
 mod pass;
 mod probes;
 mod progress;
 mod snapshot;
 mod stop;
+mod subjects;
 mod token;
 mod transition;
 mod waiters;
@@ -39,9 +43,12 @@ mod warm;
 
 pub use alarm::Alarm;
 pub use decision::{Call, Decision, Next, Power, Push, RowChange};
-pub use eta::Eta;
+pub use eta::{Eta, remaining};
+pub use forecast::Forecast;
+pub use outlook::Outlook;
 pub use probes::probes;
 pub use snapshot::{Answer, Observation, Probe, Question, Reply, Snapshot};
+pub use subjects::payers;
 pub use transition::{Stand, Transition, transitions};
 
 use pass::Pass;
@@ -65,5 +72,6 @@ pub fn decide(snapshot: &Snapshot<'_>) -> Decision {
     launch::step(&mut pass);
     waiters::step(&mut pass);
     progress::step(&mut pass);
+    budget::step(&mut pass);
     pass.finish()
 }

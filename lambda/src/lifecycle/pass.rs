@@ -1,16 +1,18 @@
 //! The working state of one decision.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
 
-use super::transition;
 use super::{Alarm, Call, Decision, Next, Power, Push, RowChange, Snapshot};
-use crate::config::FleetConfig;
+use super::{subjects, transition};
+use crate::config::{Caps, FleetConfig, SubjectCaps};
+use crate::guards::Guard;
 use crate::leases;
 use crate::model::{
-    Boot, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey, Timestamp,
-    Unavailable,
+    Boot, BootHistory, Day, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey,
+    Timestamp, Unavailable,
 };
 use crate::ports::{Ec2Instance, Ec2State};
 use crate::store::{Charge, Commit};
@@ -26,7 +28,12 @@ pub(super) struct Pass<'a> {
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) intents: BTreeMap<u64, Intent>,
     pub(super) unavailable: Vec<Unavailable>,
+    pub(super) history: BootHistory,
     pub(super) charge: Option<Charge>,
+    /// Running time that this pass counts.
+    pub(super) ran: BTreeMap<Day, Duration>,
+    /// A waiter has been refused since a budget is spent.
+    pub(super) refused_for_budget: bool,
     pub(super) grants: Vec<Row>,
     pub(super) pushes: Vec<Push>,
     /// This pass's look at each server that has been ready.
@@ -58,7 +65,10 @@ impl<'a> Pass<'a> {
             instances: records.instances.clone(),
             intents: records.intents.clone(),
             unavailable: records.unavailable.clone(),
+            history: records.history.clone(),
             charge: None,
+            ran: BTreeMap::new(),
+            refused_for_budget: false,
             grants: Vec::new(),
             pushes: Vec::new(),
             looks: BTreeMap::new(),
@@ -129,6 +139,18 @@ impl<'a> Pass<'a> {
 
     // What is wanted.
 
+    /// Returns the caps in force.
+    pub(super) fn caps(&self) -> Caps {
+        if self.guarded(Guard::Cap) {
+            return self.config.caps;
+        }
+        Caps {
+            launches_per_hour: u32::MAX,
+            starts_per_hour: u32::MAX,
+            subject: SubjectCaps::OFF,
+        }
+    }
+
     /// Returns the rows as this pass has changed them so far.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.rows.values()
@@ -136,8 +158,14 @@ impl<'a> Pass<'a> {
 
     /// Tells whether somebody waits who may wake an instance.
     pub(super) fn awaited(&self) -> bool {
-        self.rows()
-            .any(|row| leases::waits(row, &self.config.timing, self.now))
+        self.rows().any(|row| self.demands(row))
+    }
+
+    /// Tells whether a row waits and may wake an instance: its subject has not woken it in vain too
+    /// often.
+    pub(super) fn demands(&self, row: &Row) -> bool {
+        leases::waits(row, &self.config.timing, self.now)
+            && subjects::idle_room_at(self, &row.key.subject).is_none()
     }
 
     /// Tells whether an instance is wanted.
@@ -147,8 +175,15 @@ impl<'a> Pass<'a> {
 
     /// Tells whether a lease keeps this boot from being stopped.
     pub(super) fn protected(&self, boot: &Boot) -> bool {
-        self.rows()
-            .any(|row| leases::protects(row, boot, &self.config.timing, self.now))
+        self.guarded(Guard::LeaseProtection)
+            && self
+                .rows()
+                .any(|row| leases::protects(row, boot, &self.config.timing, self.now))
+    }
+
+    /// Tells whether a guard is on, as it always is but in a test of its absence.
+    pub(super) const fn guarded(&self, guard: Guard) -> bool {
+        self.snapshot.guards.on(guard)
     }
 
     // What is decided.
@@ -183,6 +218,7 @@ impl<'a> Pass<'a> {
     /// Tells whether the lock lasts long enough for a power call.
     pub(super) fn lock_lasts(&self) -> bool {
         self.now + self.config.timing.lock_reserve <= self.snapshot.lock.until
+            || !self.guarded(Guard::LockTime)
     }
 
     /// Calls EC2 once the commit stands.
@@ -280,7 +316,9 @@ impl<'a> Pass<'a> {
             forget_intents: removed(&records.intents, &self.intents),
             unavailable: (self.unavailable != records.unavailable)
                 .then(|| self.unavailable.clone()),
+            history: (self.history != records.history).then(|| self.history.clone()),
             charge: self.charge.clone(),
+            ran: self.ran.clone(),
         };
         let nothing = commit.state == records.state
             && commit.put_instances.is_empty()
@@ -288,6 +326,7 @@ impl<'a> Pass<'a> {
             && commit.put_intents.is_empty()
             && commit.forget_intents.is_empty()
             && commit.unavailable.is_none()
+            && commit.history.is_none()
             && commit.charge.is_none();
         (!nothing).then_some(commit)
     }

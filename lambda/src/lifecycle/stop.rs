@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::load::Verdict;
 use super::pass::Pass;
-use super::{Alarm, Power, boots};
+use super::{Alarm, Power, boots, subjects};
 use crate::config::FleetConfig;
+use crate::guards::Guard;
 use crate::model::{Instance, InstanceStatus, Lock, Timestamp};
 use crate::ports::Ec2State;
 
@@ -94,7 +95,7 @@ fn failed_boot(pass: &mut Pass<'_>, mut instance: Instance) {
 /// S3, and S4 if nothing protects; after a doubtful stop the last looks come first.
 fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
     let lock = pass.snapshot.lock;
-    let protected = kept(pass, &instance);
+    let protected = pass.guarded(Guard::SecondRead) && kept(pass, &instance);
     let never_sent = matches!(
         instance.status,
         InstanceStatus::Stopping { sent_at: None, fence, .. } if fence == lock.fence
@@ -192,6 +193,9 @@ fn reopen(pass: &mut Pass<'_>, mut instance: Instance, reason: &str) {
         };
         pass.instances.insert(instance.id.clone(), instance);
     } else {
+        if pass.awaited() {
+            subjects::undid(pass);
+        }
         boots::open(pass, instance);
     }
 }

@@ -2,13 +2,15 @@
 
 mod connection;
 mod fleet;
+mod history;
 mod ids;
 mod row;
 
 pub use connection::{Connection, Grants, Scope};
 pub use fleet::{
-    Boot, BootEnd, BootPath, Counters, FleetRecords, FleetState, Instance, InstanceStatus, Intent,
-    LaunchKind, Lock, Missing, Pause, Sample, Unavailable, WarmStep,
+    Boot, BootEnd, BootPath, Counters, FleetRecords, FleetState, IdleWake, Instance,
+    InstanceStatus, Intent, LaunchKind, Lock, Missing, Pause, Ran, Sample, Unavailable, WarmStep,
 };
-pub use ids::{BootId, ConnectionId, Fence, FleetKey, InstanceId, RowKey, Timestamp};
+pub use history::{BootHistory, BootTimes};
+pub use ids::{BootId, ConnectionId, Day, Fence, FleetKey, InstanceId, RowKey, Timestamp};
 pub use row::{Ask, Link, Row, RowEnd, RowState, WaitKind};

@@ -9,4 +9,6 @@ mod input;
 mod limits;
 mod links;
 mod rules;
+mod status;
+mod wallet;
 mod world;

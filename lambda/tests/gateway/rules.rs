@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures::executor::block_on;
 use serde_json::json;
 use wakecast::protocol::{LeaseState, LostReason, Phase, RequestState, ServerMessage};
-use wakecast_lambda::grant::grant_waiter;
+use wakecast_lambda::config::LinkCaps;
+use wakecast_lambda::gateway::GatewayConfig;
 use wakecast_lambda::leases;
 use wakecast_lambda::model::{
     BootId, ConnectionId, InstanceId, InstanceStatus, RowEnd, RowState, Timestamp, WaitKind,
@@ -14,8 +15,8 @@ use wakecast_lambda::model::{
 use wakecast_lambda::ports::Clock as _;
 
 use crate::world::{
-    Tokens, Trouble, World, acquire, acquire_for, assert_ack, at_once, draining, error_code, fleet,
-    fleet_config, instance, is_waiting, message, ready, row_key, stopping,
+    Trouble, World, acquire, acquire_for, assert_ack, at_once, config, draining, error_code, fleet,
+    fleet_config, granting, instance, is_waiting, message, ready, row_key, stopping,
 };
 
 #[test]
@@ -82,8 +83,7 @@ fn endpoint_on_a_drain_waits_like_an_acquire_and_is_answered_as_an_endpoint() {
     let config = fleet_config();
     let boot = (InstanceId::new("i-1"), BootId(7));
     let (store, now) = (world.table.as_reconciler(), world.clock.now());
-    let tokens = Tokens;
-    let grant = grant_waiter(&store, &tokens, &config, &row, &boot, Duration::ZERO, now);
+    let grant = granting(&store, &config).grant_waiter(&row, &boot, Duration::ZERO, now);
     match block_on(grant).expect("a grant").expect("a ready boot").1 {
         ServerMessage::Endpoint(push) => assert_eq!(push.id.as_deref(), Some("e2")),
         other => panic!("no endpoint but {other:?}"),
@@ -101,8 +101,7 @@ fn grant_that_fails_keeps_the_waits_deadline() {
     let config = fleet_config();
     let boot = (InstanceId::new("i-1"), BootId(7));
     let (store, now) = (world.table.as_reconciler(), world.clock.now());
-    let tokens = Tokens;
-    let grant = grant_waiter(&store, &tokens, &config, &row, &boot, Duration::ZERO, now);
+    let grant = granting(&store, &config).grant_waiter(&row, &boot, Duration::ZERO, now);
     assert_eq!(block_on(grant).expect("a grant"), None);
     assert_eq!(world.row("a").state, row.state);
     assert_eq!(world.demand(), 2);
@@ -350,7 +349,7 @@ fn deadlines_are_kept_within_bounds() {
 #[test]
 fn shortest_bounds_leave_one_wait() {
     let second = Duration::from_secs(1);
-    let mut config = crate::world::config();
+    let mut config = config();
     config.waits.default = second;
     config.waits.longest = second;
     config.waits.watch = second;
@@ -369,9 +368,17 @@ fn shortest_bounds_leave_one_wait() {
     }
 }
 
+/// A world whose one subject stands for many.
+fn crowd() -> World {
+    World::with(GatewayConfig {
+        links: LinkCaps::OFF,
+        ..config()
+    })
+}
+
 #[test]
 fn spread_follows_the_number_of_connections() {
-    let world = World::new();
+    let world = crowd();
     assert_eq!(
         world.link("s0", "tab").reconnect_spread_ms,
         250,
@@ -394,7 +401,7 @@ fn spread_follows_the_number_of_connections() {
 
 #[test]
 fn whoever_asks_a_ready_server_looks_within_two_seconds() {
-    let world = World::new();
+    let world = crowd();
     world.given(7, InstanceStatus::Ready);
     for place in 1..1_400 {
         world.connect(&format!("s{place}"));
@@ -447,7 +454,7 @@ fn request_named_in_hello_waits_again_where_its_boot_is_not_ready() {
 
 #[test]
 fn hello_of_many_leases_fits_into_one_message() {
-    let mut config = crate::world::config();
+    let mut config = config();
     for fleet in config.fleets.values_mut() {
         fleet.endpoint.http_url = format!("https://{{address}}/{}", "x".repeat(1024));
     }

@@ -25,9 +25,11 @@ use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use wakecast::protocol::{Phase, Purpose};
 use wakecast_lambda::config::{
-    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
+    Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, LinkCaps, Offering, Prior,
+    Timing,
 };
-use wakecast_lambda::grant::{self, verify};
+use wakecast_lambda::grant::{self, Granting};
+use wakecast_lambda::guards::Guards;
 use wakecast_lambda::leases;
 use wakecast_lambda::model::{
     Ask, Boot, BootId, BootPath, Connection, ConnectionId, FleetKey, Grants, Instance, InstanceId,
@@ -167,7 +169,7 @@ impl World {
         let now = self.clock.time();
         self.gateway(async |table| {
             table
-                .put_connection(&connection(&link, now))
+                .put_connection(&connection(&link, now), &LinkCaps::OFF)
                 .await
                 .expect("a connection");
             let row = table
@@ -197,7 +199,7 @@ impl World {
             );
             let held = world.gateway(async |table| {
                 table
-                    .put_connection(&connection(&link, now))
+                    .put_connection(&connection(&link, now), &LinkCaps::OFF)
                     .await
                     .expect("a connection");
                 table.put_row(&held, None).await.expect("G1")
@@ -221,9 +223,13 @@ impl World {
         let now = self.clock.time();
         self.gateway(async |table| {
             let tokens = fakes::Tokens;
-            let found = verify(&table, &tokens, &brief(), held, put_at, now)
-                .await
-                .expect("G2");
+            let granting = Granting {
+                store: &table,
+                tokens: &tokens,
+                config: &brief(),
+                guards: Guards::ALL,
+            };
+            let found = granting.verify(held, put_at, now).await.expect("G2");
             let ready = matches!(found, grant::Granted::Ready(_));
             if !ready {
                 let waiting = leases::wait_again(held, WaitKind::Acquire, &brief().timing, now);
@@ -404,7 +410,9 @@ pub fn commit(expected: u64) -> Commit {
         put_intents: Vec::new(),
         forget_intents: Vec::new(),
         unavailable: None,
+        history: None,
         charge: None,
+        ran: BTreeMap::new(),
     }
 }
 
@@ -429,6 +437,7 @@ pub fn config() -> FleetConfig {
         counts: Counts::ENTERPRISE,
         timing: Timing::default(),
         caps: Caps::default(),
+        budget: Budget::default(),
         prior: Prior::defaults(),
         table_id: "table".to_owned(),
     }

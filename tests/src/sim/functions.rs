@@ -140,7 +140,8 @@ pub(super) fn gateway_function(
                 entropy,
                 stream_tokens: Arc::new(setting::stream_tokens()),
             };
-            Arc::new(setting::gateway(gateway_ports, &ports.config))
+            let gateway = setting::gateway(gateway_ports, &ports.config);
+            Arc::new(ports.guards.on_gateway(gateway))
         },
     )
 }
@@ -176,7 +177,8 @@ pub(super) fn reconciler_function(
             stream_tokens: Arc::new(setting::stream_tokens()),
         };
         let configs = BTreeMap::from([(setting::fleet(), (*around.config).clone())]);
-        Arc::new(Reconciler::new(ports, configs).with_policy(policy))
+        let reconciler = Reconciler::new(ports, configs).with_policy(policy);
+        Arc::new(around.guards.on_reconciler(reconciler))
     })
 }
 

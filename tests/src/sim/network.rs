@@ -15,7 +15,7 @@ use wakecast::machine::{AccessAnswer, CheckId, Epoch, Input, Refusal, TransportE
 use wakecast_lambda::gateway::Gateway;
 use wakecast_lambda::model::{ConnectionId, Timestamp};
 use wakecast_lambda::ports::{Connections, PostError};
-use wakecast_local::gateway::Limits;
+use wakecast_local::gateway::{Bucket, Limits};
 
 use super::chance::Chance;
 use super::containers::{Function, Invocation};
@@ -41,6 +41,8 @@ pub struct NetworkFaults {
     pub reorder: u64,
     /// `$disconnect` is never delivered.
     pub no_disconnect: u64,
+    /// A link that the client has closed is told as closed seconds later, as in a browser.
+    pub late_close: u64,
 }
 
 /// The network of a world. Cloning shares it.
@@ -60,7 +62,35 @@ struct Local {
     faults: NetworkFaults,
     calls: CallFaults,
     next_link: u64,
+    bucket: Bucket,
+    upgrades: Upgrades,
     by_epoch: BTreeMap<(String, Epoch), ConnectionId>,
+}
+
+/// The upgrades that have reached the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upgrades {
+    /// All of them.
+    pub all: u64,
+    /// Refused over the account's rate, with 429.
+    pub refused: u64,
+    /// The most within one second of the clock.
+    pub peak: u64,
+    second: u64,
+    in_second: u64,
+}
+
+impl Upgrades {
+    fn count(&mut self, now: Timestamp, let_in: bool) {
+        let second = now.as_millis() / 1_000;
+        if second != self.second {
+            (self.second, self.in_second) = (second, 0);
+        }
+        self.all += 1;
+        self.in_second += 1;
+        self.peak = self.peak.max(self.in_second);
+        self.refused += u64::from(!let_in);
+    }
 }
 
 /// The open links, which the `@connections` port reaches from any thread.
@@ -90,18 +120,25 @@ impl Network {
     /// Builds a network without a gateway function yet.
     #[must_use]
     pub fn new(clock: VirtualClock, tasks: Tasks, timeline: Timeline, chance: Chance) -> Self {
+        let limits = Limits::default();
         let local = Local {
             chance,
             faults: NetworkFaults::default(),
             calls: CallFaults::default(),
             next_link: 0,
+            bucket: Bucket::full(
+                limits.connects_per_second,
+                limits.connect_burst,
+                clock.true_now(),
+            ),
+            upgrades: Upgrades::default(),
             by_epoch: BTreeMap::new(),
         };
         Self {
             shared: Rc::new(RefCell::new(local)),
             links: Links::default(),
             function: Rc::default(),
-            limits: Limits::default(),
+            limits,
             clock,
             tasks,
             timeline,
@@ -113,11 +150,22 @@ impl Network {
         *self.function.borrow_mut() = Some(Rc::new(function));
     }
 
+    /// Takes the gateway function away: nothing is invoked any more.
+    pub fn uninstall(&self) {
+        self.function.borrow_mut().take();
+    }
+
     /// Changes how unkind network and function calls are.
     pub fn set_faults(&self, faults: NetworkFaults, calls: CallFaults) {
         let mut local = self.shared.borrow_mut();
         local.faults = faults;
         local.calls = calls;
+    }
+
+    /// Returns how many upgrades have reached the gateway since the last call.
+    #[must_use]
+    pub fn take_upgrades(&self) -> Upgrades {
+        std::mem::take(&mut self.shared.borrow_mut().upgrades)
     }
 
     /// Returns the `@connections` port.
@@ -190,7 +238,28 @@ impl Network {
     /// Closes a client's link from its side.
     pub fn close(&self, client: &str, epoch: Epoch) {
         if let Some(id) = self.link_of(client, epoch) {
+            self.tell_late(&id);
             self.forget(&id);
+        }
+    }
+
+    fn tell_late(&self, id: &ConnectionId) {
+        let late = {
+            let mut local = self.shared.borrow_mut();
+            let late_close = local.faults.late_close;
+            // Without the chance nothing is drawn: other worlds stay what they are.
+            let late = late_close > 0 && local.chance.happens(late_close);
+            late.then(|| local.chance.millis(50..8_000))
+        };
+        let link = self.links.lock();
+        let link = link.get(id).map(|link| (link.inbox.clone(), link.epoch));
+        if let (Some(late), Some((inbox, epoch))) = (late, link) {
+            let clock = self.clock.clone();
+            self.tasks.spawn(async move {
+                clock.sleep(late).await;
+                let end = TransportEnd::Code(1000);
+                let _ = inbox.unbounded_send(Input::TransportClosed { epoch, end });
+            });
         }
     }
 
@@ -198,6 +267,16 @@ impl Network {
     pub fn cut_client(&self, client: &str) {
         for id in self.links_of(client) {
             self.timeline.say("network", format!("cuts {client}"));
+            self.cut(&id);
+        }
+    }
+
+    /// Cuts every link of the world: all see a reset at once.
+    pub fn cut_all(&self) {
+        let all: Vec<_> = self.links.lock().keys().cloned().collect();
+        self.timeline
+            .say("network", format!("cuts {} links", all.len()));
+        for id in all {
             self.cut(&id);
         }
     }
@@ -261,6 +340,21 @@ impl Network {
             let _ = inbox.unbounded_send(Input::Refused { epoch, refusal });
             return;
         }
+        let now = self.clock.true_now();
+        let let_in = {
+            let mut local = self.shared.borrow_mut();
+            let let_in = local.bucket.take(now);
+            local.upgrades.count(now, let_in);
+            let_in
+        };
+        if !let_in {
+            let refusal = Refusal::Http {
+                status: 429,
+                retry_after: None,
+            };
+            let _ = inbox.unbounded_send(Input::Refused { epoch, refusal });
+            return;
+        }
         let id = {
             let mut local = self.shared.borrow_mut();
             local.next_link += 1;
@@ -268,7 +362,6 @@ impl Network {
             local.by_epoch.insert((client.clone(), epoch), id.clone());
             id
         };
-        let now = self.clock.true_now();
         let (down, pushes) = futures::channel::mpsc::unbounded();
         let link = Link {
             client: client.clone(),

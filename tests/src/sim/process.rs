@@ -1,6 +1,7 @@
 //! One Lambda invocation: it can crash at any call, and any call can fail or be answered late.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wakecast_lambda::model::{RowKey, Timestamp};
@@ -19,6 +20,10 @@ pub struct CallFaults {
     pub slow: u64,
     /// The process dies at this call.
     pub crash: u64,
+    /// The process is frozen at this call for longer than its lock lasts.
+    pub pause: u64,
+    /// The only call at which that happens, if one is named.
+    pub pause_at: Option<&'static str>,
 }
 
 /// What happens to one call.
@@ -90,13 +95,15 @@ impl WriteLog {
     }
 }
 
-/// The logs that every process of a world writes.
+/// What every process of a world shares with the others.
 #[derive(Clone, Debug, Default)]
 pub struct Logs {
     /// Faults of calls.
     pub faults: FaultLog,
     /// Writes to the table.
     pub writes: WriteLog,
+    /// How many row writes the table refuses now, in per mille: a hot partition refuses everybody.
+    pub hot_rows: Arc<AtomicU64>,
 }
 
 /// The context that all ports of one container share.
@@ -158,6 +165,10 @@ impl Process {
 
     /// Comes before the effect of a call: takes its time, and says what happens to it.
     pub async fn before(&self, call: &'static str) -> Fate {
+        let hot = match call {
+            "put_row" | "put_claimed_row" => self.logs.hot_rows.load(Ordering::Relaxed),
+            _ => 0,
+        };
         let (delay, fate, dies) = {
             let mut inner = self.inner();
             let faults = inner.faults;
@@ -169,6 +180,8 @@ impl Process {
             };
             let fate = if inner.chance.happens(faults.lost_request) {
                 Fate::RequestLost
+            } else if hot > 0 && inner.chance.happens(hot) {
+                Fate::RequestLost
             } else if inner.chance.happens(faults.lost_reply) {
                 Fate::ReplyLost
             } else {
@@ -176,6 +189,7 @@ impl Process {
             };
             (delay, fate, dies)
         };
+        self.may_pause(call).await;
         if dies || fate != Fate::Works {
             self.logs.faults.note(self.clock.true_now(), call);
         }
@@ -197,8 +211,31 @@ impl Process {
         if self.inner().crashed {
             self.die(call).await;
         }
+        self.may_pause(call).await;
         let delay = self.inner().chance.millis(1..20);
         self.clock.sleep(delay).await;
+    }
+
+    /// A pause before a call's effect, or before its answer: half of the chance each.
+    async fn may_pause(&self, call: &'static str) {
+        let pause = {
+            let mut inner = self.inner();
+            let CallFaults {
+                pause, pause_at, ..
+            } = inner.faults;
+            let pause = if pause_at.is_none_or(|at| at == call) {
+                pause
+            } else {
+                0
+            };
+            // Without the chance nothing is drawn: other worlds stay what they are.
+            let happens = pause > 0 && inner.chance.happens(pause.div_ceil(2));
+            happens.then(|| inner.chance.millis(35_000..240_000))
+        };
+        if let Some(pause) = pause {
+            self.logs.faults.note(self.clock.true_now(), "pause");
+            self.clock.sleep(pause).await;
+        }
     }
 
     async fn die(&self, call: &'static str) {

@@ -253,7 +253,10 @@ impl Watchman {
 
     fn crashes_since(&self, since: Timestamp) -> u32 {
         let broken = self.around.notes().broken_runs;
-        count(broken.iter().filter(|at| **at >= since))
+        // Who is frozen past the lock is as good as dead until then.
+        let faults = self.around.logs.faults.since(since);
+        let paused = faults.iter().filter(|(_, call)| *call == "pause");
+        count(broken.iter().filter(|at| **at >= since)) + count(paused)
     }
 
     /// Law 3, on the server: a row past its deadline ends within one tick.

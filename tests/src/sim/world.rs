@@ -28,6 +28,7 @@ use super::farm::Farm;
 use super::functions::{
     Alarm, Call, RECONCILER_TIMEOUT, Runner, Steps, gateway_function, reconciler_function, tick,
 };
+use super::guards::Guards;
 use super::network::{Network, NetworkFaults};
 use super::process::{CallFaults, Logs};
 use super::setting;
@@ -57,6 +58,8 @@ pub struct Surroundings {
     pub config: Arc<FleetConfig>,
     /// Faults of calls and writes to the table.
     pub logs: Logs,
+    /// The rules in force.
+    pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
 }
 
@@ -97,6 +100,9 @@ pub struct World {
     reconciler: Rc<Function<Reconciler>>,
     runs: Rc<RefCell<Vec<AbortHandle>>>,
     wakes: Arc<Alarm>,
+    seed: u64,
+    /// How many clients of each name were started.
+    clients: BTreeMap<String, u64>,
 }
 
 /// The faults in force for reconcilers and wakes.
@@ -114,6 +120,12 @@ impl World {
     /// Builds a world of one fleet from a seed.
     #[must_use]
     pub fn new(seed: u64, config: FleetConfig, ec2: Ec2Settings) -> Self {
+        Self::guarded(seed, config, ec2, Guards::default())
+    }
+
+    /// Builds a world in which these guards are on.
+    #[must_use]
+    pub fn guarded(seed: u64, config: FleetConfig, ec2: Ec2Settings, guards: Guards) -> Self {
         let runtime = Runtime::new(setting::START);
         let (clock, tasks) = (runtime.clock(), runtime.tasks());
         let mut chance = Chance::from_seed(seed);
@@ -145,7 +157,7 @@ impl World {
             timeline,
             network,
             farm,
-            store: MemoryStore::new(),
+            store: guards.on_store(MemoryStore::new()),
             ec2: Arc::new(SimulatedEc2::new(
                 setting::STACK,
                 Arc::new(clock.clone()),
@@ -153,6 +165,7 @@ impl World {
             )),
             config: Arc::new(config),
             logs: Logs::default(),
+            guards,
             notes: Rc::default(),
             clock,
         };
@@ -176,6 +189,8 @@ impl World {
             runs: Rc::default(),
             wakes,
             around,
+            seed,
+            clients: BTreeMap::new(),
         };
         world.start(requests);
         world
@@ -187,9 +202,12 @@ impl World {
         &self.around
     }
 
-    /// Starts a client.
+    /// Starts a client. Its own chance comes from its name, so that a world without its neighbour
+    /// is the same world to it.
     pub fn client(&mut self, setup: ClientSetup) -> Client {
-        let chance = self.chance.fork();
+        let nth = self.clients.entry(setup.name.clone()).or_insert(0_u64);
+        *nth += 1;
+        let chance = Chance::of(self.seed, &format!("{} {nth}", setup.name));
         Client::start(&self.around, &self.tasks, setup, chance)
     }
 
@@ -271,6 +289,14 @@ impl World {
             runs: Rc::clone(&self.runs),
         };
         self.tasks.spawn(runner.serve(requests));
+    }
+}
+
+/// The network's function holds the network: without this a world would never be freed, and a
+/// million of them would fill the memory.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.around.network.uninstall();
     }
 }
 

@@ -16,11 +16,13 @@ use wakecast::Secret;
 use wakecast::protocol::{Phase, Ready, ServerMessage, Welcome};
 use wakecast_lambda::auth::{Issuer, Key};
 use wakecast_lambda::config::{
-    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Timing,
+    Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, LinkCaps, Offering, Timing,
 };
 use wakecast_lambda::gateway::{
     Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint, LinkConfig, Waits,
 };
+use wakecast_lambda::grant::Granting;
+use wakecast_lambda::guards::Guards;
 use wakecast_lambda::model::{
     Boot, BootId, BootPath, Fence, FleetKey, FleetState, Instance, InstanceId, InstanceStatus,
     Lock, Row, RowKey, RowState, Timestamp, WarmStep,
@@ -278,7 +280,9 @@ pub(crate) async fn given(table: &MemoryStore, now: Timestamp, instance: Instanc
         put_intents: Vec::new(),
         forget_intents: Vec::new(),
         unavailable: None,
+        history: None,
         charge: None,
+        ran: BTreeMap::new(),
     };
     table
         .commit(&fleet(), &lock, now, &commit)
@@ -387,7 +391,18 @@ pub(crate) fn config() -> GatewayConfig {
         }],
         origins: vec!["https://app.example.com".to_owned()],
         link: LinkConfig::default(),
+        links: LinkCaps::default(),
         waits: Waits::default(),
+    }
+}
+
+/// What grants on this table.
+pub(crate) fn granting<'a>(store: &'a dyn Store, config: &'a FleetConfig) -> Granting<'a> {
+    Granting {
+        store,
+        tokens: &Tokens,
+        config,
+        guards: Guards::ALL,
     }
 }
 
@@ -412,6 +427,7 @@ pub(crate) fn fleet_config() -> FleetConfig {
         counts: Counts::ENTERPRISE,
         timing: Timing::default(),
         caps: Caps::default(),
+        budget: Budget::default(),
         prior: Vec::new(),
         table_id: "table".to_owned(),
     }

@@ -1,0 +1,204 @@
+//! A stop that meets somebody.
+
+use std::time::Duration;
+
+use wakecast::machine::Input;
+use wakecast_lambda::ports::Ec2State;
+use wakecast_local::media::Faults;
+
+use super::super::guards::Guards;
+use super::super::network::NetworkFaults;
+use super::super::process::CallFaults;
+use super::super::setting;
+use super::super::world::{Surroundings, World};
+use super::grants::left_idle;
+use super::people::{announced, looked_once, publish, ready, status};
+use super::{MINUTE, SECOND, Stage};
+use wakecast_lambda::model::InstanceStatus;
+use wakecast_local::ec2::Ec2Settings;
+
+/// People ask in the last seconds before the stop.
+#[must_use]
+pub fn last_minute(seed: u64, guards: Guards) -> World {
+    let mut stage = Stage::new(seed, guards);
+    stage.slow_reconciler();
+    left_idle(&mut stage);
+    for number in 0..stage.chance.within(1..5) {
+        let person = stage.person(&format!("bob-{number}"));
+        let late = stage.chance.millis(4_000..9_000);
+        person.give(Input::Connect);
+        stage.world.spawn(async move {
+            person.until(looked_once).await;
+            person.sleep(late).await;
+            person.acquire().await;
+        });
+    }
+    stage.play(MINUTE * 15)
+}
+
+/// The reconciler freezes for longer than its lock while it stops a server, and thaws when the next
+/// one has given that server to somebody.
+#[must_use]
+pub fn frozen_holder(seed: u64, guards: Guards) -> World {
+    let mut stage = Stage::new(seed, guards);
+    left_idle(&mut stage);
+    for number in 0..stage.chance.within(1..4) {
+        let person = stage.person(&format!("bob-{number}"));
+        let late = stage.chance.millis(0..60_000);
+        person.give(Input::Connect);
+        stage.world.spawn(async move {
+            person.until(announced).await;
+            person.sleep(late).await;
+            if let Some((lease, handed)) = person.acquire().await {
+                person.publish(&handed, MINUTE * 5).await;
+                person.release(&lease).await;
+            }
+        });
+    }
+    if stage.until(MINUTE * 15, SECOND, looked_once) {
+        stage.freeze_one_run();
+    }
+    stage.play(MINUTE * 12)
+}
+
+/// The reconciler freezes for longer than its lock while it writes down that a server has stopped,
+/// and thaws when the next one has started it again for somebody.
+#[must_use]
+pub fn frozen_writer(seed: u64, guards: Guards) -> World {
+    let mut stage = Stage::new(seed, guards);
+    left_idle(&mut stage);
+    for number in 0..stage.chance.within(1..4) {
+        let person = stage.person(&format!("bob-{number}"));
+        let late = stage.chance.millis(0..40_000);
+        person.give(Input::Connect);
+        stage.world.spawn(async move {
+            if !person.until(frozen).await {
+                return;
+            }
+            person.sleep(late).await;
+            let Some((lease, handed)) = person.acquire_as(publish(&person), MINUTE * 10).await
+            else {
+                return;
+            };
+            let Some(instance) = person.around.instance() else {
+                return;
+            };
+            let keeps = person.clone().keeps(lease, instance.id, MINUTE * 6);
+            let streams = person.publish(&handed, MINUTE * 5);
+            futures::join!(keeps, streams);
+        });
+    }
+    stage.until(MINUTE * 15, SECOND, announced);
+    let off = |around: &Surroundings| {
+        around.ec2.with(|model, _| {
+            let mut all = model.instances();
+            all.all(|truth| truth.state == Ec2State::Stopped)
+        })
+    };
+    if stage.until(MINUTE, SECOND / 10, off) {
+        stage.freeze_one_run();
+    }
+    stage.play(MINUTE * 15)
+}
+
+/// A process has been frozen.
+fn frozen(around: &Surroundings) -> bool {
+    let faults = around.logs.faults.since(setting::START);
+    faults.iter().any(|(_, call)| *call == "pause")
+}
+
+impl Stage {
+    /// Kills the reconciler, and freezes the run that follows at one of its commits.
+    fn freeze_one_run(&mut self) {
+        let pause = self.chance.within(200..700);
+        self.world.crash_reconcilers();
+        self.hands(CallFaults {
+            pause,
+            pause_at: Some("commit"),
+            ..CallFaults::default()
+        });
+        self.until(MINUTE * 4, SECOND, frozen);
+        self.hands(CallFaults::default());
+    }
+}
+
+/// The media server does not answer for minutes while people publish.
+#[must_use]
+pub fn silent_server(seed: u64, guards: Guards) -> World {
+    let mut stage = Stage::new(seed, guards);
+    for number in 0..stage.chance.within(1..4) {
+        let person = stage.person(&format!("ada-{number}"));
+        let comes = stage.chance.millis(0..60_000);
+        stage.world.spawn(async move {
+            person.sleep(comes).await;
+            if let Some((lease, handed)) = person.acquire().await {
+                person.publish(&handed, MINUTE * 25).await;
+                person.release(&lease).await;
+            }
+        });
+    }
+    let begins = stage.chance.millis(180_000..500_000);
+    let lasts = stage.chance.millis(60_000..900_000);
+    let around = stage.around();
+    stage.world.spawn(async move {
+        around.clock.sleep(begins).await;
+        around.farm.set_faults(&Faults {
+            hang: true,
+            ..Faults::default()
+        });
+        around.clock.sleep(lasts).await;
+        around.farm.set_faults(&Faults::default());
+    });
+    stage.play(MINUTE * 30)
+}
+
+/// Somebody asks while the last round over a stopped server ends, and is in a tunnel then: nothing
+/// they send reminds the cloud. When they are back the server is long up.
+#[must_use]
+pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
+    let mut config = setting::config();
+    // A tick that helps nobody who waits for a minute.
+    config.timing.tick = MINUTE * 10;
+    let mut stage = Stage::with(seed, guards, config, Ec2Settings::default());
+    left_idle(&mut stage);
+    let person = stage.person("bob");
+    let late = stage.chance.millis(0..5_000);
+    person.give(Input::Connect);
+    stage.world.spawn(async move {
+        person.until(ready).await;
+        let stopped = Some(InstanceStatus::Stopped);
+        person.until(|around| status(around) == stopped).await;
+        person.sleep(late).await;
+        let asked = person.acquire_as(publish(&person), TUNNEL + SECOND * 25);
+        let tunnel = async {
+            person.sleep(SECOND * 2).await;
+            person.around.tunnel(true);
+            person.around.network.swallow_client("bob");
+            person.sleep(TUNNEL).await;
+            person.around.tunnel(false);
+            person.give(Input::NetworkChanged);
+        };
+        futures::join!(asked, tunnel);
+    });
+    stage.until(MINUTE * 5, SECOND, ready);
+    let slow = stage.chance.within(100..400);
+    stage.hands(CallFaults {
+        slow,
+        ..CallFaults::default()
+    });
+    stage.play(MINUTE * 35)
+}
+
+/// A start takes half a minute, and seconds more where calls are slow.
+const TUNNEL: Duration = Duration::from_secs(75);
+
+impl Surroundings {
+    /// Lets nobody connect, or everybody.
+    fn tunnel(&self, closed: bool) {
+        let faults = NetworkFaults {
+            connect_fails: u64::from(closed) * 1_000,
+            ..NetworkFaults::default()
+        };
+        self.network.set_faults(faults, CallFaults::default());
+    }
+}

@@ -10,6 +10,7 @@ mod replay;
 mod report;
 mod runner;
 mod simulation;
+mod soak;
 mod sources;
 mod steps;
 mod tools;
@@ -27,6 +28,8 @@ cargo xtask <verb>
                            play N seeded worlds on all cores; a broken one is told minimised
   sim --replay SEED [--minimise]
                            tell the story of one world; `sim --help` says the rest
+  soak --minutes N [--clients 500] [--seed S]
+                           real clients against the local cloud, with scripted faults
   replay <LOG> [--line N | --hash HASH]
                            decide again what a decision log says was decided
   help                     this text
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         "test" => Workspace::find().and_then(|workspace| runner::test(&workspace, rest)),
         "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
         "sim" => Workspace::find().and_then(|workspace| simulation::command(&workspace, rest)),
+        "soak" => Workspace::find().and_then(|workspace| soak::run(&workspace, rest)),
         "replay" => Workspace::find().and_then(|workspace| replay::command(&workspace, rest)),
         "help" | "--help" | "-h" => {
             print!("{}", help());

@@ -25,7 +25,8 @@ use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use wakecast::protocol::{Phase, Purpose};
 use wakecast_lambda::config::{
-    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
+    Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, LinkCaps, Offering, Prior,
+    Timing,
 };
 use wakecast_lambda::grant::{self, Granting};
 use wakecast_lambda::guards::Guards;
@@ -168,7 +169,7 @@ impl World {
         let now = self.clock.time();
         self.gateway(async |table| {
             table
-                .put_connection(&connection(&link, now))
+                .put_connection(&connection(&link, now), &LinkCaps::OFF)
                 .await
                 .expect("a connection");
             let row = table
@@ -198,7 +199,7 @@ impl World {
             );
             let held = world.gateway(async |table| {
                 table
-                    .put_connection(&connection(&link, now))
+                    .put_connection(&connection(&link, now), &LinkCaps::OFF)
                     .await
                     .expect("a connection");
                 table.put_row(&held, None).await.expect("G1")
@@ -411,6 +412,7 @@ pub fn commit(expected: u64) -> Commit {
         unavailable: None,
         history: None,
         charge: None,
+        ran: BTreeMap::new(),
     }
 }
 
@@ -435,6 +437,7 @@ pub fn config() -> FleetConfig {
         counts: Counts::ENTERPRISE,
         timing: Timing::default(),
         caps: Caps::default(),
+        budget: Budget::default(),
         prior: Prior::defaults(),
         table_id: "table".to_owned(),
     }

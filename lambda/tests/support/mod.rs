@@ -14,17 +14,17 @@ mod fleets;
 mod laws;
 pub mod media;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
 use wakecast_lambda::config::FleetConfig;
 use wakecast_lambda::guards::Guards;
 use wakecast_lambda::lifecycle::{
-    Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, probes,
+    Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, payers, probes,
 };
 use wakecast_lambda::model::{
-    Counters, Fence, FleetKey, FleetRecords, InstanceId, InstanceStatus, Lock, Row, RowKey,
+    Counters, Day, Fence, FleetKey, FleetRecords, InstanceId, InstanceStatus, Lock, Row, RowKey,
     Timestamp,
 };
 use wakecast_lambda::ports::{Ec2State, MediaError};
@@ -68,6 +68,14 @@ pub struct World {
     pub timeline: Vec<String>,
     pub last: Option<Decision>,
     pub charges: Vec<(Timestamp, bool)>,
+    /// Starts that were charged to a subject.
+    pub charged: Vec<(Timestamp, String)>,
+    /// The tenant's running time as it was counted; tests add what other fleets run.
+    pub ran: BTreeMap<Day, Duration>,
+    /// Commits so far.
+    pub commits: usize,
+    /// Whose rows the next acquires are; a subject of its own for each id by default.
+    pub subject: Option<String>,
     /// What a law's breach was.
     pub breaches: Vec<String>,
     /// Instances that an operator started: they may exceed the maximum for a while.
@@ -111,6 +119,10 @@ impl World {
             timeline: Vec::new(),
             last: None,
             charges: Vec::new(),
+            charged: Vec::new(),
+            ran: BTreeMap::new(),
+            commits: 0,
+            subject: None,
             breaches: Vec::new(),
             foreign: 0,
             end_of_heal: None,
@@ -305,7 +317,7 @@ impl World {
         let described = self.ec2.describe(self.now);
         let rows = self.rows.values().cloned().collect::<Vec<_>>();
         let records = self.records.clone();
-        let counters = self.counters();
+        let blind = Counters::default();
         let answers = std::mem::take(&mut self.answers);
         let (config, fleet) = (self.config.clone(), self.fleet.clone());
         let mut snapshot = Snapshot {
@@ -316,11 +328,13 @@ impl World {
             ec2: described.as_deref(),
             records: &records,
             rows: &rows,
-            counters: &counters,
+            counters: &blind,
             observations: &[],
             answers: &answers,
             guards: Guards::ALL,
         };
+        let counters = self.counters(&payers(&snapshot));
+        snapshot.counters = &counters;
         let asked = probes(&snapshot);
         let observations = asked
             .into_iter()
@@ -418,14 +432,29 @@ impl World {
             "a commit over another version"
         );
         if let Some(charge) = &commit.charge {
-            let spent = self.counters();
+            let spent = self.counters(&charge.subject.iter().map(|c| c.subject.clone()).collect());
             assert!(spent.starts < charge.start_cap, "the start cap is exceeded");
             assert!(
                 !charge.launch || spent.launches < charge.launch_cap,
                 "the launch cap is exceeded"
             );
+            if let Some(charged) = &charge.subject {
+                let used = spent.by_subject[&charged.subject].len();
+                assert!(used < charged.cap as usize, "a subject's cap is exceeded");
+                self.charged.push((self.now, charged.subject.clone()));
+            }
+            let budget = charge.tenant_budget;
+            assert!(
+                budget.is_none_or(|budget| spent.tenant_ran < budget),
+                "a start after the tenant's budget was spent"
+            );
             self.charges.push((self.now, charge.launch));
         }
+        for (day, time) in &commit.ran {
+            let ran = self.ran.entry(*day).or_default();
+            *ran += *time;
+        }
+        self.commits += 1;
         let version = self.records.state.version + 1;
         self.records.state = commit.state.clone();
         self.records.state.version = version;
@@ -515,7 +544,7 @@ impl World {
         }
     }
 
-    fn counters(&self) -> Counters {
+    fn counters(&self, subjects: &BTreeSet<String>) -> Counters {
         let lately = self
             .charges
             .iter()
@@ -525,7 +554,24 @@ impl World {
             launches: u32::try_from(lately.iter().filter(|(_, launch)| *launch).count())
                 .expect("few"),
             starts: u32::try_from(lately.len()).expect("few"),
+            by_subject: subjects
+                .iter()
+                .map(|subject| (subject.clone(), self.charged_lately(subject)))
+                .collect(),
+            tenant_ran: self
+                .ran
+                .get(&Day::of(self.now))
+                .copied()
+                .unwrap_or_default(),
         }
+    }
+
+    fn charged_lately(&self, subject: &str) -> Vec<Timestamp> {
+        let window = Duration::from_secs(600);
+        let own = self.charged.iter().rev();
+        own.filter(|(at, who)| who == subject && self.now.since(*at) < window)
+            .map(|(at, _)| *at)
+            .collect()
     }
 
     /// Starts the server process of every machine that has come to run.

@@ -222,6 +222,7 @@ impl LocalCloud {
                 }],
                 origins: vec!["*".to_owned()],
                 link: config.link,
+                links: config.links,
                 waits: config.waits,
             },
         )?;

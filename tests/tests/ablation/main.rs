@@ -12,6 +12,8 @@ use wakecast_tests::sim::guards::Guards;
 const MOST: u64 = 300;
 /// Worlds that must keep every law with the guard on, at least.
 const LEAST: u64 = 20;
+/// Of what broke, this many bytes are printed.
+const WORDS: usize = 120;
 
 /// Plays worlds without the guard until a law breaks, and as many with every guard, which must
 /// keep them all.
@@ -20,13 +22,20 @@ fn seen(name: &str, without: Guards, family: Family) {
     let Some((seed, violation)) = found else {
         panic!("without {name}: no law is broken in {MOST} worlds");
     };
-    println!("without {name}: {violation} in world {seed} ({seed} worlds)");
-    for seed in 1..=seed.max(LEAST) {
-        let world = family(seed, Guards::default());
+    let (law, what) = violation.split_once(": ").unwrap_or((&violation, ""));
+    let what = what.get(..WORDS).unwrap_or(what);
+    println!("without {name}: {law} broken in world {seed} ({seed} worlds): {what}");
+    kept(&format!("with {name}"), Guards::default(), family, seed);
+}
+
+/// Plays worlds that must keep every law: as many as were played without the guard.
+fn kept(name: &str, guards: Guards, family: Family, worlds: u64) {
+    for seed in 1..=worlds.max(LEAST) {
+        let world = family(seed, guards);
         let timeline = &world.around().timeline;
         assert!(
             timeline.violations().is_empty(),
-            "with {name}, world {seed} breaks {:?}\n{timeline}",
+            "{name}, world {seed} breaks {:?}\n{timeline}",
             timeline.violations()
         );
     }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use wakecast::machine::Input;
+use wakecast_lambda::ports::Ec2State;
 use wakecast_local::media::Faults;
 
 use super::super::guards::Guards;
+use super::super::network::NetworkFaults;
 use super::super::process::CallFaults;
 use super::super::setting;
-use super::super::world::World;
+use super::super::world::{Surroundings, World};
 use super::grants::left_idle;
-use super::people::{announced, looked_once, passes_through, publish, ready, status};
+use super::people::{announced, looked_once, publish, ready, status};
 use super::{MINUTE, SECOND, Stage};
 use wakecast_lambda::model::InstanceStatus;
 use wakecast_local::ec2::Ec2Settings;
@@ -54,17 +56,70 @@ pub fn frozen_holder(seed: u64, guards: Guards) -> World {
         });
     }
     if stage.until(MINUTE * 15, SECOND, looked_once) {
-        // The run that follows is the one that freezes.
-        stage.world.crash_reconcilers();
-        let pause = stage.chance.within(40..160);
-        stage.hands(CallFaults {
-            pause,
-            ..CallFaults::default()
-        });
-        stage.world.run_for(MINUTE * 4);
-        stage.hands(CallFaults::default());
+        stage.freeze_one_run();
     }
     stage.play(MINUTE * 12)
+}
+
+/// The reconciler freezes for longer than its lock while it writes down that a server has stopped,
+/// and thaws when the next one has started it again for somebody.
+#[must_use]
+pub fn frozen_writer(seed: u64, guards: Guards) -> World {
+    let mut stage = Stage::new(seed, guards);
+    left_idle(&mut stage);
+    for number in 0..stage.chance.within(1..4) {
+        let person = stage.person(&format!("bob-{number}"));
+        let late = stage.chance.millis(0..40_000);
+        person.give(Input::Connect);
+        stage.world.spawn(async move {
+            if !person.until(frozen).await {
+                return;
+            }
+            person.sleep(late).await;
+            let Some((lease, handed)) = person.acquire_as(publish(&person), MINUTE * 10).await
+            else {
+                return;
+            };
+            let Some(instance) = person.around.instance() else {
+                return;
+            };
+            let keeps = person.clone().keeps(lease, instance.id, MINUTE * 6);
+            let streams = person.publish(&handed, MINUTE * 5);
+            futures::join!(keeps, streams);
+        });
+    }
+    stage.until(MINUTE * 15, SECOND, announced);
+    let off = |around: &Surroundings| {
+        around.ec2.with(|model, _| {
+            let mut all = model.instances();
+            all.all(|truth| truth.state == Ec2State::Stopped)
+        })
+    };
+    if stage.until(MINUTE, SECOND / 10, off) {
+        stage.freeze_one_run();
+    }
+    stage.play(MINUTE * 15)
+}
+
+/// A process has been frozen.
+fn frozen(around: &Surroundings) -> bool {
+    let faults = around.logs.faults.since(setting::START);
+    faults.iter().any(|(_, call)| *call == "pause")
+}
+
+impl Stage {
+    /// Kills the reconciler, and freezes the run that follows at one of its commits.
+    fn freeze_one_run(&mut self) {
+        let pause = self.chance.within(200..700);
+        self.world.crash_reconcilers();
+        self.hands(CallFaults {
+            pause,
+            pause_at: Some("commit"),
+            ..CallFaults::default()
+        });
+        self.until(MINUTE * 4, SECOND, frozen);
+        self.hands(CallFaults::default());
+    }
 }
 
 /// The media server does not answer for minutes while people publish.
@@ -97,33 +152,53 @@ pub fn silent_server(seed: u64, guards: Guards) -> World {
     stage.play(MINUTE * 30)
 }
 
-/// Somebody asks while the last round over a stopped server ends, and the tick is far away.
+/// Somebody asks while the last round over a stopped server ends, and is in a tunnel then: nothing
+/// they send reminds the cloud. When they are back the server is long up.
 #[must_use]
 pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
     let mut config = setting::config();
-    // A tick that would help only whoever waits for ten minutes.
+    // A tick that helps nobody who waits for a minute.
     config.timing.tick = MINUTE * 10;
     let mut stage = Stage::with(seed, guards, config, Ec2Settings::default());
-    let slow = stage.chance.within(100..500);
+    left_idle(&mut stage);
+    let person = stage.person("bob");
+    let late = stage.chance.millis(0..5_000);
+    person.give(Input::Connect);
+    stage.world.spawn(async move {
+        person.until(ready).await;
+        let stopped = Some(InstanceStatus::Stopped);
+        person.until(|around| status(around) == stopped).await;
+        person.sleep(late).await;
+        let asked = person.acquire_as(publish(&person), TUNNEL + SECOND * 25);
+        let tunnel = async {
+            person.sleep(SECOND * 2).await;
+            person.around.tunnel(true);
+            person.around.network.swallow_client("bob");
+            person.sleep(TUNNEL).await;
+            person.around.tunnel(false);
+            person.give(Input::NetworkChanged);
+        };
+        futures::join!(asked, tunnel);
+    });
+    stage.until(MINUTE * 5, SECOND, ready);
+    let slow = stage.chance.within(100..400);
     stage.hands(CallFaults {
         slow,
         ..CallFaults::default()
     });
-    let opener = stage.person("opener");
-    stage.world.spawn(passes_through(opener, SECOND * 5));
-    for number in 0..stage.chance.within(1..4) {
-        let person = stage.person(&format!("bob-{number}"));
-        let late = stage.chance.millis(0..6_000);
-        person.give(Input::Connect);
-        stage.world.spawn(async move {
-            person.until(ready).await;
-            person
-                .until(|around| status(around) == Some(InstanceStatus::Stopped))
-                .await;
-            person.sleep(late).await;
-            let patience = Duration::from_mins(3);
-            person.acquire_as(publish(&person), patience).await;
-        });
+    stage.play(MINUTE * 35)
+}
+
+/// A start takes half a minute, and seconds more where calls are slow.
+const TUNNEL: Duration = Duration::from_secs(75);
+
+impl Surroundings {
+    /// Lets nobody connect, or everybody.
+    fn tunnel(&self, closed: bool) {
+        let faults = NetworkFaults {
+            connect_fails: u64::from(closed) * 1_000,
+            ..NetworkFaults::default()
+        };
+        self.network.set_faults(faults, CallFaults::default());
     }
-    stage.play(MINUTE * 40)
 }

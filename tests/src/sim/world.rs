@@ -14,7 +14,7 @@ use wakecast::{ErrorCode, Secret};
 use wakecast_lambda::config::FleetConfig;
 use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
-use wakecast_lambda::model::{Instance, RowState, Timestamp};
+use wakecast_lambda::model::{Instance, InstanceStatus, RowState, Timestamp};
 use wakecast_lambda::ports::{Ec2State, Store};
 use wakecast_lambda::reconcile::Reconciler;
 use wakecast_lambda::store::memory::MemoryStore;
@@ -40,6 +40,9 @@ use super::watchman;
 /// How finely [`World::run_until`] looks: shorter than any call, so that no step is missed.
 const STEP: Duration = Duration::from_millis(1);
 
+/// How often those look who wait for a stage of an instance: most stages last for seconds.
+const GLANCE: Duration = Duration::from_millis(200);
+
 /// What everybody in a world can reach.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
@@ -62,6 +65,7 @@ pub struct Surroundings {
     /// The rules in force.
     pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
+    glanced: Rc<RefCell<Option<(Timestamp, Option<InstanceStatus>)>>>,
 }
 
 /// What is counted while a world moves.
@@ -168,6 +172,7 @@ impl World {
             logs: Logs::default(),
             guards,
             notes: Rc::default(),
+            glanced: Rc::default(),
             clock,
         };
         let (wakes, requests) = unbounded();
@@ -329,6 +334,23 @@ impl Surroundings {
         instances
             .into_iter()
             .max_by_key(|instance| instance.boot.as_ref().map(|boot| boot.id))
+    }
+
+    /// Waits for the next moment in which those look who wait for a stage of the newest instance, and
+    /// returns where it stands then. All look in the same moments, so that one look serves them.
+    pub async fn glance(&self) -> Option<InstanceStatus> {
+        let now = self.clock.true_now();
+        let past = now.since(setting::START).as_millis() % GLANCE.as_millis();
+        let rest = GLANCE - Duration::from_millis(u64::try_from(past).unwrap_or(0));
+        self.clock.sleep(rest).await;
+        let now = self.clock.true_now();
+        let known = self.glanced.borrow().clone();
+        if let Some((_, status)) = known.filter(|(at, _)| *at == now) {
+            return status;
+        }
+        let status = self.instance().map(|instance| instance.status);
+        *self.glanced.borrow_mut() = Some((now, status.clone()));
+        status
     }
 
     /// Returns how often EC2 truly started or launched an instance.

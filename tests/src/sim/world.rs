@@ -32,6 +32,7 @@ use super::guards::Guards;
 use super::network::{Network, NetworkFaults};
 use super::process::{CallFaults, Logs};
 use super::setting;
+use super::shards::{self, Shards};
 use super::timeline::Timeline;
 use super::users::{self, Part};
 use super::watchman;
@@ -179,17 +180,27 @@ impl World {
         let steps = Arc::new(Steps::default());
         let gateway = gateway_function(&around, chance.fork(), Arc::clone(&wakes));
         around.network.install(gateway);
+        let (shards, errands) = Shards::new(seed, &guards);
         let reconciler = Rc::new(reconciler_function(
             &around,
             chance.fork(),
             Arc::clone(&steps),
+            shards,
+        ));
+        let hands: Rc<RefCell<Hands>> = Rc::default();
+        tasks.spawn(shards::serve(
+            around.clone(),
+            tasks.clone(),
+            Rc::clone(&hands),
+            Chance::of(seed, "the fan-out"),
+            errands,
         ));
         let world = Self {
             runtime,
             tasks,
             chance,
             steps,
-            hands: Rc::default(),
+            hands,
             reconciler,
             runs: Rc::default(),
             wakes,

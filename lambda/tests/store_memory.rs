@@ -194,16 +194,16 @@ fn the_reconciler_writes_no_connection() {
 
 #[test]
 fn partitions_are_split_by_writer() {
-    for (partition, gateway, reconciler) in [
-        ("C#c=1", true, false),
-        ("D#acme#main", true, true),
-        ("F#acme#main", false, true),
-        ("B#CONNECTIONS", true, false),
-        ("B#S#acme#alice", true, false),
-        ("B#F#acme#main", false, true),
-        ("B#U#acme#alice", false, true),
-        ("B#T#acme", false, true),
-        ("X#anything", false, false),
+    for (partition, gateway, reconciler, fanout) in [
+        ("C#c=1", true, false, false),
+        ("D#acme#main", true, true, true),
+        ("F#acme#main", false, true, false),
+        ("B#CONNECTIONS", true, false, false),
+        ("B#S#acme#alice", true, false, false),
+        ("B#F#acme#main", false, true, false),
+        ("B#U#acme#alice", false, true, false),
+        ("B#T#acme", false, true, false),
+        ("X#anything", false, false, false),
     ] {
         assert_eq!(Writer::Gateway.may_write(partition), gateway, "{partition}");
         assert_eq!(
@@ -211,6 +211,7 @@ fn partitions_are_split_by_writer() {
             reconciler,
             "{partition}"
         );
+        assert_eq!(Writer::Fanout.may_write(partition), fanout, "{partition}");
         assert!(Writer::Anyone.may_write(partition));
     }
 }

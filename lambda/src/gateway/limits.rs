@@ -13,7 +13,7 @@ use super::rows::together;
 use crate::config::SubjectCaps;
 use crate::leases;
 use crate::model::{Connection, ConnectionId, Row, RowKey, RowState, Timestamp};
-use crate::store::keys::{CONNECT_WINDOW, CONNECTION_LIFE, window_end};
+use crate::store::keys::{CONNECT_WINDOW, CONNECTION_LIFE, PROTECTION_WINDOW, window_end};
 use crate::store::{NoRoom, Room, RowCount, StoreError, SubjectLinks};
 
 /// Most rows of one link, in a `hello` and at any time, ended ones that are still remembered
@@ -102,13 +102,17 @@ impl Gateway {
     ) -> Result<Row, StoreError> {
         let store = &self.ports.store;
         let mut row = row.clone();
+        if room.protections.is_some() && self.recall.is_unprotected(&row.key, room.at) {
+            (row, room.protections) = (leases::unprotected(&row), None);
+        }
         let mut counted = false;
         loop {
             let put = store.put_claimed_row(&connection.id, &row, expected, &room);
             match put.await {
                 Err(StoreError::NoRoom(NoRoom::Protections)) => {
-                    row = leases::unprotected(&row);
-                    room.protections = None;
+                    let end = window_end(room.at, PROTECTION_WINDOW);
+                    self.recall.remember_unprotected(&row.key, end);
+                    (row, room.protections) = (leases::unprotected(&row), None);
                 }
                 Err(StoreError::NoRoom(NoRoom::Live(seen) | NoRoom::Rows(seen))) if !counted => {
                     counted = true;

@@ -40,6 +40,8 @@ struct Memory {
     /// Tenant and subject, until when their connects are refused, and until when that is sure.
     refused: BTreeMap<(String, String), (Timestamp, Timestamp)>,
     recounted: BTreeMap<(FleetKey, String), Timestamp>,
+    /// Subjects whose leases protect nothing, and until when.
+    unprotected: BTreeMap<(FleetKey, String), Timestamp>,
 }
 
 impl Recall {
@@ -142,6 +144,22 @@ impl Recall {
             recounted.insert(key, now);
         }
         admitted
+    }
+
+    /// Tells whether the row's subject has protected enough: its rows are then written as such at
+    /// once, so that they cost no more than others.
+    pub(super) fn is_unprotected(&self, row: &RowKey, now: Timestamp) -> bool {
+        let key = (row.fleet.clone(), row.subject.clone());
+        let until = self.memory().unprotected.get(&key).copied();
+        until.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn remember_unprotected(&self, row: &RowKey, until: Timestamp) {
+        let unprotected = &mut self.memory().unprotected;
+        if unprotected.len() >= MAX_FULL {
+            unprotected.clear();
+        }
+        unprotected.insert((row.fleet.clone(), row.subject.clone()), until);
     }
 
     /// A panic elsewhere leaves each memory whole.

@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 /// Boots that may fail in a row before starts pause: the first and one retry.
-const BOOTS_IN_A_ROW: u32 = 2;
+pub(super) const BOOTS_IN_A_ROW: u32 = 2;
 
 /// A second death within this time loses every lease: what dies twice may die of its streams.
 const DEATHS_APART: Duration = Duration::from_secs(3600);

@@ -93,8 +93,9 @@ fn consider(pass: &mut Pass<'_>) {
         .pause
         .as_ref()
         .is_some_and(|pause| pause.code == ErrorCode::StartFailed)
+        && pass.state.failed_boots >= boots::BOOTS_IN_A_ROW
     {
-        // The pause is over: two boots again.
+        // The pause is over: two boots again, and no more until the next one.
         pass.state.failed_boots = 0;
     }
     pass.state.sequence = sequence;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::within::within;
 use super::{Broken, Run, report};
 use crate::decisions::{self, is_quiet};
 use crate::lifecycle::{Decision, Observation, Probe, Question, Reply, Snapshot, payers};
 use crate::model::{Counters, FleetRecords, Row};
 use crate::ports::{Ec2Error, Ec2Instance, MediaError};
+use crate::within::within;
 
 /// A describe that is slower than this is unreadable: the lock must not run out under it.
 const DESCRIBE_LIMIT: Duration = Duration::from_secs(5);

@@ -28,6 +28,7 @@ use wakecast_lambda::config::{
     Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, LinkCaps, Offering, Prior,
     Timing,
 };
+use wakecast_lambda::fanout::FanoutPorts;
 use wakecast_lambda::grant::{self, Granting};
 use wakecast_lambda::guards::Guards;
 use wakecast_lambda::leases;
@@ -35,6 +36,7 @@ use wakecast_lambda::model::{
     Ask, Boot, BootId, BootPath, Connection, ConnectionId, FleetKey, Grants, Instance, InstanceId,
     InstanceStatus, Link, Row, RowKey, RowState, Scope, Timestamp, WaitKind, WarmStep,
 };
+use wakecast_lambda::ports::Connections;
 use wakecast_lambda::reconcile::{Outcome, Policy, Ports, Reconciler};
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_lambda::store::{Commit, Store};
@@ -85,6 +87,20 @@ impl World {
             fleet: self.ec2.clone(),
             media: self.media.clone(),
             connections: self.sockets.clone(),
+            clock: self.clock.clone(),
+            entropy: Arc::new(fakes::Counting::default()),
+            stream_tokens: Arc::new(fakes::Tokens),
+        }
+    }
+
+    /// The ports of a fan-out with gates of its own: it crashes alone.
+    pub fn fanout_ports(&self, gates: &Arc<Gates>, sockets: Arc<dyn Connections>) -> FanoutPorts {
+        FanoutPorts {
+            store: Arc::new(store::Gated {
+                table: self.table.as_fanout(),
+                gates: Arc::clone(gates),
+            }),
+            connections: sockets,
             clock: self.clock.clone(),
             entropy: Arc::new(fakes::Counting::default()),
             stream_tokens: Arc::new(fakes::Tokens),

@@ -29,6 +29,7 @@ impl Gated {
         if self.gates.refuses(name) {
             return Err(StoreError::Unavailable(name.to_owned()));
         }
+        self.gates.wait().await;
         let answer = self.gates.around(name.to_owned(), call).await;
         if self.gates.refuses(&format!("{name} done")) {
             return Err(StoreError::Unavailable(name.to_owned()));

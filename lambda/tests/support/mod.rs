@@ -21,7 +21,8 @@ use wakecast::protocol::ServerMessage;
 use wakecast_lambda::config::FleetConfig;
 use wakecast_lambda::guards::Guards;
 use wakecast_lambda::lifecycle::{
-    Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, payers, probes,
+    Alarm, Answer, Decision, Next, Observation, Power, Question, Reply, Snapshot, Transition,
+    decide, payers, probes,
 };
 use wakecast_lambda::model::{
     Counters, Day, Fence, FleetKey, FleetRecords, InstanceId, InstanceStatus, Lock, Row, RowKey,
@@ -49,6 +50,16 @@ pub enum Crash {
 /// Looks at what each decision has seen and what it was.
 pub type Witness = Box<dyn FnMut(&Snapshot<'_>, &Decision)>;
 
+/// A look at the load that is not surely of this boot at its proved address, or not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stray {
+    OtherAddress,
+    OtherInstance,
+    /// Each look shows a server that has just begun.
+    OtherBoot,
+    NoCounts,
+}
+
 pub struct World {
     pub now: Timestamp,
     pub config: FleetConfig,
@@ -59,6 +70,8 @@ pub struct World {
     pub media: BTreeMap<InstanceId, Media>,
     /// What every new server starts as.
     pub next_media: Media,
+    /// What is wrong with every look at the load.
+    pub stray: Option<Stray>,
     /// The next pass ends here.
     pub crash: Option<Crash>,
     pub told: Vec<(Timestamp, String, ServerMessage)>,
@@ -74,6 +87,8 @@ pub struct World {
     pub ran: BTreeMap<Day, Duration>,
     /// Commits so far.
     pub commits: usize,
+    /// How long instances have been up, as the passes saw it.
+    pub up: Duration,
     /// Whose rows the next acquires are; a subject of its own for each id by default.
     pub subject: Option<String>,
     /// What a law's breach was.
@@ -86,6 +101,10 @@ pub struct World {
     lock: Option<Lock>,
     fence: u64,
     answers: Vec<Answer>,
+    /// Running time that a test has set, as if other fleets had run.
+    pub ran_before: Duration,
+    /// Since when this many instances have been up.
+    up_since: Option<(Timestamp, u32)>,
     in_flight: bool,
     next_pass: Timestamp,
     next_tick: Timestamp,
@@ -111,6 +130,7 @@ impl World {
             ec2: Ec2::new(),
             media: BTreeMap::new(),
             next_media: Media::new(),
+            stray: None,
             crash: None,
             told: Vec::new(),
             calls: Vec::new(),
@@ -122,6 +142,9 @@ impl World {
             charged: Vec::new(),
             ran: BTreeMap::new(),
             commits: 0,
+            up: Duration::ZERO,
+            up_since: None,
+            ran_before: Duration::ZERO,
             subject: None,
             breaches: Vec::new(),
             foreign: 0,
@@ -419,14 +442,31 @@ impl World {
             Some(media) => media.answer(self.now, &probe.question),
             None => Err(MediaError::NotYet("refused".into())),
         };
-        Observation {
+        let observation = Observation {
             probe,
             sent_at,
             result,
+        };
+        match self.stray {
+            Some(stray) => stray.of(observation),
+            None => observation,
         }
     }
 
+    /// Adds up how long instances are up, from one commit to the next.
+    fn note_up(&mut self) {
+        if let Some((since, count)) = self.up_since {
+            self.up += self.now.since(since) * count;
+        }
+        let up = self.records.instances.values().filter(|known| {
+            !matches!(known.status, InstanceStatus::Stopped | InstanceStatus::Gone)
+        });
+        let count = u32::try_from(up.count()).expect("few");
+        self.up_since = Some((self.now, count));
+    }
+
     fn commit(&mut self, commit: &Commit) {
+        self.note_up();
         assert_eq!(
             commit.expected, self.records.state.version,
             "a commit over another version"
@@ -474,6 +514,11 @@ impl World {
         }
         if let Some(unavailable) = &commit.unavailable {
             self.records.unavailable.clone_from(unavailable);
+        }
+        self.note_up();
+        let counted: Duration = self.ran.values().sum();
+        if counted > self.up + self.ran_before {
+            self.breach(format!("{counted:?} are counted, {:?} have run", self.up));
         }
         if let Some(history) = &commit.history {
             self.records.history.clone_from(history);
@@ -604,5 +649,23 @@ fn message_id(message: &ServerMessage) -> Option<String> {
         ServerMessage::Lost(lost) => Some(lost.lease.clone()),
         ServerMessage::Error(error) => error.id.clone(),
         _ => None,
+    }
+}
+
+impl Stray {
+    fn of(self, mut look: Observation) -> Observation {
+        if look.probe.question != Question::Load {
+            return look;
+        }
+        match (self, &mut look.result) {
+            (Self::OtherAddress, _) => look.probe.address = "198.51.100.9".into(),
+            (Self::OtherInstance, _) => look.probe.instance = InstanceId::new("i-other"),
+            (Self::OtherBoot, Ok(Reply::Load(load))) => {
+                load.start_time_ms = Some(look.sent_at.as_millis());
+            }
+            (Self::NoCounts, Ok(Reply::Load(load))) => load.live_streams = None,
+            _ => {}
+        }
+        look
     }
 }

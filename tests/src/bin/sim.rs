@@ -136,22 +136,25 @@ impl Order {
             usize::try_from(threads).unwrap_or(usize::MAX)
         });
         let mut coverage = Coverage::default();
-        let mut well = true;
+        let mut checks = Checks::default();
         // Herds alone, if nothing is said of worlds.
         if self.seeds.is_some() || self.start.is_some() || !self.herds {
-            well &= self.worlds(threads, &mut coverage);
+            checks.add(self.worlds(threads, &mut coverage));
         }
-        if self.herds && (well || self.keep_going) {
-            well &= herds(threads, &mut coverage);
+        if self.herds && (checks.failed == 0 || self.keep_going) {
+            herds(threads, &mut coverage, &mut checks);
         }
         print!("{coverage}");
-        if self.require_coverage && well {
-            for fault in coverage.faults() {
+        if self.require_coverage && checks.failed == 0 {
+            let faults = coverage.faults();
+            for fault in &faults {
                 println!("coverage     {fault}");
-                well = false;
             }
+            checks.add(faults.is_empty());
         }
-        well
+        let Checks { passed, failed } = checks;
+        println!("checks       {passed} passed, {failed} failed");
+        failed == 0
     }
 
     fn worlds(&self, threads: usize, coverage: &mut Coverage) -> bool {
@@ -174,22 +177,36 @@ impl Order {
     }
 }
 
-fn herds(threads: usize, coverage: &mut Coverage) -> bool {
+/// The worlds together, each herd, and the coverage are one check each.
+#[derive(Default)]
+struct Checks {
+    passed: u64,
+    failed: u64,
+}
+
+impl Checks {
+    fn add(&mut self, well: bool) {
+        self.passed += u64::from(well);
+        self.failed += u64::from(!well);
+    }
+}
+
+fn herds(threads: usize, coverage: &mut Coverage, checks: &mut Checks) {
     let clients = herd::CLIENTS;
     println!("herds        {} of {clients} clients", herd::ALL.len());
-    let mut well = true;
     for (herd, showed, took) in herd::play_all(threads) {
         let took = took.as_secs_f64();
         println!("  {:<10} {}: {took:.1} s", herd.name, herd.what);
-        println!("             {showed}");
+        for figure in &showed.figures {
+            println!("             {figure}");
+        }
         coverage.add(&showed.summary);
+        checks.add(showed.timeline.is_none());
         if let Some(timeline) = &showed.timeline {
-            well = false;
             println!("{timeline}");
             print!("{}", timeline::verdict(&showed.summary.violations));
         }
     }
-    well
 }
 
 fn pieces(names: &str) -> BTreeSet<Piece> {

@@ -6,7 +6,6 @@
 mod crowd;
 mod stories;
 
-use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -94,14 +93,4 @@ pub fn play_all(threads: usize) -> Vec<(Herd, Showed, Duration)> {
     let place = |herd: &Herd| ALL.iter().position(|other| other.name == herd.name);
     done.sort_by_key(|(herd, ..)| place(herd));
     done
-}
-
-impl fmt::Display for Showed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, figure) in self.figures.iter().enumerate() {
-            let gap = if number == 0 { "" } else { "; " };
-            write!(f, "{gap}{figure}")?;
-        }
-        Ok(())
-    }
 }

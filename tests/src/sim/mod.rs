@@ -21,6 +21,7 @@ pub mod plan;
 pub mod ports;
 pub mod process;
 pub mod setting;
+mod shards;
 pub mod tally;
 pub mod timeline;
 pub mod users;

@@ -1,6 +1,6 @@
 //! Each guard's removal is seen: worlds that are aimed at it break a law without it, and none
-//! with it. `cargo test --features ablation --test ablation -- --nocapture` prints after how many
-//! worlds.
+//! with it. With `-- --nocapture` it prints after how many worlds, and with `WAKECAST_STORY` set
+//! the timeline of the world that broke.
 
 mod client;
 mod cloud;
@@ -18,10 +18,18 @@ const WORDS: usize = 120;
 /// Plays worlds without the guard until a law breaks, and as many with every guard, which must
 /// keep them all.
 fn seen(name: &str, without: Guards, family: Family) {
-    let found = (1..=MOST).find_map(|seed| Some((seed, broken(seed, without, family)?)));
-    let Some((seed, violation)) = found else {
+    let broken = |seed| {
+        let world = family(seed, without);
+        let timeline = world.around().timeline.clone();
+        let violation = timeline.violations().first().cloned()?;
+        Some((seed, violation, timeline))
+    };
+    let Some((seed, violation, timeline)) = (1..=MOST).find_map(broken) else {
         panic!("without {name}: no law is broken in {MOST} worlds");
     };
+    if std::env::var_os("WAKECAST_STORY").is_some() {
+        println!("{timeline}");
+    }
     let (law, what) = violation.split_once(": ").unwrap_or((&violation, ""));
     let what = what.get(..WORDS).unwrap_or(what);
     println!("without {name}: {law} broken in world {seed} ({seed} worlds): {what}");
@@ -39,9 +47,4 @@ fn kept(name: &str, guards: Guards, family: Family, worlds: u64) {
             timeline.violations()
         );
     }
-}
-
-fn broken(seed: u64, guards: Guards, family: Family) -> Option<String> {
-    let world = family(seed, guards);
-    world.around().timeline.violations().first().cloned()
 }

@@ -35,6 +35,8 @@ pub enum Writer {
     Gateway,
     /// The function with power over instances: `D#`, `F#`, and of `B#` what it has started.
     Reconciler,
+    /// The function that tells a herd: `D#`.
+    Fanout,
 }
 
 impl Writer {
@@ -45,6 +47,7 @@ impl Writer {
             Self::Anyone => return true,
             Self::Gateway => &["C#", "D#", "B#S#", keys::CONNECTION_COUNTS],
             Self::Reconciler => &["D#", "F#", "B#F#", "B#U#", "B#T#"],
+            Self::Fanout => &["D#"],
         };
         own.iter().any(|prefix| partition.starts_with(prefix))
     }
@@ -92,6 +95,16 @@ impl MemoryStore {
         Self {
             shared: Arc::clone(&self.shared),
             writer: Writer::Reconciler,
+            guards: self.guards,
+        }
+    }
+
+    /// Returns the same table with the fan-out's permissions.
+    #[must_use]
+    pub fn as_fanout(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            writer: Writer::Fanout,
             guards: self.guards,
         }
     }

@@ -1,9 +1,12 @@
 //! A stop that meets somebody.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use wakecast::machine::Input;
-use wakecast_lambda::ports::Ec2State;
+use wakecast_lambda::model::InstanceStatus;
+use wakecast_local::ec2::Ec2Settings;
 use wakecast_local::media::Faults;
 
 use super::super::guards::Guards;
@@ -12,10 +15,9 @@ use super::super::process::CallFaults;
 use super::super::setting;
 use super::super::world::{Surroundings, World};
 use super::grants::left_idle;
-use super::people::{announced, looked_once, publish, ready, status};
+use super::launches::terminate;
+use super::people::{announced, looked_once, passes_through, publish, ready, status};
 use super::{MINUTE, SECOND, Stage};
-use wakecast_lambda::model::InstanceStatus;
-use wakecast_local::ec2::Ec2Settings;
 
 /// People ask in the last seconds before the stop.
 #[must_use]
@@ -61,44 +63,47 @@ pub fn frozen_holder(seed: u64, guards: Guards) -> World {
     stage.play(MINUTE * 12)
 }
 
-/// The reconciler freezes for longer than its lock while it writes down that a server has stopped,
-/// and thaws when the next one has started it again for somebody.
+/// The reconciler freezes for longer than its lock while it writes down that a server has died. The
+/// next one launches two others meanwhile; then the sleeper's old state is written, by which their
+/// numbers, and so their tokens, are free again.
 #[must_use]
 pub fn frozen_writer(seed: u64, guards: Guards) -> World {
-    let mut stage = Stage::new(seed, guards);
-    left_idle(&mut stage);
-    for number in 0..stage.chance.within(1..4) {
-        let person = stage.person(&format!("bob-{number}"));
-        let late = stage.chance.millis(0..40_000);
-        person.give(Input::Connect);
-        stage.world.spawn(async move {
-            if !person.until(frozen).await {
-                return;
+    let mut config = setting::config();
+    // Two launches must fit into the sleep.
+    config.timing.tick = SECOND * 15;
+    let mut stage = Stage::with(seed, guards, config, Ec2Settings::default());
+    let first = stage.person("ada");
+    let others = ["bob", "cleo"].map(|name| stage.person(name));
+    let last = stage.person("dan");
+    let mut chance = stage.chance.fork();
+    let gone = Rc::new(Cell::new(false));
+    let gone_too = Rc::clone(&gone);
+    stage.world.spawn(async move {
+        passes_through(first, SECOND).await;
+        gone_too.set(true);
+        if !last.until(frozen).await {
+            return;
+        }
+        let broken = last.around.notes().broken_runs.len();
+        for person in others {
+            person.until(|around| !ready(around)).await;
+            passes_through(person, chance.millis(500..5_000)).await;
+            // The second one serves until the sleeper wakes up and finds that its lock is gone.
+            if last.around.boots() > 2 {
+                let woken = |around: &Surroundings| around.notes().broken_runs.len() > broken;
+                last.until(woken).await;
+                last.sleep(chance.millis(500..5_000)).await;
             }
-            person.sleep(late).await;
-            let Some((lease, handed)) = person.acquire_as(publish(&person), MINUTE * 10).await
-            else {
-                return;
-            };
-            let Some(instance) = person.around.instance() else {
-                return;
-            };
-            let keeps = person.clone().keeps(lease, instance.id, MINUTE * 6);
-            let streams = person.publish(&handed, MINUTE * 5);
-            futures::join!(keeps, streams);
-        });
-    }
-    stage.until(MINUTE * 15, SECOND, announced);
-    let off = |around: &Surroundings| {
-        around.ec2.with(|model, _| {
-            let mut all = model.instances();
-            all.all(|truth| truth.state == Ec2State::Stopped)
-        })
-    };
-    if stage.until(MINUTE, SECOND / 10, off) {
+            terminate(&last.around);
+        }
+        last.until(|around| !ready(around)).await;
+        last.acquire().await;
+    });
+    if stage.until(MINUTE * 5, SECOND, |_| gone.get()) {
+        terminate(stage.world.around());
         stage.freeze_one_run();
     }
-    stage.play(MINUTE * 15)
+    stage.play(MINUTE * 12)
 }
 
 /// A process has been frozen.

@@ -274,7 +274,7 @@ fn a_rotation_that_breaks_the_policy_after_its_hello_refreshes_the_token() {
 
 #[test]
 fn n47_a_day_of_rotations_loses_nothing_and_repeats_nothing() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         let mut world = World::holding(seed);
         world.script.limits = Some((10 * MINUTE, 2 * HOUR));
         let (told, begin) = (world.states().len(), world.now);
@@ -330,7 +330,11 @@ impl Day {
     fn push(&mut self, world: &mut World) {
         self.pushed += 1;
         world.rev += 1;
-        let host = if self.pushed % 2 == 0 { "a" } else { "b" };
+        let host = if self.pushed.is_multiple_of(2) {
+            "a"
+        } else {
+            "b"
+        };
         let mut owner = world.sent.iter().rev();
         let owner = owner.find(|(_, _, message)| message.action() == "hello");
         let epoch = owner.unwrap().1;

@@ -3,6 +3,7 @@
 use wakecast::ErrorCode;
 use wakecast::protocol::{ErrorPush, LostReason, Outcome, Phase, ServerMessage};
 
+use super::Alarm;
 use super::ends;
 use super::forecast;
 use super::pass::Pass;
@@ -11,6 +12,9 @@ use crate::model::{Row, RowEnd, RowState, WaitKind};
 
 pub(super) fn step(pass: &mut Pass<'_>) {
     let rows = pass.rows().cloned().collect::<Vec<_>>();
+    if rows.iter().any(Row::is_unreadable) {
+        pass.alarm(Alarm::UnreadableRow);
+    }
     let refusal = forecast::refusal(&pass.state, &pass.instances, &pass.intents, pass.now)
         .map(|pause| pause.code.clone());
     let ready = pass

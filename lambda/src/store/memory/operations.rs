@@ -10,7 +10,7 @@ use super::table::{Item, LockItem, Starts, Transaction};
 use crate::guards::Guard;
 use crate::model::{
     Connection, ConnectionId, Counters, Fence, FleetKey, FleetRecords, Grants, Instance,
-    InstanceId, Lock, Row, RowKey, Timestamp,
+    InstanceId, Lock, Row, RowEnd, RowKey, RowState, Timestamp,
 };
 
 #[async_trait]
@@ -33,7 +33,12 @@ impl Store for MemoryStore {
     }
 
     async fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
-        self.operate("connection", |table| Ok(connection(table, id).cloned()))
+        self.operate("connection", |table| {
+            if let Some(Item::Garbage) = table.get(&keys::connection(id), keys::CONNECTION) {
+                return Err(StoreError::Unreadable(keys::connection(id)));
+            }
+            Ok(connection(table, id).cloned())
+        })
     }
 
     async fn renew_connection(&self, id: &ConnectionId, grants: &Grants) -> Result<(), StoreError> {
@@ -233,8 +238,11 @@ impl Store for MemoryStore {
     async fn fleet(&self, fleet: &FleetKey) -> Result<FleetRecords, StoreError> {
         self.operate("fleet", |table| {
             let mut records = FleetRecords::default();
-            for (_, item) in table.query(&keys::records(fleet), "") {
+            for (sort, item) in table.query(&keys::records(fleet), "") {
                 match item {
+                    Item::Garbage if !matches!(sort.as_str(), keys::BOOTS | keys::UNAVAILABLE) => {
+                        return Err(StoreError::Unreadable(sort.clone()));
+                    }
                     Item::State(state) => records.state = state.clone(),
                     Item::Instance(instance) => {
                         records
@@ -261,6 +269,7 @@ impl Store for MemoryStore {
         self.operate("instance", |table| {
             match table.get(&keys::records(fleet), &keys::instance(id)) {
                 Some(Item::Instance(instance)) => Ok(Some(instance.clone())),
+                Some(Item::Garbage) => Err(StoreError::Unreadable(keys::instance(id))),
                 _ => Ok(None),
             }
         })
@@ -269,11 +278,14 @@ impl Store for MemoryStore {
     async fn instances(&self, fleet: &FleetKey) -> Result<Vec<Instance>, StoreError> {
         self.operate("instances", |table| {
             let items = table.query(&keys::records(fleet), keys::INSTANCE_PREFIX);
-            let instances = items.filter_map(|(_, item)| match item {
-                Item::Instance(instance) => Some(instance.clone()),
+            let instances = items.filter_map(|(sort, item)| match item {
+                Item::Instance(instance) => Some(Ok(instance.clone())),
+                Item::Garbage if sort.starts_with(keys::INSTANCE_PREFIX) => {
+                    Some(Err(StoreError::Unreadable(sort.clone())))
+                }
                 _ => None,
             });
-            Ok(instances.collect())
+            instances.collect()
         })
     }
 
@@ -343,6 +355,20 @@ impl Store for MemoryStore {
                 starts: within_hour(&starts, now),
             })
         })
+    }
+}
+
+/// What is left of a row whose item cannot be read.
+pub(super) fn unreadable(row: &Row) -> Row {
+    Row {
+        ask: None,
+        link: None,
+        absent_since: None,
+        state: RowState::Ended {
+            end: RowEnd::Unreadable,
+            at: row.created_at,
+        },
+        ..row.clone()
     }
 }
 

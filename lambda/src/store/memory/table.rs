@@ -21,6 +21,8 @@ pub(super) enum Item {
     Intent(Intent),
     Unavailable(Vec<Unavailable>),
     Boots(BootHistory),
+    /// Nobody can read it.
+    Garbage,
     Starts(Starts),
 }
 

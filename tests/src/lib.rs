@@ -1,3 +1,4 @@
-//! The whole system in one process on one virtual clock, and what the end-to-end tests share.
+//! The whole system on one virtual clock, and for minutes in real time.
 
 pub mod sim;
+pub mod soak;

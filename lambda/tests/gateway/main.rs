@@ -11,4 +11,5 @@ mod links;
 mod poison;
 mod rules;
 mod status;
+mod wallet;
 mod world;

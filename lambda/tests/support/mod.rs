@@ -14,7 +14,7 @@ mod fleets;
 mod laws;
 pub mod media;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
@@ -22,10 +22,10 @@ use wakecast_lambda::config::FleetConfig;
 use wakecast_lambda::guards::Guards;
 use wakecast_lambda::lifecycle::{
     Alarm, Answer, Decision, Next, Observation, Power, Question, Reply, Snapshot, Transition,
-    decide, probes,
+    decide, payers, probes,
 };
 use wakecast_lambda::model::{
-    Counters, Fence, FleetKey, FleetRecords, InstanceId, InstanceStatus, Lock, Row, RowKey,
+    Counters, Day, Fence, FleetKey, FleetRecords, InstanceId, InstanceStatus, Lock, Row, RowKey,
     Timestamp,
 };
 use wakecast_lambda::ports::{Ec2State, MediaError};
@@ -81,6 +81,16 @@ pub struct World {
     pub timeline: Vec<String>,
     pub last: Option<Decision>,
     pub charges: Vec<(Timestamp, bool)>,
+    /// Starts that were charged to a subject.
+    pub charged: Vec<(Timestamp, String)>,
+    /// The tenant's running time as it was counted; tests add what other fleets run.
+    pub ran: BTreeMap<Day, Duration>,
+    /// Commits so far.
+    pub commits: usize,
+    /// How long instances have been up, as the passes saw it.
+    pub up: Duration,
+    /// Whose rows the next acquires are; a subject of its own for each id by default.
+    pub subject: Option<String>,
     /// What a law's breach was.
     pub breaches: Vec<String>,
     /// Instances that an operator started: they may exceed the maximum for a while.
@@ -91,6 +101,10 @@ pub struct World {
     lock: Option<Lock>,
     fence: u64,
     answers: Vec<Answer>,
+    /// Running time that a test has set, as if other fleets had run.
+    pub ran_before: Duration,
+    /// Since when this many instances have been up.
+    up_since: Option<(Timestamp, u32)>,
     in_flight: bool,
     next_pass: Timestamp,
     next_tick: Timestamp,
@@ -125,6 +139,13 @@ impl World {
             timeline: Vec::new(),
             last: None,
             charges: Vec::new(),
+            charged: Vec::new(),
+            ran: BTreeMap::new(),
+            commits: 0,
+            up: Duration::ZERO,
+            up_since: None,
+            ran_before: Duration::ZERO,
+            subject: None,
             breaches: Vec::new(),
             foreign: 0,
             end_of_heal: None,
@@ -319,7 +340,7 @@ impl World {
         let described = self.ec2.describe(self.now);
         let rows = self.rows.values().cloned().collect::<Vec<_>>();
         let records = self.records.clone();
-        let counters = self.counters();
+        let blind = Counters::default();
         let answers = std::mem::take(&mut self.answers);
         let (config, fleet) = (self.config.clone(), self.fleet.clone());
         let mut snapshot = Snapshot {
@@ -330,11 +351,13 @@ impl World {
             ec2: described.as_deref(),
             records: &records,
             rows: &rows,
-            counters: &counters,
+            counters: &blind,
             observations: &[],
             answers: &answers,
             guards: Guards::ALL,
         };
+        let counters = self.counters(&payers(&snapshot));
+        snapshot.counters = &counters;
         let asked = probes(&snapshot);
         let observations = asked
             .into_iter()
@@ -430,20 +453,48 @@ impl World {
         }
     }
 
+    /// Adds up how long instances are up, from one commit to the next.
+    fn note_up(&mut self) {
+        if let Some((since, count)) = self.up_since {
+            self.up += self.now.since(since) * count;
+        }
+        let up = self.records.instances.values().filter(|known| {
+            !matches!(known.status, InstanceStatus::Stopped | InstanceStatus::Gone)
+        });
+        let count = u32::try_from(up.count()).expect("few");
+        self.up_since = Some((self.now, count));
+    }
+
     fn commit(&mut self, commit: &Commit) {
+        self.note_up();
         assert_eq!(
             commit.expected, self.records.state.version,
             "a commit over another version"
         );
         if let Some(charge) = &commit.charge {
-            let spent = self.counters();
+            let spent = self.counters(&charge.subject.iter().map(|c| c.subject.clone()).collect());
             assert!(spent.starts < charge.start_cap, "the start cap is exceeded");
             assert!(
                 !charge.launch || spent.launches < charge.launch_cap,
                 "the launch cap is exceeded"
             );
+            if let Some(charged) = &charge.subject {
+                let used = spent.by_subject[&charged.subject].len();
+                assert!(used < charged.cap as usize, "a subject's cap is exceeded");
+                self.charged.push((self.now, charged.subject.clone()));
+            }
+            let budget = charge.tenant_budget;
+            assert!(
+                budget.is_none_or(|budget| spent.tenant_ran < budget),
+                "a start after the tenant's budget was spent"
+            );
             self.charges.push((self.now, charge.launch));
         }
+        for (day, time) in &commit.ran {
+            let ran = self.ran.entry(*day).or_default();
+            *ran += *time;
+        }
+        self.commits += 1;
         let version = self.records.state.version + 1;
         self.records.state = commit.state.clone();
         self.records.state.version = version;
@@ -463,6 +514,11 @@ impl World {
         }
         if let Some(unavailable) = &commit.unavailable {
             self.records.unavailable.clone_from(unavailable);
+        }
+        self.note_up();
+        let counted: Duration = self.ran.values().sum();
+        if counted > self.up + self.ran_before {
+            self.breach(format!("{counted:?} are counted, {:?} have run", self.up));
         }
         if let Some(history) = &commit.history {
             self.records.history.clone_from(history);
@@ -533,7 +589,7 @@ impl World {
         }
     }
 
-    fn counters(&self) -> Counters {
+    fn counters(&self, subjects: &BTreeSet<String>) -> Counters {
         let lately = self
             .charges
             .iter()
@@ -543,7 +599,24 @@ impl World {
             launches: u32::try_from(lately.iter().filter(|(_, launch)| *launch).count())
                 .expect("few"),
             starts: u32::try_from(lately.len()).expect("few"),
+            by_subject: subjects
+                .iter()
+                .map(|subject| (subject.clone(), self.charged_lately(subject)))
+                .collect(),
+            tenant_ran: self
+                .ran
+                .get(&Day::of(self.now))
+                .copied()
+                .unwrap_or_default(),
         }
+    }
+
+    fn charged_lately(&self, subject: &str) -> Vec<Timestamp> {
+        let window = Duration::from_secs(600);
+        let own = self.charged.iter().rev();
+        own.filter(|(at, who)| who == subject && self.now.since(*at) < window)
+            .map(|(at, _)| *at)
+            .collect()
     }
 
     /// Starts the server process of every machine that has come to run.

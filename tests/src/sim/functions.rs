@@ -22,6 +22,7 @@ use super::executor::{Tasks, VirtualClock};
 use super::ports::Through;
 use super::process::{FaultLog, Process};
 use super::setting;
+use super::shards::Shards;
 use super::timeline::Timeline;
 use super::world::{Hands, Surroundings};
 
@@ -140,7 +141,7 @@ pub(super) fn gateway_function(
                 entropy,
                 stream_tokens: Arc::new(setting::stream_tokens()),
             };
-            let gateway = setting::gateway(gateway_ports, &ports.config);
+            let gateway = setting::gateway(gateway_ports, &ports.config, ports.links.get());
             Arc::new(ports.guards.on_gateway(gateway))
         },
     )
@@ -151,6 +152,7 @@ pub(super) fn reconciler_function(
     around: &Surroundings,
     mut chance: Chance,
     steps: Arc<Steps>,
+    shards: Shards,
 ) -> Function<Reconciler> {
     let own = chance.fork();
     let chance = RefCell::new(chance);
@@ -178,6 +180,7 @@ pub(super) fn reconciler_function(
         };
         let configs = BTreeMap::from([(setting::fleet(), (*around.config).clone())]);
         let reconciler = Reconciler::new(ports, configs).with_policy(policy);
+        let reconciler = shards.on_reconciler(reconciler);
         Arc::new(around.guards.on_reconciler(reconciler))
     })
 }
@@ -243,7 +246,7 @@ impl Wake for Alarm {
 }
 
 #[derive(Debug)]
-struct Draws(Mutex<Chance>);
+pub(super) struct Draws(pub(super) Mutex<Chance>);
 
 impl Entropy for Draws {
     fn next_u64(&self) -> u64 {

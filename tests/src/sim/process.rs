@@ -22,6 +22,8 @@ pub struct CallFaults {
     pub crash: u64,
     /// The process is frozen at this call for longer than its lock lasts.
     pub pause: u64,
+    /// The only call at which that happens, if one is named.
+    pub pause_at: Option<&'static str>,
 }
 
 /// What happens to one call.
@@ -187,7 +189,7 @@ impl Process {
             };
             (delay, fate, dies)
         };
-        self.may_pause().await;
+        self.may_pause(call).await;
         if dies || fate != Fate::Works {
             self.logs.faults.note(self.clock.true_now(), call);
         }
@@ -209,16 +211,23 @@ impl Process {
         if self.inner().crashed {
             self.die(call).await;
         }
-        self.may_pause().await;
+        self.may_pause(call).await;
         let delay = self.inner().chance.millis(1..20);
         self.clock.sleep(delay).await;
     }
 
     /// A pause before a call's effect, or before its answer: half of the chance each.
-    async fn may_pause(&self) {
+    async fn may_pause(&self, call: &'static str) {
         let pause = {
             let mut inner = self.inner();
-            let pause = inner.faults.pause;
+            let CallFaults {
+                pause, pause_at, ..
+            } = inner.faults;
+            let pause = if pause_at.is_none_or(|at| at == call) {
+                pause
+            } else {
+                0
+            };
             // Without the chance nothing is drawn: other worlds stay what they are.
             let happens = pause > 0 && inner.chance.happens(pause.div_ceil(2));
             happens.then(|| inner.chance.millis(35_000..240_000))

@@ -1,6 +1,6 @@
 //! One world: its clock, its cloud, its people, and the hands that hurt it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::AbortHandle;
 use wakecast::machine::StateKind;
 use wakecast::{ErrorCode, Secret};
-use wakecast_lambda::config::FleetConfig;
+use wakecast_lambda::config::{FleetConfig, LinkCaps};
 use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
-use wakecast_lambda::model::{Instance, RowState, Timestamp};
+use wakecast_lambda::model::{Instance, InstanceStatus, RowState, Timestamp};
 use wakecast_lambda::ports::{Ec2State, Store};
 use wakecast_lambda::reconcile::Reconciler;
 use wakecast_lambda::store::memory::MemoryStore;
@@ -32,12 +32,16 @@ use super::guards::Guards;
 use super::network::{Network, NetworkFaults};
 use super::process::{CallFaults, Logs};
 use super::setting;
+use super::shards::{self, Shards};
 use super::timeline::Timeline;
 use super::users::{self, Part};
 use super::watchman;
 
 /// How finely [`World::run_until`] looks: shorter than any call, so that no step is missed.
 const STEP: Duration = Duration::from_millis(1);
+
+/// How often those look who wait for a stage of an instance: most stages last for seconds.
+const GLANCE: Duration = Duration::from_millis(200);
 
 /// What everybody in a world can reach.
 #[derive(Clone, Debug)]
@@ -58,9 +62,12 @@ pub struct Surroundings {
     pub config: Arc<FleetConfig>,
     /// Faults of calls and writes to the table.
     pub logs: Logs,
+    /// What the gateway lets one subject connect; to be set before anybody does.
+    pub links: Rc<Cell<LinkCaps>>,
     /// The rules in force.
     pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
+    glanced: Rc<RefCell<Option<(Timestamp, Option<InstanceStatus>)>>>,
 }
 
 /// What is counted while a world moves.
@@ -165,8 +172,10 @@ impl World {
             )),
             config: Arc::new(config),
             logs: Logs::default(),
+            links: Rc::default(),
             guards,
             notes: Rc::default(),
+            glanced: Rc::default(),
             clock,
         };
         let (wakes, requests) = unbounded();
@@ -174,17 +183,27 @@ impl World {
         let steps = Arc::new(Steps::default());
         let gateway = gateway_function(&around, chance.fork(), Arc::clone(&wakes));
         around.network.install(gateway);
+        let (shards, errands) = Shards::new(seed, &guards);
         let reconciler = Rc::new(reconciler_function(
             &around,
             chance.fork(),
             Arc::clone(&steps),
+            shards,
+        ));
+        let hands: Rc<RefCell<Hands>> = Rc::default();
+        tasks.spawn(shards::serve(
+            around.clone(),
+            tasks.clone(),
+            Rc::clone(&hands),
+            Chance::of(seed, "the fan-out"),
+            errands,
         ));
         let world = Self {
             runtime,
             tasks,
             chance,
             steps,
-            hands: Rc::default(),
+            hands,
             reconciler,
             runs: Rc::default(),
             wakes,
@@ -318,6 +337,23 @@ impl Surroundings {
         instances
             .into_iter()
             .max_by_key(|instance| instance.boot.as_ref().map(|boot| boot.id))
+    }
+
+    /// Waits for the next moment in which those look who wait for a stage of the newest instance, and
+    /// returns where it stands then. All look in the same moments, so that one look serves them.
+    pub async fn glance(&self) -> Option<InstanceStatus> {
+        let now = self.clock.true_now();
+        let past = now.since(setting::START).as_millis() % GLANCE.as_millis();
+        let rest = GLANCE - Duration::from_millis(u64::try_from(past).unwrap_or(0));
+        self.clock.sleep(rest).await;
+        let now = self.clock.true_now();
+        let known = self.glanced.borrow().clone();
+        if let Some((_, status)) = known.filter(|(at, _)| *at == now) {
+            return status;
+        }
+        let status = self.instance().map(|instance| instance.status);
+        *self.glanced.borrow_mut() = Some((now, status.clone()));
+        status
     }
 
     /// Returns how often EC2 truly started or launched an instance.

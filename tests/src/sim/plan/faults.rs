@@ -132,7 +132,7 @@ impl Faults {
             lost_reply: self.of(Fault::LostReply),
             slow: self.of(Fault::SlowCall),
             crash: self.of(Fault::Crash),
-            pause: 0,
+            ..CallFaults::default()
         }
     }
 

@@ -178,9 +178,9 @@ impl Process {
             } else {
                 inner.chance.millis(2..30)
             };
-            let lost =
-                inner.chance.happens(faults.lost_request) || (hot > 0 && inner.chance.happens(hot));
-            let fate = if lost {
+            // A cold table draws nothing: other worlds stay what they are.
+            let refused = hot > 0 && inner.chance.happens(hot);
+            let fate = if inner.chance.happens(faults.lost_request) || refused {
                 Fate::RequestLost
             } else if inner.chance.happens(faults.lost_reply) {
                 Fate::ReplyLost

@@ -67,8 +67,11 @@ pub struct Surroundings {
     /// The rules in force.
     pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
-    glanced: Rc<RefCell<Option<(Timestamp, Option<InstanceStatus>)>>>,
+    glanced: Rc<RefCell<Glanced>>,
 }
+
+/// The last look at where the newest instance stands, and when it was.
+type Glanced = Option<(Timestamp, Option<InstanceStatus>)>;
 
 /// What is counted while a world moves.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,7 @@ use futures::future::{self, AbortHandle, Either};
 use futures::stream::StreamExt;
 use wakecast::machine::{
     Acquire, Answer, Config, ConnectionState, Effect, Event, Input, LeaseChange, LeaseStatus,
-    Machine, Output, RequestKey, Seed,
+    Machine, Output, RequestKey, Seed, TokenReason,
 };
 use wakecast::protocol::Endpoint;
 use wakecast::{Error, Instant};
@@ -278,9 +278,11 @@ impl Driver {
             Effect::Send { epoch, text } => around.network.send(&self.setup.name, epoch, &text),
             Effect::CloseTransport { epoch, .. } => around.network.close(&self.setup.name, epoch),
             Effect::FetchToken { generation, reason } => {
-                around
-                    .timeline
-                    .say(&self.setup.name, format!("fetches a token: {reason:?}"));
+                // A renewal every few minutes says nothing of a story.
+                if reason != TokenReason::Expiring {
+                    let text = format!("fetches a token: {reason:?}");
+                    around.timeline.say(&self.setup.name, text);
+                }
                 let subject = self
                     .setup
                     .subject

@@ -1,20 +1,22 @@
 //! The network between clients and the gateway, and the API Gateway itself, on virtual time.
 
+mod links;
+mod upgrades;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::channel::mpsc::UnboundedSender;
 use serde_json::Value;
 use wakecast::Secret;
 use wakecast::machine::{AccessAnswer, CheckId, Epoch, Input, Refusal, TransportEnd};
 use wakecast_lambda::gateway::Gateway;
 use wakecast_lambda::model::{ConnectionId, Timestamp};
-use wakecast_lambda::ports::{Connections, PostError};
+use wakecast_lambda::ports::Connections;
 use wakecast_local::gateway::{Bucket, Limits};
 
 use super::chance::Chance;
@@ -23,6 +25,9 @@ use super::events;
 use super::executor::{Tasks, VirtualClock};
 use super::process::CallFaults;
 use super::timeline::Timeline;
+use links::{Link, LinkState, Links, Posts};
+
+pub use upgrades::Upgrades;
 
 /// How unkind the network is, in per mille.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,55 +70,6 @@ struct Local {
     bucket: Bucket,
     upgrades: Upgrades,
     by_epoch: BTreeMap<(String, Epoch), ConnectionId>,
-}
-
-/// The upgrades that have reached the gateway.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Upgrades {
-    /// All of them.
-    pub all: u64,
-    /// Refused over the account's rate, with 429.
-    pub refused: u64,
-    /// The most within one second of the clock.
-    pub peak: u64,
-    second: u64,
-    in_second: u64,
-}
-
-impl Upgrades {
-    fn count(&mut self, now: Timestamp, let_in: bool) {
-        let second = now.as_millis() / 1_000;
-        if second != self.second {
-            (self.second, self.in_second) = (second, 0);
-        }
-        self.all += 1;
-        self.in_second += 1;
-        self.peak = self.peak.max(self.in_second);
-        self.refused += u64::from(!let_in);
-    }
-}
-
-/// The open links, which the `@connections` port reaches from any thread.
-#[derive(Clone, Default)]
-struct Links(Arc<Mutex<BTreeMap<ConnectionId, Link>>>);
-
-#[derive(Debug)]
-struct Link {
-    client: String,
-    epoch: Epoch,
-    inbox: UnboundedSender<Input>,
-    opened_at: Timestamp,
-    active_at: Timestamp,
-    state: LinkState,
-    up_free_at: Timestamp,
-    down: UnboundedSender<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LinkState {
-    Connecting,
-    Open,
-    BlackHole,
 }
 
 impl Network {
@@ -593,52 +549,6 @@ impl Network {
         let links = self.links.lock();
         let own = links.iter().filter(|(_, link)| link.client == client);
         own.map(|(id, _)| id.clone()).collect()
-    }
-}
-
-impl Links {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConnectionId, Link>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, id: &ConnectionId, text: String) {
-        if let Some(link) = self.lock().get(id) {
-            let _ = link.down.unbounded_send(text);
-        }
-    }
-}
-
-/// `@connections`.
-#[derive(Debug)]
-struct Posts(Weak<Mutex<BTreeMap<ConnectionId, Link>>>);
-
-#[async_trait]
-impl Connections for Posts {
-    async fn post(&self, connection: &ConnectionId, text: &str) -> Result<(), PostError> {
-        let links = self.0.upgrade().ok_or(PostError::Unavailable)?;
-        let links = links.lock().unwrap_or_else(PoisonError::into_inner);
-        match links.get(connection) {
-            Some(link) if link.state != LinkState::Connecting => {
-                let _ = link.down.unbounded_send(text.to_owned());
-                Ok(())
-            }
-            _ => Err(PostError::Gone),
-        }
-    }
-
-    async fn delete(&self, connection: &ConnectionId) -> Result<(), PostError> {
-        let links = self.0.upgrade().ok_or(PostError::Unavailable)?;
-        let link = links
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(connection);
-        let link = link.ok_or(PostError::Gone)?;
-        let end = TransportEnd::Dropped;
-        let _ = link.inbox.unbounded_send(Input::TransportClosed {
-            epoch: link.epoch,
-            end,
-        });
-        Ok(())
     }
 }
 

@@ -195,6 +195,9 @@ pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
             person.sleep(TUNNEL).await;
             person.around.tunnel(false);
             person.give(Input::NetworkChanged);
+            // A change that meets an attempt under way may leave a long wait: the next one cuts it.
+            person.sleep(SECOND * 6).await;
+            person.give(Input::NetworkChanged);
         };
         futures::join!(asked, tunnel);
     });

@@ -274,7 +274,7 @@ fn a_rotation_that_breaks_the_policy_after_its_hello_refreshes_the_token() {
 
 #[test]
 fn n47_a_day_of_rotations_loses_nothing_and_repeats_nothing() {
-    for seed in 0..2 {
+    for seed in 0..3 {
         let mut world = World::holding(seed);
         world.script.limits = Some((10 * MINUTE, 2 * HOUR));
         let (told, begin) = (world.states().len(), world.now);

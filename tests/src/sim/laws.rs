@@ -8,7 +8,12 @@ use wakecast::machine::{
     ConnectionState, Effect, Epoch, Event, Input, Machine, Output, RequestKey, StateKind,
 };
 
+use super::executor::VirtualClock;
+use super::farm::Farm;
+use super::observer::Observer;
 use super::timeline::Timeline;
+use super::world::Surroundings;
+use crate::judge::Fact;
 
 /// Every token of a world is a JWT, and every JWT begins like this.
 const TOKEN_CANARY: &str = "eyJ";
@@ -21,6 +26,9 @@ const REQUEST_ENDS: Duration = Duration::from_secs(30);
 pub struct ClientLaws {
     client: String,
     timeline: Timeline,
+    observer: Observer,
+    farm: Farm,
+    clock: VirtualClock,
     open: BTreeSet<Epoch>,
     /// Open waiters and when each must be settled at the latest.
     asked: BTreeMap<RequestKey, Instant>,
@@ -34,10 +42,13 @@ pub struct ClientLaws {
 impl ClientLaws {
     /// Starts watching.
     #[must_use]
-    pub fn new(client: String, timeline: Timeline) -> Self {
+    pub fn new(client: String, around: &Surroundings) -> Self {
         Self {
             client,
-            timeline,
+            timeline: around.timeline.clone(),
+            observer: around.observer.clone(),
+            farm: around.farm.clone(),
+            clock: around.clock.clone(),
             open: BTreeSet::new(),
             asked: BTreeMap::new(),
             told: None,
@@ -51,14 +62,18 @@ impl ClientLaws {
     pub fn before(&mut self, now: Instant, input: &Input) {
         self.state_events = 0;
         match input {
-            Input::Acquire { key, acquire } => {
-                self.asked.insert(*key, now + acquire.waits_at_most());
+            Input::Acquire { key, acquire } => self.asks(now, *key, acquire.waits_at_most()),
+            Input::Endpoint { key, .. } => self.asks(now, *key, REQUEST_ENDS),
+            Input::Release { key, lease } => {
+                self.asks(now, *key, REQUEST_ENDS);
+                self.leaves(Some(lease.clone()));
             }
-            Input::Endpoint { key, .. } | Input::Release { key, .. } => {
-                self.asked.insert(*key, now + REQUEST_ENDS);
-            }
+            // What was promised for it is not known by its number: nothing is held against a stop.
+            Input::Cancel { .. } | Input::Close | Input::Detach => self.leaves(None),
+            Input::Frame { text, .. } => self.observer.frame(&self.farm, &self.client, text),
             Input::Refused { epoch, .. } | Input::TransportClosed { epoch, .. } => {
                 self.open.remove(epoch);
+                self.link_ended();
             }
             _ => {}
         }
@@ -85,6 +100,7 @@ impl ClientLaws {
             }
             Output::Effect(Effect::CloseTransport { epoch, .. }) => {
                 self.open.remove(epoch);
+                self.link_ended();
             }
             Output::Event(Event::State(state)) => {
                 self.state_events += 1;
@@ -107,9 +123,13 @@ impl ClientLaws {
                 self.closed |= *state == ConnectionState::Closed;
                 self.told = Some(state.clone());
             }
-            Output::Event(Event::Settled { key, .. }) if self.asked.remove(key).is_none() => {
-                let text = format!("request {} is settled twice or was never asked", key.0);
-                self.broken("client law 5", text);
+            Output::Event(Event::Settled { key, .. }) => {
+                if self.asked.remove(key).is_none() {
+                    let text = format!("request {} is settled twice or was never asked", key.0);
+                    self.broken("client law 5", text);
+                }
+                let who = self.client.clone();
+                self.observer.tell(&Fact::Answered { who, key: key.0 });
             }
             _ => {}
         }
@@ -137,6 +157,25 @@ impl ClientLaws {
         if self.closed && !self.asked.is_empty() {
             self.broken("client law 6", "a waiter is left after Closed");
         }
+    }
+
+    fn asks(&mut self, now: Instant, key: RequestKey, within: Duration) {
+        self.asked.insert(key, now + within);
+        self.observer.tell(&Fact::Asked {
+            who: self.client.clone(),
+            key: key.0,
+            until: (self.clock.true_now() + within).as_millis(),
+        });
+    }
+
+    fn leaves(&self, lease: Option<String>) {
+        let who = self.client.clone();
+        self.observer.tell(&Fact::Left { who, lease });
+    }
+
+    fn link_ended(&self) {
+        let who = self.client.clone();
+        self.observer.tell(&Fact::LinkEnded { who });
     }
 
     fn broken(&self, law: &str, what: impl std::fmt::Display) {

@@ -23,6 +23,9 @@ const BUSY: u64 = 25 * 60_000;
 /// A world goes on until everybody is gone and the fleet had time to stop.
 const WHOLE: Duration = Duration::from_mins(75);
 
+/// Two regions' clocks, where the network between them and their time server is bad.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
+
 /// By then the death of a server is noticed and told: two ticks, a lock that a crash left behind,
 /// and describes that fail on the way.
 const NOTICED: Duration = Duration::from_mins(4);
@@ -49,6 +52,9 @@ pub fn play(seed: u64) -> Played {
     config.min = u32::from(chance.happens(100));
     let kindness = Kindness::draw(&mut chance);
     let mut world = World::new(seed, config, kindness.ec2(&mut chance));
+    if chance.happens(330) {
+        world.skew_clocks(CLOCKS_APART);
+    }
     if kindness.is_whole() {
         world.around().declare_kind();
     }
@@ -138,6 +144,8 @@ impl Kindness {
             lost_reply: self.calls,
             slow: self.calls * 2,
             crash: self.crashes,
+            late: self.calls / 4,
+            pause: self.crashes / 4,
         }
     }
 

@@ -1,12 +1,19 @@
-//! One Lambda invocation: it can crash at any call, and any call can fail or be answered late.
+//! One Lambda invocation: it can crash at any call, freeze, and any call can fail, be answered late
+//! or take effect after its caller has died.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use wakecast_lambda::model::{RowKey, Timestamp};
+use futures::channel::mpsc::UnboundedSender;
+use futures::channel::oneshot;
+use futures::future::BoxFuture;
+use wakecast_lambda::model::Timestamp;
 
 use super::chance::Chance;
 use super::executor::VirtualClock;
+use super::observer::Observer;
+use super::points::{How, Points};
 
 /// How unkind the world is to calls, each in per mille.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +26,20 @@ pub struct CallFaults {
     pub slow: u64,
     /// The process dies at this call.
     pub crash: u64,
+    /// The request is on its way for up to [`LATEST`]; its caller has long given up on it, or dies
+    /// meanwhile.
+    pub late: u64,
+    /// The whole process freezes for longer than a lock lives, and goes on then.
+    pub pause: u64,
 }
+
+/// A request that is under way arrives within this time: less than the minute after which a stop
+/// that may have been sent is looked at again.
+const LATEST: Duration = Duration::from_secs(20);
+
+/// A frozen process goes on after this many milliseconds: longer than its lock, and than the minute
+/// and a half after which another has taken over what it did.
+const FROZEN: std::ops::Range<u64> = 31_000..200_000;
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,113 +50,89 @@ pub enum Fate {
     RequestLost,
     /// It has its effect and fails.
     ReplyLost,
+    /// Its effect comes this much later; the caller is told nothing.
+    Late(Duration),
 }
 
-/// Every fault that calls of a world met: when, and at which call. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct FaultLog(Arc<Mutex<Vec<(Timestamp, &'static str)>>>);
-
-impl FaultLog {
-    /// Returns the faults since `since`, the newest first.
-    #[must_use]
-    pub fn since(&self, since: Timestamp) -> Vec<(Timestamp, &'static str)> {
-        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        log.iter()
-            .rev()
-            .take_while(|(at, _)| *at >= since)
-            .copied()
-            .collect()
-    }
-
-    /// Notes a fault.
-    pub fn note(&self, at: Timestamp, call: &'static str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((at, call));
-    }
+/// Which function a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The gateway.
+    Gateway,
+    /// The reconciler.
+    Reconciler,
 }
 
-/// When each row, and when the fleet's records, were last truly written, whatever the writer was
-/// told. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct WriteLog(Arc<Mutex<Writes>>);
-
-#[derive(Debug, Default)]
-struct Writes {
-    rows: BTreeMap<RowKey, Timestamp>,
-    commits: Vec<Timestamp>,
-}
-
-impl WriteLog {
-    /// Returns when a row was last written.
-    #[must_use]
-    pub fn row(&self, key: &RowKey) -> Option<Timestamp> {
-        self.writes().rows.get(key).copied()
-    }
-
-    /// Returns when the first commit at or after `at` took effect.
-    #[must_use]
-    pub fn commit_after(&self, at: Timestamp) -> Option<Timestamp> {
-        self.writes()
-            .commits
-            .iter()
-            .find(|commit| **commit >= at)
-            .copied()
-    }
-
-    fn writes(&self) -> std::sync::MutexGuard<'_, Writes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The logs that every process of a world writes.
-#[derive(Clone, Debug, Default)]
-pub struct Logs {
-    /// Faults of calls.
-    pub faults: FaultLog,
-    /// Writes to the table.
-    pub writes: WriteLog,
+/// What all processes of one function stand on.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Which function it is.
+    pub role: Role,
+    /// The world's clock.
+    pub clock: VirtualClock,
+    /// Who sees what truly happens.
+    pub observer: Observer,
+    /// Where processes are made to crash.
+    pub points: Points,
+    /// Requests that travel by themselves: neither a death nor a frozen process holds them up.
+    pub travel: UnboundedSender<BoxFuture<'static, ()>>,
+    /// How far the clocks of containers may be apart, in milliseconds.
+    pub skew: Arc<AtomicU64>,
 }
 
 /// The context that all ports of one container share.
 #[derive(Clone, Debug)]
 pub struct Process {
     shared: Arc<Mutex<Inner>>,
+    host: Host,
+    id: u64,
     clock: VirtualClock,
-    logs: Logs,
 }
 
 #[derive(Debug)]
 struct Inner {
     chance: Chance,
     faults: CallFaults,
-    crashed: bool,
-    on_crash: Option<futures::channel::oneshot::Sender<&'static str>>,
+    /// It dies as soon as its present call has had its effect.
+    dying: bool,
+    dead: bool,
+    frozen_until: Option<Timestamp>,
+    on_crash: Option<oneshot::Sender<Death>>,
+}
+
+/// How a process died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// At this call.
+    pub call: &'static str,
+    /// Requests of it are still under way.
+    pub late: bool,
 }
 
 impl Process {
     /// Starts a process. The receiver fires when it dies: its runner drops it then.
-    pub fn new(
-        chance: Chance,
-        clock: VirtualClock,
-        logs: Logs,
-    ) -> (Self, futures::channel::oneshot::Receiver<&'static str>) {
-        let (on_crash, crashed) = futures::channel::oneshot::channel();
+    pub fn new(mut chance: Chance, host: Host) -> (Self, oneshot::Receiver<Death>) {
+        let (on_crash, crashed) = oneshot::channel();
+        let skew = host.skew.load(Ordering::Relaxed);
+        let clock = match skew {
+            0 => host.clock.clone(),
+            most => host.clock.ahead(chance.millis(0..most + 1)),
+        };
         let inner = Inner {
             chance,
             faults: CallFaults::default(),
-            crashed: false,
+            dying: false,
+            dead: false,
+            frozen_until: None,
             on_crash: Some(on_crash),
         };
-        (
-            Self {
-                shared: Arc::new(Mutex::new(inner)),
-                clock,
-                logs,
-            },
-            crashed,
-        )
+        let process = Self {
+            shared: Arc::new(Mutex::new(inner)),
+            id: host.observer.next_process(),
+            host,
+            clock,
+        };
+        (process, crashed)
     }
 
     /// Begins an invocation under `faults`.
@@ -144,29 +140,55 @@ impl Process {
         self.inner().faults = faults;
     }
 
-    /// Notes that a row was written just now.
-    pub fn wrote_row(&self, key: &RowKey) {
-        let now = self.clock.true_now();
-        self.logs.writes.writes().rows.insert(key.clone(), now);
+    /// The clock of this container.
+    #[must_use]
+    pub fn clock(&self) -> VirtualClock {
+        self.clock.clone()
     }
 
-    /// Notes that the fleet's records were written just now.
-    pub fn committed(&self) {
-        let now = self.clock.true_now();
-        self.logs.writes.writes().commits.push(now);
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
-    /// Comes before the effect of a call: takes its time, and says what happens to it.
-    pub async fn before(&self, call: &'static str) -> Fate {
-        let (delay, fate, dies) = {
+    /// What it stands on.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Until when it is frozen, if it is.
+    #[must_use]
+    pub fn frozen_until(&self) -> Option<Timestamp> {
+        let mut inner = self.inner();
+        let now = self.host.clock.true_now();
+        inner.frozen_until = inner.frozen_until.filter(|until| *until > now);
+        inner.frozen_until
+    }
+
+    /// Tells whether it has died.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.inner().dead
+    }
+
+    /// Comes before the effect of a call: takes its time, and says what happens to it. A call that
+    /// `changes` EC2 is never frozen between its last check and its departure: nothing could guard
+    /// against that.
+    pub async fn before(&self, call: &'static str, changes: bool) -> Fate {
+        if self.is_dead() {
+            // A dead process begins nothing, though what it sent is still under way.
+            return std::future::pending().await;
+        }
+        let planned = self.host.points.pass(self.host.role);
+        let (delay, fate, dies, freezes) = {
             let mut inner = self.inner();
             let faults = inner.faults;
             let dies = inner.chance.happens(faults.crash);
-            let delay = if inner.chance.happens(faults.slow) {
-                inner.chance.millis(500..4_000)
-            } else {
-                inner.chance.millis(2..30)
-            };
+            let slow = inner.chance.happens(faults.slow);
+            let delay = if slow { 500..4_000 } else { 2..30 };
+            let delay = inner.chance.millis(delay);
             let fate = if inner.chance.happens(faults.lost_request) {
                 Fate::RequestLost
             } else if inner.chance.happens(faults.lost_reply) {
@@ -174,42 +196,100 @@ impl Process {
             } else {
                 Fate::Works
             };
-            (delay, fate, dies)
+            (delay, fate, dies, inner.chance.happens(faults.pause))
         };
-        if dies || fate != Fate::Works {
-            self.logs.faults.note(self.clock.true_now(), call);
+        let fate = self.or_late(fate);
+        let dies = if dies {
+            Some(self.how())
+        } else {
+            planned.filter(|how| how.kills())
+        };
+        let freezes = freezes || planned == Some(How::Freezes);
+        if dies.is_some() || freezes || fate != Fate::Works || delay.as_millis() >= 500 {
+            self.host.observer.hindered();
         }
-        if dies {
-            // Half of the crashes fall before the effect, half after it.
-            if self.inner().chance.happens(500) {
-                self.die(call).await;
+        if freezes {
+            // Half of them before the call leaves, half when its answer is there.
+            let now_or_then = self.inner().chance.happens(500);
+            if now_or_then && !changes {
+                self.freeze();
+            } else {
+                self.host.clock.sleep(delay).await;
+                self.freeze();
+                return fate;
             }
-            self.clock.sleep(delay).await;
-            self.inner().crashed = true;
-            return Fate::ReplyLost;
         }
-        self.clock.sleep(delay).await;
+        match dies {
+            None | Some(How::Freezes) => {}
+            Some(How::Before) => self.die(call, false).await,
+            Some(How::Late) => {
+                let late = self.inner().chance.millis(500..LATEST.as_millis() as u64);
+                self.dies(call, true);
+                self.host.clock.sleep(late).await;
+                return Fate::Works;
+            }
+            Some(How::After) => {
+                self.host.clock.sleep(delay).await;
+                self.inner().dying = true;
+                return Fate::Works;
+            }
+        }
+        self.host.clock.sleep(delay).await;
         fate
     }
 
     /// Comes after the effect of a call: the answer travels back, or the process is gone.
     pub async fn after(&self, call: &'static str) {
-        if self.inner().crashed {
-            self.die(call).await;
+        let dying = self.inner().dying;
+        if dying || self.is_dead() {
+            self.die(call, false).await;
         }
         let delay = self.inner().chance.millis(1..20);
-        self.clock.sleep(delay).await;
+        self.host.clock.sleep(delay).await;
     }
 
-    async fn die(&self, call: &'static str) {
-        let sender = self.inner().on_crash.take();
-        if let Some(sender) = sender {
-            let _ = sender.send(call);
+    fn or_late(&self, fate: Fate) -> Fate {
+        let mut inner = self.inner();
+        let late = inner.faults.late;
+        if fate == Fate::Works && inner.chance.happens(late) {
+            return Fate::Late(inner.chance.millis(500..LATEST.as_millis() as u64));
         }
+        fate
+    }
+
+    fn how(&self) -> How {
+        match self.inner().chance.within(0..3) {
+            0 => How::Before,
+            1 => How::After,
+            _ => How::Late,
+        }
+    }
+
+    fn freeze(&self) {
+        let mut inner = self.inner();
+        let until = self.host.clock.true_now() + inner.chance.millis(FROZEN);
+        inner.frozen_until = Some(until);
+        drop(inner);
+        self.host.observer.freezes(self.host.role, until);
+    }
+
+    async fn die(&self, call: &'static str, late: bool) {
+        self.dies(call, late);
         std::future::pending::<()>().await;
     }
 
-    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+    fn dies(&self, call: &'static str, late: bool) {
+        let sender = {
+            let mut inner = self.inner();
+            inner.dead = true;
+            inner.on_crash.take()
+        };
+        if let Some(sender) = sender {
+            let _ = sender.send(Death { call, late });
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::future::AbortHandle;
+use futures::future::{AbortHandle, BoxFuture};
+use futures::stream::StreamExt;
 use wakecast::machine::StateKind;
 use wakecast::{ErrorCode, Secret};
 use wakecast_lambda::config::FleetConfig;
@@ -16,7 +18,6 @@ use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
 use wakecast_lambda::model::{Instance, RowState, Timestamp};
 use wakecast_lambda::ports::{Ec2State, Store};
-use wakecast_lambda::reconcile::Reconciler;
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_local::ec2::{Ec2Model, Ec2Settings, SimulatedEc2};
 
@@ -26,14 +27,16 @@ use super::containers::Function;
 use super::executor::{Runtime, Tasks, VirtualClock};
 use super::farm::Farm;
 use super::functions::{
-    Alarm, Call, RECONCILER_TIMEOUT, Runner, Steps, gateway_function, reconciler_function, tick,
+    Alarm, Call, Container, Runner, Steps, gateway_function, reconciler_function, tick,
 };
 use super::network::{Network, NetworkFaults};
-use super::process::{CallFaults, Logs};
+use super::observer::{self, Observer};
+use super::points::Points;
+use super::process::{CallFaults, Host, Role};
 use super::setting;
 use super::timeline::Timeline;
 use super::users::{self, Part};
-use super::watchman;
+use crate::judge::Fact;
 
 /// How finely [`World::run_until`] looks: shorter than any call, so that no step is missed.
 const STEP: Duration = Duration::from_millis(1);
@@ -55,8 +58,8 @@ pub struct Surroundings {
     pub ec2: Arc<SimulatedEc2>,
     /// The fleet's settings.
     pub config: Arc<FleetConfig>,
-    /// Faults of calls and writes to the table.
-    pub logs: Logs,
+    /// What sees all that truly happens.
+    pub observer: Observer,
     pub(super) notes: Rc<RefCell<Notes>>,
 }
 
@@ -67,20 +70,14 @@ pub struct Notes {
     pub served: BTreeSet<String>,
     /// How acquires ended otherwise.
     pub outcomes: BTreeMap<String, u64>,
-    /// When reconcilers crashed or ended in failure.
-    pub broken_runs: Vec<Timestamp>,
     /// Reconcile runs.
     pub runs: u64,
     /// Until when a cut media socket proves nothing: the world itself cut it.
     pub excused_until: Timestamp,
     /// Launches and starts of instances.
     pub boots: u64,
-    /// Somebody else has put an instance into the fleet: law 1 speaks of ours only.
-    pub strangers: u64,
     /// Nothing is made to go wrong in this world.
     pub kind: bool,
-    /// When something last happened to an instance.
-    pub moved_at: Timestamp,
     /// Changes of connection state that clients took.
     pub states: BTreeSet<(StateKind, StateKind)>,
 }
@@ -94,9 +91,11 @@ pub struct World {
     chance: Chance,
     steps: Arc<Steps>,
     hands: Rc<RefCell<Hands>>,
-    reconciler: Rc<Function<Reconciler>>,
+    reconciler: Rc<Function<Container>>,
     runs: Rc<RefCell<Vec<AbortHandle>>>,
     wakes: Arc<Alarm>,
+    points: Points,
+    skew: Arc<AtomicU64>,
 }
 
 /// The faults in force for reconcilers and wakes.
@@ -118,6 +117,7 @@ impl World {
         let (clock, tasks) = (runtime.clock(), runtime.tasks());
         let mut chance = Chance::from_seed(seed);
         let timeline = Timeline::new(clock.clone());
+        let observer = Observer::new(clock.clone(), timeline.clone(), &config);
         let network = Network::new(
             clock.clone(),
             tasks.clone(),
@@ -134,6 +134,7 @@ impl World {
         let farm = Farm::new(
             clock.clone(),
             timeline.clone(),
+            observer.clone(),
             setting::installed(chance.bits()),
             token,
         );
@@ -152,20 +153,34 @@ impl World {
                 model,
             )),
             config: Arc::new(config),
-            logs: Logs::default(),
+            observer,
             notes: Rc::default(),
             clock,
         };
         let (wakes, requests) = unbounded();
         let wakes = Arc::new(Alarm(wakes));
         let steps = Arc::new(Steps::default());
-        let gateway = gateway_function(&around, chance.fork(), Arc::clone(&wakes));
+        let (travel, travellers) = unbounded();
+        let points = Points::default();
+        let skew = Arc::new(AtomicU64::new(0));
+        let base = |role| {
+            let host = Host {
+                role,
+                clock: around.clock.clone(),
+                observer: around.observer.clone(),
+                points: points.clone(),
+                travel: travel.clone(),
+                skew: Arc::clone(&skew),
+            };
+            (host, tasks.clone())
+        };
+        let (own, alarm) = (chance.fork(), Arc::clone(&wakes));
+        let gateway = gateway_function(&around, base(Role::Gateway), own, alarm);
         around.network.install(gateway);
-        let reconciler = Rc::new(reconciler_function(
-            &around,
-            chance.fork(),
-            Arc::clone(&steps),
-        ));
+        let (own, taken) = (chance.fork(), Arc::clone(&steps));
+        let reconciler = reconciler_function(&around, base(Role::Reconciler), own, taken);
+        let reconciler = Rc::new(reconciler);
+        tasks.spawn(let_travel(tasks.clone(), travellers));
         let world = Self {
             runtime,
             tasks,
@@ -175,6 +190,8 @@ impl World {
             reconciler,
             runs: Rc::default(),
             wakes,
+            points,
+            skew,
             around,
         };
         world.start(requests);
@@ -225,10 +242,26 @@ impl World {
     /// Kills every reconcile run where it stands.
     pub fn crash_reconcilers(&self) {
         self.around.timeline.say("reconciler", "is killed");
-        self.around.broken_run();
+        self.around.observer.crashed();
         for run in self.runs.borrow_mut().drain(..) {
             run.abort();
         }
+    }
+
+    /// Returns the points at which processes can be made to crash.
+    #[must_use]
+    pub fn points(&self) -> &Points {
+        &self.points
+    }
+
+    /// Lets the clocks of containers be up to this far apart. To be called before the first of them
+    /// starts.
+    pub fn skew_clocks(&self, apart: Duration) {
+        let most = u64::try_from(apart.as_millis()).unwrap_or(u64::MAX);
+        self.skew.store(most, Ordering::Relaxed);
+        self.around
+            .observer
+            .clocks_apart(&self.around.config, apart);
     }
 
     /// Lets time pass.
@@ -259,7 +292,7 @@ impl World {
         let ec2 = Arc::clone(&self.around.ec2);
         self.tasks.spawn(async move { ec2.drive().await });
         self.tasks.spawn(self.around.farm.clone().drive());
-        self.tasks.spawn(watchman::watch(self.around.clone()));
+        self.tasks.spawn(observer::watch(self.around.clone()));
         self.tasks
             .spawn(tick(self.around.clone(), Arc::clone(&self.wakes)));
         let runner = Runner {
@@ -354,6 +387,8 @@ impl Surroundings {
     pub fn excuse_until(&self, until: Timestamp) {
         let mut notes = self.notes.borrow_mut();
         notes.excused_until = notes.excused_until.max(until);
+        drop(notes);
+        self.observer.excuse_until(until);
     }
 
     /// Tells whether a cut media socket proves nothing now: the world itself cut it, or a media
@@ -366,7 +401,9 @@ impl Surroundings {
     /// Returns what was counted so far.
     #[must_use]
     pub fn notes(&self) -> Notes {
-        self.notes.borrow().clone()
+        let mut notes = self.notes.borrow().clone();
+        notes.boots = self.observer.boots();
+        notes
     }
 
     /// Notes changes of connection state.
@@ -374,33 +411,15 @@ impl Surroundings {
         self.notes.borrow_mut().states.append(taken);
     }
 
-    /// Notes that somebody else has put an instance into the fleet.
+    /// Notes that somebody else has put an instance into the fleet: law 1 speaks of ours only.
     pub fn stranger(&self) {
-        self.notes.borrow_mut().strangers += 1;
+        self.observer.tell(&Fact::Stranger);
     }
+}
 
-    /// Tells whether nothing has happened to any instance for longer than a run may last.
-    pub(super) fn nothing_moves(&self) -> bool {
-        let rests = self.ec2.with(|model, _| {
-            let mut all = model.instances();
-            all.all(|truth| matches!(truth.state, Ec2State::Stopped | Ec2State::Terminated))
-        });
-        let moved_at = self.notes.borrow().moved_at;
-        rests && self.clock.true_now().since(moved_at) > RECONCILER_TIMEOUT
-    }
-
-    /// Notes that something happened to an instance.
-    pub fn moved(&self, at: Timestamp) {
-        self.notes.borrow_mut().moved_at = at;
-    }
-
-    pub(super) fn broken_run(&self) {
-        let now = self.clock.true_now();
-        self.notes.borrow_mut().broken_runs.push(now);
-    }
-
-    /// Counts a boot.
-    pub fn booted(&self) {
-        self.notes.borrow_mut().boots += 1;
+/// Lets requests that have left travel by themselves.
+async fn let_travel(tasks: Tasks, mut travellers: UnboundedReceiver<BoxFuture<'static, ()>>) {
+    while let Some(request) = travellers.next().await {
+        tasks.spawn(request);
     }
 }

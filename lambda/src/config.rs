@@ -31,7 +31,7 @@ impl Offering {
 }
 
 /// One fleet.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FleetConfig {
     /// Apps that must run before the server is ready.
     pub apps: Vec<String>,
@@ -73,7 +73,7 @@ impl FleetConfig {
 }
 
 /// A setting whose configured value differs from the server's default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownSetting {
     /// The app.
     pub app: String,
@@ -84,7 +84,7 @@ pub struct KnownSetting {
 }
 
 /// How clients reach a ready server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointConfig {
     /// `{address}` stands for the instance's address, without it the host is fixed; `{app}` for
     /// the app.
@@ -127,7 +127,7 @@ fn fill(template: &str, address: Option<&str>, app: &str) -> String {
 }
 
 /// Which counts a server measures: one that it does not is never read as zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// `localWebRTCLiveStreams` and `localWebRTCViewers` (Enterprise).
     pub webrtc: bool,
@@ -153,7 +153,7 @@ impl Counts {
 }
 
 /// Times and limits of the lifecycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// Continuous zeros before a drain.
     pub grace: Duration,
@@ -265,7 +265,7 @@ impl Timing {
 }
 
 /// Caps of one fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caps {
     /// New instances an hour.
     pub launches_per_hour: u32,
@@ -285,7 +285,7 @@ impl Default for Caps {
 
 /// The remaining time to ready on a path, from the moment the phase begins, before there is
 /// history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prior {
     /// The path.
     pub path: BootPath,

@@ -6,14 +6,18 @@
 //! - [`auth`] turns tokens into what they allow.
 //! - [`leases`] are the rules of a row, and [`grant`] the only way to an endpoint: both sides of
 //!   the grant and of the stop share them.
+//! - [`guards`] names the rules that the laws rest on, so that a test can turn one off and see why.
 //! - [`reconcile`] observes, decides and acts for one fleet under its lock.
+//! - [`decisions`] is the log of what was decided, and how it is decided again.
 //! - [`media`] is what is said to an Ant Media Server: tokens, and the adapter that probes one.
 //! - [`ports`] are the seams to EC2, the media server, the table, the sockets, time and chance.
 
 pub mod auth;
 pub mod config;
+pub mod decisions;
 pub mod gateway;
 pub mod grant;
+pub mod guards;
 pub mod leases;
 pub mod lifecycle;
 pub mod media;

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wakecast::Secret;
 
@@ -42,7 +43,7 @@ pub trait Fleet: Send + Sync + fmt::Debug {
 }
 
 /// An instance as EC2 shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ec2Instance {
     /// Its id.
     pub id: InstanceId,
@@ -65,7 +66,8 @@ pub struct Ec2Instance {
 }
 
 /// EC2's instance states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ec2State {
     /// Starting.
     Pending,
@@ -82,7 +84,8 @@ pub enum Ec2State {
 }
 
 /// Why an EC2 call failed, by what follows from it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum Ec2Error {
     /// This offering has no capacity now.
     #[error("no capacity: {0}")]
@@ -141,7 +144,8 @@ pub trait MediaServer: Send + Sync + fmt::Debug {
 }
 
 /// Why a look at a media server gave nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum MediaError {
     /// Refused, silent, an empty 500, a closed handshake, `not_initialized_yet`.
     #[error("not answering yet: {0}")]
@@ -155,7 +159,7 @@ pub enum MediaError {
 }
 
 /// What `system-resources` said. `None` where the server does not measure.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
     /// `localLiveStreams`.
     pub live_streams: Option<u64>,

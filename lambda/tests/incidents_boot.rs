@@ -7,7 +7,8 @@ use std::time::Duration;
 use support::{World, elastic};
 use wakecast::ErrorCode;
 use wakecast::protocol::{LostReason, Phase, Purpose, ServerMessage};
-use wakecast_lambda::lifecycle::{Alarm, Power, Question, Snapshot, probes};
+use wakecast_lambda::guards::Guards;
+use wakecast_lambda::lifecycle::{Alarm, Next, Power, Question, Snapshot, probes};
 use wakecast_lambda::model::{Counters, Fence, InstanceStatus, Lock, RowEnd, Timestamp, WarmStep};
 
 fn ready() -> World {
@@ -148,6 +149,7 @@ fn until_the_app_is_listed_only_root_paths_are_touched() {
             counters: &Counters::default(),
             observations: &[],
             answers: &[],
+            guards: Guards::ALL,
         });
         let names = asked.iter().map(|probe| match &probe.question {
             Question::Liveness => "liveness",
@@ -247,6 +249,37 @@ fn a_waiter_hears_of_an_overdue_phase_once() {
         panic!("progress is told first");
     };
     assert_eq!((first.eta_p50_ms, first.eta_p90_ms), (62_000, 145_000));
+}
+
+#[test]
+fn a_server_that_was_stopped_and_started_between_two_looks_is_warmed_as_a_new_boot() {
+    let mut world = ready();
+    assert!(world.publish("a"));
+    world.run_until(120, |world| {
+        world
+            .last
+            .as_ref()
+            .is_some_and(|last| last.next == Next::Quiet)
+    });
+    let id = world.id();
+    world.ec2.stopping_for = Duration::from_secs(1);
+    world.ec2.take_down(world.now, &id).expect("it runs");
+    world.now = world.now + Duration::from_secs(12);
+    world.ec2.start(world.now, &id).expect("it is stopped");
+    world.foreign = 1;
+    // Its address is another one now: nothing may be granted at the old one, and nobody may be
+    // left waiting for what never answers.
+    world.run_until(70, |world| world.is_waiting("a"));
+    world.run_until(120, |world| world.is_held("a"));
+    assert_eq!(
+        (world.launches(), world.stops()),
+        (1, 0),
+        "{}",
+        world.story()
+    );
+    world.release("a");
+    world.run_until(600, World::is_stopped);
+    world.check();
 }
 
 #[test]

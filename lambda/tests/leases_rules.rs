@@ -7,6 +7,7 @@ use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
 use wakecast::ErrorCode;
 use wakecast::protocol::{LostReason, Phase, Purpose};
 use wakecast_lambda::config::Timing;
+use wakecast_lambda::guards::Guards;
 use wakecast_lambda::leases::{self, Named, Step, Then, Visit};
 use wakecast_lambda::model::{
     Ask, Boot, BootId, BootPath, ConnectionId, FleetKey, InstanceId, Link, Row, RowEnd, RowKey,
@@ -85,6 +86,7 @@ fn row(purpose: Purpose, ready: Option<&BootOf>) -> Row {
         link: &link,
         timing: &timing,
         now: START,
+        guards: Guards::ALL,
     };
     let wait = Duration::from_secs(600);
     let step = leases::acquire(None, &visit, &ask(purpose), wait, ready);
@@ -323,6 +325,7 @@ fn any_history_keeps_the_rules() {
                     link: &links[sender],
                     timing: &timing,
                     now,
+                    guards: Guards::ALL,
                 };
                 let known = row.clone().filter(|row| row.expires_at > now);
                 let step = step(&event, known.as_ref(), &visit, &ask);

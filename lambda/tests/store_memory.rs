@@ -79,6 +79,7 @@ fn commit() -> Commit {
         put_intents: Vec::new(),
         forget_intents: Vec::new(),
         unavailable: None,
+        history: None,
         charge: None,
     }
 }

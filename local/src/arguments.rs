@@ -1,40 +1,110 @@
 //! The command line.
 
+mod values;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
 use wakecast_local::Profile;
-use wakecast_local::cloud::LONGEST_TOKEN_LIFE;
+use wakecast_local::media::Edition;
+use wakecast_local::real::ServerUrl;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 wakecast-local: the whole wakecast cloud on this machine
 
 Usage: wakecast-local [OPTIONS]
+       wakecast-local media [OPTIONS]    a stand-in for Ant Media Server alone, see `media --help`
 
 Options:
   --port PORT            WebSocket API on PORT, HTTP API and admin on the next two [free ones]
   --profile PROFILE      default, or demonstration: the whole lifecycle within a minute
   --token-life SECONDS   how long printed tokens live, 1 to 3600 [3600; demonstration 20]
+  --decision-log FILE    add each decision to FILE as a line that `cargo xtask replay` reads
   --help                 this text
+
+A real Ant Media Server behind the simulated instances; their boot and stop stay simulated:
+  --media-server URL     https://HOST:5443, http://HOST:5080, or an app's wss://HOST:5443/APP/websocket
+  --media-secret-file FILE
+                         its server.jwtServerSecretKey, or in WAKECAST_MEDIA_SECRET
+  --media-stream-secret-file FILE
+                         the app's jwtStreamSecretKey, or in WAKECAST_MEDIA_STREAM_SECRET;
+                         without one no stream tokens are handed out
+  --media-app APP        the app whose endpoint is handed out [the URL's, else live]
+  --media-edition EDITION
+                         enterprise or community: which counts it measures [enterprise]
+  --media-setting NAME=VALUE
+                         a setting of the app that must read this JSON value
+                         [publishJwtControlEnabled, true with a stream secret, else false]
 
 It listens on 127.0.0.1 only and stops with Ctrl-C. RUST_LOG=info shows what is decided.
 ";
 
+/// What `media --help` prints.
+pub(crate) const MEDIA_HELP: &str = "\
+wakecast-local media: a stand-in for Ant Media Server alone, for --media-server
+
+Usage: wakecast-local media [OPTIONS]
+
+Options:
+  --port PORT            where it listens; 0 takes a free port [5080]
+  --profile PROFILE      default: the boot of a real server; demonstration: a fifth of it
+  --media-secret-file FILE
+                         its server.jwtServerSecretKey, or in WAKECAST_MEDIA_SECRET;
+                         without one its JWT control is off, as on a fresh server
+  --media-stream-secret-file FILE
+                         the app's jwtStreamSecretKey, or in WAKECAST_MEDIA_STREAM_SECRET;
+                         without one it takes everybody
+  --media-app APP        its one app [live]
+  --media-edition EDITION
+                         enterprise or community [enterprise]
+  --help                 this text
+
+It listens on 127.0.0.1 only and stops with Ctrl-C.
+";
+
+/// Where the vendor's server listens without TLS.
+const MEDIA_PORT: u16 = 5080;
+
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// `--help`.
-    Help,
-    /// Everything else.
+    /// `--help`, or `media --help`.
+    Help(&'static str),
+    /// The cloud.
     Serve(Arguments),
+    /// `media`.
+    Media(MediaArguments),
 }
 
-/// The options.
+/// The options of the cloud.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arguments {
     pub(crate) port: Option<u16>,
     pub(crate) profile: Profile,
     pub(crate) token_life: Option<Duration>,
+    pub(crate) decision_log: Option<PathBuf>,
+    pub(crate) media_server: Option<ServerUrl>,
+    pub(crate) setting: Option<(String, Value)>,
+    pub(crate) media: MediaOptions,
+}
+
+/// The options of the stand-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MediaArguments {
+    pub(crate) port: u16,
+    pub(crate) profile: Profile,
+    pub(crate) media: MediaOptions,
+}
+
+/// What describes a media server, whoever runs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MediaOptions {
+    pub(crate) secret_file: Option<PathBuf>,
+    pub(crate) stream_secret_file: Option<PathBuf>,
+    pub(crate) app: Option<String>,
+    pub(crate) edition: Option<Edition>,
 }
 
 /// What is wrong with a command line.
@@ -44,6 +114,14 @@ pub(crate) enum ArgumentError {
     Unknown(String),
     #[error("`{0}` needs a value")]
     Missing(String),
+    #[error("`{0}` describes the server of `--media-server`, which is not given: name its URL")]
+    WithoutServer(String),
+    /// It repeats no value: this one may hold a secret.
+    #[error("`{option}`: {problem}")]
+    Withheld {
+        option: &'static str,
+        problem: String,
+    },
     #[error("`{option} {value}`: expected {expected}")]
     Value {
         option: &'static str,
@@ -57,70 +135,92 @@ impl Command {
     pub(crate) fn parse(
         arguments: impl IntoIterator<Item = String>,
     ) -> Result<Self, ArgumentError> {
-        let mut rest = arguments.into_iter();
+        let mut rest = arguments.into_iter().peekable();
+        if rest.next_if(|first| first == "media").is_some() {
+            return parse_media(rest);
+        }
         let mut parsed = Arguments::default();
+        let mut about_media = None;
         while let Some(argument) = rest.next() {
-            let (name, inline) = match argument.split_once('=') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (argument, None),
-            };
-            let mut value = || {
-                inline
-                    .clone()
-                    .or_else(|| rest.next())
-                    .ok_or(ArgumentError::Missing(name.clone()))
-            };
-            match name.as_str() {
-                "--help" | "-h" => return Ok(Self::Help),
-                "--port" => parsed.port = Some(port(value()?)?),
-                "--profile" => parsed.profile = profile(value()?)?,
-                "--token-life" => parsed.token_life = Some(token_life(value()?)?),
-                _ => return Err(ArgumentError::Unknown(name)),
+            let mut option = Spelled::new(argument, &mut rest);
+            match option.name.as_str() {
+                "--help" | "-h" => return Ok(Self::Help(HELP)),
+                "--port" => parsed.port = Some(values::port(option.value()?)?),
+                "--profile" => parsed.profile = values::profile(option.value()?)?,
+                "--decision-log" => parsed.decision_log = Some(PathBuf::from(option.value()?)),
+                "--token-life" => parsed.token_life = Some(values::token_life(option.value()?)?),
+                "--media-server" => {
+                    parsed.media_server = Some(values::server_url(&option.value()?)?);
+                }
+                "--media-setting" => {
+                    parsed.setting = Some(values::setting(&option.value()?)?);
+                    about_media = Some(option.name);
+                }
+                _ => {
+                    parsed.media.read(&mut option)?;
+                    about_media = Some(option.name);
+                }
             }
         }
-        Ok(Self::Serve(parsed))
-    }
-}
-
-fn port(value: String) -> Result<u16, ArgumentError> {
-    match value.parse() {
-        // The two ports after it are used as well.
-        Ok(port @ 1..=65_533) => Ok(port),
-        _ => Err(ArgumentError::Value {
-            option: "--port",
-            value,
-            expected: "1 to 65533",
-        }),
-    }
-}
-
-fn profile(value: String) -> Result<Profile, ArgumentError> {
-    match value.as_str() {
-        "default" => Ok(Profile::Default),
-        "demonstration" => Ok(Profile::Demonstration),
-        _ => {
-            let expected = "default or demonstration";
-            Err(ArgumentError::Value {
-                option: "--profile",
-                value,
-                expected,
-            })
+        match (about_media, &parsed.media_server) {
+            (Some(option), None) => Err(ArgumentError::WithoutServer(option)),
+            _ => Ok(Self::Serve(parsed)),
         }
     }
 }
 
-fn token_life(value: String) -> Result<Duration, ArgumentError> {
-    match value.parse() {
-        Ok(seconds) if (1..=LONGEST_TOKEN_LIFE.as_secs()).contains(&seconds) => {
-            Ok(Duration::from_secs(seconds))
+fn parse_media(mut rest: impl Iterator<Item = String>) -> Result<Command, ArgumentError> {
+    let mut parsed = MediaArguments {
+        port: MEDIA_PORT,
+        profile: Profile::Default,
+        media: MediaOptions::default(),
+    };
+    while let Some(argument) = rest.next() {
+        let mut option = Spelled::new(argument, &mut rest);
+        match option.name.as_str() {
+            "--help" | "-h" => return Ok(Command::Help(MEDIA_HELP)),
+            "--port" => parsed.port = values::media_port(option.value()?)?,
+            "--profile" => parsed.profile = values::profile(option.value()?)?,
+            _ => parsed.media.read(&mut option)?,
         }
-        _ => {
-            let expected = "seconds, 1 to 3600";
-            Err(ArgumentError::Value {
-                option: "--token-life",
-                value,
-                expected,
-            })
+    }
+    Ok(Command::Media(parsed))
+}
+
+impl MediaOptions {
+    fn read(
+        &mut self,
+        option: &mut Spelled<'_, impl Iterator<Item = String>>,
+    ) -> Result<(), ArgumentError> {
+        match option.name.as_str() {
+            "--media-secret-file" => self.secret_file = Some(option.value()?.into()),
+            "--media-stream-secret-file" => self.stream_secret_file = Some(option.value()?.into()),
+            "--media-app" => self.app = Some(values::app(option.value()?)?),
+            "--media-edition" => self.edition = Some(values::edition(option.value()?)?),
+            _ => return Err(ArgumentError::Unknown(option.name.clone())),
         }
+        Ok(())
+    }
+}
+
+/// One option as it was typed, its value perhaps still to come.
+struct Spelled<'a, I> {
+    name: String,
+    inline: Option<String>,
+    rest: &'a mut I,
+}
+
+impl<'a, I: Iterator<Item = String>> Spelled<'a, I> {
+    fn new(argument: String, rest: &'a mut I) -> Self {
+        let (name, inline) = match argument.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (argument, None),
+        };
+        Self { name, inline, rest }
+    }
+
+    fn value(&mut self) -> Result<String, ArgumentError> {
+        let value = self.inline.take().or_else(|| self.rest.next());
+        value.ok_or_else(|| ArgumentError::Missing(self.name.clone()))
     }
 }

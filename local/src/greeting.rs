@@ -1,18 +1,25 @@
 //! What is printed once everything serves.
 
+use std::net::SocketAddr;
+
+use wakecast_local::media::Edition;
+use wakecast_local::real::ServerUrl;
 use wakecast_local::{LocalCloud, Token};
 
 /// Tells where to connect, with what, and how to break it. Plain unless `styled`.
-pub(crate) fn text(cloud: &LocalCloud, token: &Token, demonstration: bool, styled: bool) -> String {
-    let (bold, dim, end) = if styled {
-        ("\x1b[1m", "\x1b[2m", "\x1b[0m")
-    } else {
-        ("", "", "")
-    };
+pub(crate) fn text(
+    cloud: &LocalCloud,
+    token: &Token,
+    media: Option<&ServerUrl>,
+    demonstration: bool,
+    styled: bool,
+) -> String {
+    let [bold, dim, end] = style(styled);
     let LocalCloud {
         websocket_url,
         access_url,
         admin_url,
+        app,
         ..
     } = cloud;
     let profile = if demonstration {
@@ -22,6 +29,13 @@ pub(crate) fn text(cloud: &LocalCloud, token: &Token, demonstration: bool, style
     };
     let life = token.expires_in.as_secs();
     let secret = token.secret.expose();
+    let media = media.map_or_else(String::new, |url| {
+        format!(
+            "  {dim}media{end}      {bold}{url}{end}
+             {dim}a real server; only its boot and its stop are simulated{end}
+"
+        )
+    });
     format!(
         "
   {bold}wakecast-local{end}  {dim}{profile}, this machine only, Ctrl-C stops{end}
@@ -29,12 +43,12 @@ pub(crate) fn text(cloud: &LocalCloud, token: &Token, demonstration: bool, style
   {dim}websocket{end}  {bold}{websocket_url}{end}
   {dim}access{end}     {bold}{access_url}{end}
   {dim}admin{end}      {bold}{admin_url}{end}
-  {dim}token{end}      {secret}
-             {dim}lives {life} s; may publish and play every stream of the app `live`{end}
+{media}  {dim}token{end}      {secret}
+             {dim}lives {life} s; may publish and play every stream of the app `{app}`{end}
 
   {dim}connect{end}    let client = wakecast::Client::builder(\"{websocket_url}\")
                  .access_url(\"{access_url}\").token_provider(provider).build()?;
-             let lease = client.acquire(Acquire::publish(\"live\", \"match-1\")).await?;
+             let lease = client.acquire(Acquire::publish(\"{app}\", \"match-1\")).await?;
 
   {dim}look{end}       curl {admin_url}/status
   {dim}break{end}      curl {admin_url}/faults -H content-type:application/json \\
@@ -42,4 +56,44 @@ pub(crate) fn text(cloud: &LocalCloud, token: &Token, demonstration: bool, style
 
 "
     )
+}
+
+/// Tells where a media stand-in answers, and how to put it behind the cloud.
+pub(crate) fn media(
+    address: SocketAddr,
+    app: &str,
+    edition: Edition,
+    control: bool,
+    styled: bool,
+) -> String {
+    let [bold, dim, end] = style(styled);
+    let edition = match edition {
+        Edition::Enterprise => "Enterprise",
+        Edition::Community => "Community",
+    };
+    let control = if control {
+        "on"
+    } else {
+        "off: no call of its REST interface is answered"
+    };
+    format!(
+        "
+  {bold}wakecast-local media{end}  {dim}Ant Media Server stand-in, {edition} Edition, Ctrl-C stops{end}
+
+  {dim}server{end}     {bold}http://{address}{end}
+  {dim}signalling{end} {bold}ws://{address}/{app}/websocket{end}
+  {dim}control{end}    {control}
+
+  {dim}behind{end}     wakecast-local --media-server http://{address}/{app} …
+
+"
+    )
+}
+
+fn style(styled: bool) -> [&'static str; 3] {
+    if styled {
+        ["\x1b[1m", "\x1b[2m", "\x1b[0m"]
+    } else {
+        [""; 3]
+    }
 }

@@ -3,6 +3,7 @@
 //! - [`ec2`] is a simulated EC2 that keeps the rules which matter to a launcher.
 //! - [`gateway`] stands in for the API Gateway and calls the real gateway code.
 //! - [`media`] stands in for Ant Media Server.
+//! - [`real`] puts a real media server behind the simulated instances.
 //! - [`cloud`] wires them to the real gateway and reconciler.
 //! - [`admin`] sets faults and shows the state, over HTTP on loopback.
 //!
@@ -15,6 +16,7 @@ pub mod gateway;
 mod listener;
 pub mod media;
 pub mod random;
+pub mod real;
 pub mod system;
 
 pub use cloud::{LocalCloud, LocalConfig, LocalError, Profile, Token, TokenRequest};

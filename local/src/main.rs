@@ -1,74 +1,171 @@
 //! `wakecast-local`: the whole cloud on this machine, until Ctrl-C.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
+use wakecast_lambda::config::Counts;
+use wakecast_lambda::decisions::{DecisionLog, JsonLines};
+use wakecast_local::cloud::APP;
+use wakecast_local::media::{AppConfig, BootTimeline, Edition, MediaConfig, MediaProcess};
+use wakecast_local::real::RealServer;
 use wakecast_local::{LocalCloud, LocalConfig, Profile, TokenRequest};
 
 mod arguments;
 mod greeting;
+mod secrets;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, MediaArguments};
+use secrets::SecretError;
 
 /// What a command line that cannot be read ends with, as shells expect.
 const USAGE: u8 = 2;
 
+type Failure = Box<dyn std::error::Error>;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Command::parse(std::env::args().skip(1)) {
-        Ok(Command::Help) => {
-            print(arguments::HELP);
-            ExitCode::SUCCESS
+    let outcome = match Command::parse(std::env::args().skip(1)) {
+        Ok(Command::Help(text)) => {
+            print(text);
+            Ok(())
         }
         Ok(Command::Serve(arguments)) => serve(arguments).await,
+        Ok(Command::Media(arguments)) => serve_media(arguments).await,
         Err(error) => {
             eprintln!("wakecast-local: {error}\nTry `wakecast-local --help`.");
-            ExitCode::from(USAGE)
+            return ExitCode::from(USAGE);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wakecast-local: {error}");
+            ExitCode::FAILURE
         }
     }
 }
 
-async fn serve(arguments: Arguments) -> ExitCode {
+async fn serve(arguments: Arguments) -> Result<(), Failure> {
     // Silent unless asked: `RUST_LOG=info` shows each decision of the reconciler.
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
+    log();
     let mut config = LocalConfig::profile(arguments.profile);
     config.port = arguments.port;
     if let Some(life) = arguments.token_life {
         config.token_life = life;
     }
-    let cloud = match LocalCloud::start(config).await {
-        Ok(cloud) => cloud,
-        Err(error) => return failed(&error),
-    };
-    let token = match cloud.token(&TokenRequest::new("developer")) {
-        Ok(token) => token,
-        Err(error) => return failed(&error),
-    };
-    let styled = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    config.decision_log = decision_log(&arguments)?;
+    config.media_server = real_server(&arguments)?;
+    let cloud = LocalCloud::start(config).await?;
+    let token = cloud.token(&TokenRequest::new("developer"))?;
     let short = arguments.profile == Profile::Demonstration;
-    print(&greeting::text(&cloud, &token, short, styled));
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        return failed(&error);
-    }
+    let media = arguments.media_server.as_ref();
+    print(&greeting::text(&cloud, &token, media, short, styled()));
+    tokio::signal::ctrl_c().await?;
     cloud.stop().await;
-    print(if styled {
+    print(goodbye());
+    Ok(())
+}
+
+fn decision_log(arguments: &Arguments) -> Result<Option<Arc<dyn DecisionLog>>, Failure> {
+    let Some(path) = &arguments.decision_log else {
+        return Ok(None);
+    };
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|error| format!("--decision-log {}: {error}", path.display()))?;
+    Ok(Some(Arc::new(JsonLines::new(file))))
+}
+
+fn real_server(arguments: &Arguments) -> Result<Option<RealServer>, Failure> {
+    let Some(url) = arguments.media_server.clone() else {
+        return Ok(None);
+    };
+    let media = &arguments.media;
+    let server_secret = secrets::SERVER.read(media.secret_file.as_deref())?;
+    let app = media.app.as_deref().or(url.app()).unwrap_or(APP).to_owned();
+    Ok(Some(RealServer {
+        url,
+        app,
+        server_secret: server_secret.ok_or(SecretError::None)?,
+        stream_secret: secrets::STREAM.read(media.stream_secret_file.as_deref())?,
+        setting: arguments.setting.clone(),
+        counts: match media.edition {
+            Some(Edition::Community) => Counts::COMMUNITY,
+            Some(Edition::Enterprise) | None => Counts::ENTERPRISE,
+        },
+    }))
+}
+
+async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
+    log();
+    let media = &arguments.media;
+    let name = media.app.as_deref().unwrap_or(APP);
+    let mut app = AppConfig::new(name);
+    if let Some(secret) = secrets::STREAM.read(media.stream_secret_file.as_deref())? {
+        app = app.with_stream_tokens(secret.expose());
+    }
+    let edition = media.edition.unwrap_or(Edition::Enterprise);
+    let mut config = match edition {
+        Edition::Enterprise => MediaConfig::enterprise(),
+        Edition::Community => MediaConfig::community(),
+    }
+    .with_apps([app]);
+    if arguments.profile == Profile::Demonstration {
+        config = config.with_boot(BootTimeline::DEMONSTRATION);
+    }
+    let server_secret = secrets::SERVER.read(media.secret_file.as_deref())?;
+    if let Some(secret) = &server_secret {
+        config = config.with_server_secret(secret.expose());
+    }
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
+    let process = MediaProcess::start(config, address)
+        .await
+        .map_err(|error| {
+            format!(
+                "cannot listen on {address}: {error}; choose another --port, or 0 for a free one"
+            )
+        })?;
+    let control = server_secret.is_some();
+    let greeting = greeting::media(process.address(), name, edition, control, styled());
+    print(&greeting);
+    process
+        .wait_for(|status| !status.ready_apps.is_empty())
+        .await;
+    print("  ready\n");
+    tokio::signal::ctrl_c().await?;
+    process.stop().await;
+    print(goodbye());
+    Ok(())
+}
+
+fn log() {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+fn styled() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+fn goodbye() -> &'static str {
+    if styled() {
         "\n\x1b[2mstopped\x1b[0m\n"
     } else {
         "stopped\n"
-    });
-    ExitCode::SUCCESS
-}
-
-fn failed(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("wakecast-local: {error}");
-    ExitCode::FAILURE
+    }
 }
 
 /// Prints and lets a closed pipe be.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut output = std::io::stdout();
+    let _ = output.write_all(text.as_bytes());
+    let _ = output.flush();
 }

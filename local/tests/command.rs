@@ -5,63 +5,12 @@
 #[allow(dead_code, reason = "not every test needs all of the client")]
 mod http;
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
+#[path = "support/process.rs"]
+mod process;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_wakecast-local");
+use std::process::Command;
 
-struct Served {
-    child: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Served {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, output }
-    }
-
-    /// Reads on to the line that begins with this label and returns the rest of it.
-    fn line(&mut self, label: &str) -> String {
-        loop {
-            let mut line = String::new();
-            assert_ne!(
-                self.output.read_line(&mut line).unwrap(),
-                0,
-                "no line `{label}`"
-            );
-            if let Some(rest) = line.trim_start().strip_prefix(label) {
-                return rest.trim().to_owned();
-            }
-        }
-    }
-
-    fn interrupt(mut self) -> (i32, String) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-INT", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap().code().unwrap(), rest)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use process::{BINARY, Served};
 
 fn refused(arguments: &[&str]) -> String {
     let output = Command::new(BINARY).args(arguments).output().unwrap();
@@ -98,9 +47,29 @@ fn help_names_every_option() {
     let output = Command::new(BINARY).arg("--help").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let help = String::from_utf8(output.stdout).unwrap();
-    for option in ["--port", "--profile", "--token-life", "--help"] {
-        assert!(help.contains(option));
+    for option in [
+        "--port",
+        "--profile",
+        "--token-life",
+        "--decision-log",
+        "--media-server",
+        "--media-secret-file",
+        "--media-stream-secret-file",
+        "--media-app",
+        "--media-edition",
+        "--media-setting",
+        "--help",
+    ] {
+        assert!(help.contains(option), "{option}");
     }
+    let output = Command::new(BINARY).args(["media", "--help"]).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).unwrap();
+    for option in ["--port", "--profile", "--media-secret-file", "--media-app"] {
+        assert!(help.contains(option), "{option}");
+    }
+    assert!(!help.contains("--media-setting"), "{help}");
 }
 
 #[test]
@@ -117,11 +86,40 @@ fn bad_arguments_are_named_and_end_with_2() {
         ),
         (vec!["--token-life", "3601"], "expected seconds, 1 to 3600"),
         (vec!["--token-life", "soon"], "expected seconds, 1 to 3600"),
+        (
+            vec!["--media-edition", "ultimate"],
+            "expected enterprise or community",
+        ),
+        (vec!["--media-app", "a/b"], "letters, digits"),
+        (
+            vec!["--media-app", "live"],
+            "`--media-server`, which is not given",
+        ),
+        (vec!["--media-setting", "nothing"], "expected NAME=VALUE"),
+        (vec!["--media-server", "ftp://127.0.0.1"], "another scheme"),
+        (vec!["media", "--port", "70000"], "expected 0 to 65535"),
+        (
+            vec!["media", "--token-life", "5"],
+            "unknown option `--token-life`",
+        ),
     ] {
         let error = refused(&arguments);
         assert!(error.contains(words), "{arguments:?}: {error}");
         assert!(error.contains("--help"), "{error}");
     }
+}
+
+#[test]
+fn a_decision_log_that_cannot_be_written_is_named_and_ends_with_1() {
+    let folder = std::env::temp_dir();
+    let output = Command::new(BINARY)
+        .arg("--decision-log")
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains(folder.to_str().unwrap()), "{error}");
 }
 
 #[test]

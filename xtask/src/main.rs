@@ -5,6 +5,7 @@
 mod cases;
 mod dependencies;
 mod purity;
+mod replay;
 mod report;
 mod runner;
 mod sources;
@@ -23,6 +24,8 @@ cargo xtask <verb>
   sim --seeds N [--start SEED]
                            run N seeded worlds of the simulation
   sim --replay SEED        show the timeline of one world
+  replay <LOG> [--line N | --hash HASH]
+                           decide again what a decision log says was decided
   help                     this text
 
 Steps of `test`:
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         "test" => Workspace::find().and_then(|workspace| runner::test(&workspace, rest)),
         "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
         "sim" => Workspace::find().and_then(|workspace| steps::simulate(&workspace, rest)),
+        "replay" => Workspace::find().and_then(|workspace| replay::command(&workspace, rest)),
         "help" | "--help" | "-h" => {
             print!("{}", help());
             Ok(ExitCode::SUCCESS)

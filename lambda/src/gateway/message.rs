@@ -117,8 +117,11 @@ impl Gateway {
                 self.finish(&caller, row, &release.id, RowEnd::Released)
                     .await
             }
+            ClientMessage::Status(request) => {
+                self.status(&Caller::greeted(connection)?, request).await
+            }
             _ => Err(Refusal::invalid(
-                "this version of the server does not answer `status` and `override`",
+                "this version of the server does not carry out `override`",
             )),
         }
     }

@@ -18,6 +18,7 @@ mod renew;
 mod reply;
 mod requests;
 mod rows;
+mod status;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::auth::Verifier;
+use crate::guards::Guards;
 use crate::ports::{Clock, Connections, Entropy, Store, StreamTokens, Wake};
 use event::{EventType, HttpEvent, Response, SocketEvent};
 use recall::Recall;
@@ -54,6 +56,7 @@ pub struct Gateway {
     config: GatewayConfig,
     verifier: Verifier,
     recall: Recall,
+    guards: Guards,
 }
 
 impl Gateway {
@@ -69,7 +72,16 @@ impl Gateway {
             config,
             verifier,
             recall: Recall::default(),
+            guards: Guards::ALL,
         })
+    }
+
+    /// Turns guards off: for tests of what they prevent.
+    #[cfg(feature = "ablation")]
+    #[must_use]
+    pub fn with_guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
     }
 
     /// Answers an event of the WebSocket API (`$connect`, `$disconnect` or a message) with a Lambda

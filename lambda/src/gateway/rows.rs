@@ -9,7 +9,7 @@ use super::call::Caller;
 use super::push::push;
 use crate::auth::{NotAllowed, allows};
 use crate::config::FleetConfig;
-use crate::grant::{self, Granted};
+use crate::grant::{self, Granted, Granting};
 use crate::leases::{self, Step, Then, Visit};
 use crate::model::{FleetKey, Instance, Link, Row, RowKey, RowState, Timestamp, WaitKind};
 use crate::ports::{BootOf, Store};
@@ -150,18 +150,22 @@ impl RowCall<'_> {
         loop {
             let ports = &self.gateway.ports;
             let now = ports.clock.now();
-            let (store, tokens) = (self.store(), &*ports.stream_tokens);
-            let instance =
-                match grant::verify(store, tokens, self.config, &row, put_at, now).await? {
-                    Granted::Ready(endpoint) => {
-                        let boot = grant::held_boot(&row);
-                        self.gateway
-                            .recall
-                            .remember_ready(&self.key.fleet, boot.as_ref());
-                        return Ok(Answer::Granted(Box::new(row), endpoint));
-                    }
-                    Granted::NotReady(instance) => instance,
-                };
+            let granting = Granting {
+                store: self.store(),
+                tokens: &*ports.stream_tokens,
+                config: self.config,
+                guards: self.gateway.guards,
+            };
+            let instance = match granting.verify(&row, put_at, now).await? {
+                Granted::Ready(endpoint) => {
+                    let boot = grant::held_boot(&row);
+                    self.gateway
+                        .recall
+                        .remember_ready(&self.key.fleet, boot.as_ref());
+                    return Ok(Answer::Granted(Box::new(row), endpoint));
+                }
+                Granted::NotReady(instance) => instance,
+            };
             let visit = self.visit(now);
             let step = match &self.on_miss {
                 OnMiss::Tell => {
@@ -257,6 +261,7 @@ impl RowCall<'_> {
             link: &self.caller.link,
             timing: &self.config.timing,
             now,
+            guards: self.gateway.guards,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whose row it is: the newest link that claimed it.
 
+use crate::guards::{Guard, Guards};
 use crate::model::{Link, Row};
 
 /// How a link stands to a row.
@@ -16,11 +17,12 @@ pub(super) enum Standing {
 }
 
 /// Two links are ordered by the gateway's own `connectedAt`; its name of the socket breaks a tie.
-pub(super) fn standing(row: &Row, link: &Link) -> Standing {
+pub(super) fn standing(row: &Row, link: &Link, guards: Guards) -> Standing {
     let Some(holder) = &row.link else {
         return Standing::Owner;
     };
-    let newer = (link.connected_at, &link.connection) >= (holder.connected_at, &holder.connection);
+    let newer = (link.connected_at, &link.connection) >= (holder.connected_at, &holder.connection)
+        || !guards.on(Guard::ConnectedAt);
     match (holder.client_id == link.client_id, newer) {
         (true, true) => Standing::Owner,
         (true, false) => Standing::Older,

@@ -10,6 +10,7 @@ use super::states::{end, end_wait, hold, tell_draining, wait_again, wait_for};
 use super::words::{drains, lost_boot};
 use super::{dormant, past_deadline, wakes};
 use crate::config::Timing;
+use crate::guards::Guards;
 use crate::model::{Ask, Instance, Link, Row, RowEnd, RowKey, RowState, Timestamp, WaitKind};
 use crate::ports::BootOf;
 
@@ -24,6 +25,8 @@ pub struct Visit<'a> {
     pub timing: &'a Timing,
     /// When it came.
     pub now: Timestamp,
+    /// The rules in force: all of them.
+    pub guards: Guards,
 }
 
 /// What a message does to a row.
@@ -339,7 +342,7 @@ fn claim(row: &Row, visit: &Visit<'_>) -> Result<(Row, Option<Link>), Box<Step>>
         absent_since: None,
         ..row.clone()
     };
-    match standing(row, visit.link) {
+    match standing(row, visit.link, visit.guards) {
         Standing::Owner => Ok((claimed(), None)),
         Standing::Older => Ok((row.clone(), None)),
         Standing::TakesOver(old) => Ok((claimed(), row.absent_since.is_none().then_some(old))),

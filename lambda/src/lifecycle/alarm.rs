@@ -1,5 +1,7 @@
 //! What an operator must hear.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::InstanceId;
@@ -71,4 +73,40 @@ pub enum Alarm {
         /// The intent.
         sequence: u64,
     },
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ec2Unreadable => f.write_str("EC2 cannot be read"),
+            Self::Misconfigured { cause } => write!(f, "misconfigured: {cause}"),
+            Self::QuotaExceeded { cause } => write!(f, "quota exceeded: {cause}"),
+            Self::StartFailed { cause } => write!(f, "two boots in a row failed: {cause}"),
+            Self::Unknown { instance } => write!(f, "the server on {instance} cannot be read"),
+            Self::AddressChanged { instance } => {
+                write!(
+                    f,
+                    "the address of {instance} is not the one that was proved"
+                )
+            }
+            Self::SettingsLost { instance } => {
+                write!(f, "the server on {instance} has lost its settings")
+            }
+            Self::StopNotSeen { instance } => {
+                write!(f, "EC2 still shows {instance} running after its stop")
+            }
+            Self::StuckStopping { instance } => write!(f, "{instance} is stuck in `stopping`"),
+            Self::BootStuck { instance } => {
+                write!(f, "the boot of {instance} is past its limit")
+            }
+            Self::Died { instance } => write!(f, "the server on {instance} died"),
+            Self::Surplus { instance } => write!(f, "nothing explains {instance}"),
+            Self::TokenMismatch { sequence } => {
+                write!(
+                    f,
+                    "EC2 knows the token of launch {sequence} with other parameters"
+                )
+            }
+        }
+    }
 }

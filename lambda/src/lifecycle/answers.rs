@@ -6,6 +6,7 @@ use wakecast::ErrorCode;
 
 use super::pass::Pass;
 use super::{Alarm, Answer, Power, boots, observe, token};
+use crate::guards::Guard;
 use crate::model::{Instance, InstanceId, InstanceStatus, Intent, LaunchKind, Unavailable};
 use crate::ports::{Ec2Error, Ec2Instance};
 
@@ -94,7 +95,8 @@ fn refused(pass: &mut Pass<'_>, mut intent: Intent, error: &Ec2Error) {
         Ec2Error::Throttled(_) | Ec2Error::State(_) | Ec2Error::NotFound(_) => {
             intent.unanswered = intent.unanswered.saturating_sub(1);
         }
-        Ec2Error::Ambiguous(_) => {}
+        Ec2Error::Ambiguous(_) if pass.guarded(Guard::Attempt) => {}
+        Ec2Error::Ambiguous(_) => intent.next_attempt(pass.now),
         Ec2Error::TokenMismatch(_) => {
             pass.alarm(Alarm::TokenMismatch {
                 sequence: intent.sequence,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::Alarm;
 use super::pass::Pass;
-use crate::model::{Boot, BootEnd, BootId, BootPath, Instance, InstanceStatus, Pause, WarmStep};
+use crate::model::{
+    Boot, BootEnd, BootId, BootPath, BootTimes, Instance, InstanceStatus, Pause, WarmStep,
+};
 
 /// Boots that may fail in a row before starts pause: the first and one retry.
 const BOOTS_IN_A_ROW: u32 = 2;
@@ -55,6 +57,9 @@ pub(super) fn open(pass: &mut Pass<'_>, mut instance: Instance) {
     if let Some(boot) = &mut instance.boot {
         if boot.ready_at.is_none() {
             boot.ready_at = Some(now);
+            if let Some(times) = BootTimes::of(boot, now) {
+                pass.history.remember(boot.path, times);
+            }
             pass.state.failed_boots = 0;
             pass.state.pause = None;
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wakecast::protocol::ServerMessage;
 
 use super::{Alarm, Transition};
@@ -34,7 +35,7 @@ pub struct Decision {
 }
 
 /// A new value of a row and what its owner is told once it is written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RowChange {
     /// The row; the store raises its version.
     pub row: Row,
@@ -45,7 +46,7 @@ pub struct RowChange {
 }
 
 /// A message for one link.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Push {
     /// Where to.
     pub link: Link,
@@ -54,7 +55,7 @@ pub struct Push {
 }
 
 /// One call to EC2, sent after the commit that announces it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Call {
     /// What to do.
     pub action: Power,
@@ -63,7 +64,8 @@ pub struct Call {
 }
 
 /// A power action.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Power {
     /// `RunInstances` for the intent, with its token.
     Run {
@@ -94,7 +96,8 @@ pub enum Power {
 }
 
 /// When the reconciler looks again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Next {
     /// At once: a step was answered.
     Now,

@@ -6,6 +6,7 @@ use super::boots;
 use super::load::{Look, Verdict};
 use super::pass::Pass;
 use super::stop::LOOKS_APART;
+use crate::guards::Guard;
 use crate::model::{Boot, Instance, InstanceStatus, RowState, Timestamp};
 
 pub(super) fn step(pass: &mut Pass<'_>) {
@@ -114,11 +115,15 @@ fn follow(
     if let Some(reason) = kept(pass, &instance, &boot, look) {
         return undo(pass, instance, since, reason);
     }
-    let settled = since + pass.config.timing.settle();
+    let settled = if pass.guarded(Guard::Settle) {
+        since + pass.config.timing.settle()
+    } else {
+        since
+    };
     let Some(look) = look.filter(|look| look.began >= settled && pass.runs(&instance.id)) else {
         return;
     };
-    match first_look {
+    match first_look.or((!pass.guarded(Guard::LastLook)).then_some(since)) {
         None => {
             instance.status = InstanceStatus::Draining {
                 since,
@@ -151,7 +156,11 @@ fn kept(
     boot: &Boot,
     look: Option<Look>,
 ) -> Option<&'static str> {
-    let verdict = look.map_or(Verdict::Unknown, |look| look.verdict);
+    let verdict = match look {
+        _ if !pass.guarded(Guard::LastLook) => Verdict::Zero,
+        Some(look) => look.verdict,
+        None => Verdict::Unknown,
+    };
     // Only its own streams and leases keep a condemned boot; waiters wait for its successor.
     let awaited = pass.awaited() && !boot.condemned;
     let minimum = pass.live().len() <= pass.config.min as usize && !boot.condemned;

@@ -3,6 +3,7 @@
 use super::pass::Pass;
 use super::{Alarm, Observation, Question, Reply};
 use crate::config::Counts;
+use crate::guards::Guard;
 use crate::model::{Boot, Instance, InstanceId, InstanceStatus, Sample, Timestamp, WarmStep};
 use crate::ports::{Ec2State, Load};
 
@@ -70,6 +71,14 @@ fn look(pass: &mut Pass<'_>, mut instance: Instance) {
     if !restarted && boot.server_start_ms.is_none() {
         boot.server_start_ms = started;
     }
+    let sample = sample.or_else(|| {
+        // A test of the guard's absence: nothing is known, so nobody is there.
+        (!pass.guarded(Guard::UnknownIsBusy)).then_some(Sample {
+            at: pass.now,
+            streams: 0,
+            viewers: 0,
+        })
+    });
     let verdict = note(&mut boot, sample.as_ref());
     let began = sample.map_or(pass.now, |sample| sample.at);
     pass.looks.insert(id.clone(), Look { began, verdict });

@@ -18,6 +18,10 @@ const MISSES_APART: Duration = Duration::from_secs(20);
 /// … over at least this time: EC2 shows a new instance late, and omits one now and then.
 const MISSES_OVER: Duration = Duration::from_secs(60);
 
+/// EC2 says when an instance was started last. A start this long after the boot was proved is
+/// another one: clocks differ by less, and a stop and a start take longer.
+const STARTED_AFTER: Duration = Duration::from_secs(10);
+
 pub(super) fn step(pass: &mut Pass<'_>) {
     let listed = match pass.snapshot.ec2 {
         Ok(listed) => listed,
@@ -54,6 +58,9 @@ pub(super) fn adopt(pass: &mut Pass<'_>, shown: &Ec2Instance, boot: (BootId, Boo
 
 fn recorded(pass: &mut Pass<'_>, mut known: Instance, shown: &Ec2Instance) {
     match shown.state {
+        Ec2State::Pending | Ec2State::Running if started_anew(&known, shown) => {
+            over(pass, &mut known);
+        }
         Ec2State::Pending | Ec2State::Running => match known.status {
             InstanceStatus::Stopped => return revived(pass, known, shown),
             InstanceStatus::Booting if shown.state == Ec2State::Running => {
@@ -70,6 +77,35 @@ fn recorded(pass: &mut Pass<'_>, mut known: Instance, shown: &Ec2Instance) {
         }
     }
     pass.instances.insert(known.id.clone(), known);
+}
+
+/// Tells whether the boot that is on record is over although EC2 shows the instance running: it
+/// was stopped and started again between two looks, most likely at another address.
+fn started_anew(known: &Instance, shown: &Ec2Instance) -> bool {
+    let proved_at = known.boot.as_ref().and_then(|boot| boot.ready_at);
+    let serves = matches!(
+        known.status,
+        InstanceStatus::Ready
+            | InstanceStatus::Recovering { .. }
+            | InstanceStatus::Draining { .. }
+            | InstanceStatus::Stopping { failed: false, .. }
+    );
+    serves && proved_at.is_some_and(|at| shown.launched_at > at + STARTED_AFTER)
+}
+
+/// Ends a boot that nobody saw end. The next pass finds the instance running without an
+/// explanation, after this one has told its leases.
+fn over(pass: &mut Pass<'_>, known: &mut Instance) {
+    if matches!(known.status, InstanceStatus::Stopping { .. }) {
+        if let Some(boot) = &mut known.boot {
+            boot.end = Some(BootEnd::Stopped);
+        }
+    } else {
+        boots::died(pass, known);
+    }
+    known.status = InstanceStatus::Stopped;
+    pass.why(format!("{} was stopped and started unseen", known.id));
+    pass.again();
 }
 
 /// Follows an instance on its way down, whoever sent it there.

@@ -7,10 +7,11 @@ use wakecast::protocol::ServerMessage;
 use super::transition;
 use super::{Alarm, Call, Decision, Next, Power, Push, RowChange, Snapshot};
 use crate::config::FleetConfig;
+use crate::guards::Guard;
 use crate::leases;
 use crate::model::{
-    Boot, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey, Timestamp,
-    Unavailable,
+    Boot, BootHistory, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey,
+    Timestamp, Unavailable,
 };
 use crate::ports::{Ec2Instance, Ec2State};
 use crate::store::{Charge, Commit};
@@ -26,6 +27,7 @@ pub(super) struct Pass<'a> {
     pub(super) instances: BTreeMap<InstanceId, Instance>,
     pub(super) intents: BTreeMap<u64, Intent>,
     pub(super) unavailable: Vec<Unavailable>,
+    pub(super) history: BootHistory,
     pub(super) charge: Option<Charge>,
     pub(super) grants: Vec<Row>,
     pub(super) pushes: Vec<Push>,
@@ -58,6 +60,7 @@ impl<'a> Pass<'a> {
             instances: records.instances.clone(),
             intents: records.intents.clone(),
             unavailable: records.unavailable.clone(),
+            history: records.history.clone(),
             charge: None,
             grants: Vec::new(),
             pushes: Vec::new(),
@@ -147,8 +150,15 @@ impl<'a> Pass<'a> {
 
     /// Tells whether a lease keeps this boot from being stopped.
     pub(super) fn protected(&self, boot: &Boot) -> bool {
-        self.rows()
-            .any(|row| leases::protects(row, boot, &self.config.timing, self.now))
+        self.guarded(Guard::LeaseProtection)
+            && self
+                .rows()
+                .any(|row| leases::protects(row, boot, &self.config.timing, self.now))
+    }
+
+    /// Tells whether a guard is on, as it always is but in a test of its absence.
+    pub(super) const fn guarded(&self, guard: Guard) -> bool {
+        self.snapshot.guards.on(guard)
     }
 
     // What is decided.
@@ -183,6 +193,7 @@ impl<'a> Pass<'a> {
     /// Tells whether the lock lasts long enough for a power call.
     pub(super) fn lock_lasts(&self) -> bool {
         self.now + self.config.timing.lock_reserve <= self.snapshot.lock.until
+            || !self.guarded(Guard::LockTime)
     }
 
     /// Calls EC2 once the commit stands.
@@ -280,6 +291,7 @@ impl<'a> Pass<'a> {
             forget_intents: removed(&records.intents, &self.intents),
             unavailable: (self.unavailable != records.unavailable)
                 .then(|| self.unavailable.clone()),
+            history: (self.history != records.history).then(|| self.history.clone()),
             charge: self.charge.clone(),
         };
         let nothing = commit.state == records.state
@@ -288,6 +300,7 @@ impl<'a> Pass<'a> {
             && commit.put_intents.is_empty()
             && commit.forget_intents.is_empty()
             && commit.unavailable.is_none()
+            && commit.history.is_none()
             && commit.charge.is_none();
         (!nothing).then_some(commit)
     }

@@ -3,6 +3,7 @@
 
 use super::stop;
 use super::{Probe, Question, Snapshot};
+use crate::guards::Guard;
 use crate::model::{Instance, InstanceStatus, WarmStep};
 use crate::ports::{Ec2Instance, Ec2State};
 
@@ -80,14 +81,16 @@ fn of_instance(
 
 fn warming(snapshot: &Snapshot<'_>, step: WarmStep, shown: Option<&Ec2Instance>) -> Vec<Question> {
     let config = snapshot.config;
+    let pings = || {
+        let apps = config.apps.iter();
+        apps.map(|app| Question::Ping { app: app.clone() })
+    };
+    let early = (!snapshot.guards.on(Guard::RootOnly)).then(pings);
+    let early = early.into_iter().flatten();
     match step {
-        WarmStep::Liveness => vec![Question::Liveness],
-        WarmStep::Applications => vec![Question::Applications],
-        WarmStep::Ping => config
-            .apps
-            .iter()
-            .map(|app| Question::Ping { app: app.clone() })
-            .collect(),
+        WarmStep::Liveness => early.chain([Question::Liveness]).collect(),
+        WarmStep::Applications => early.chain([Question::Applications]).collect(),
+        WarmStep::Ping => pings().collect(),
         WarmStep::Setting => {
             let setting = &config.known_setting;
             let (app, name) = (setting.app.clone(), setting.name.clone());

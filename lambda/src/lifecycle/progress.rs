@@ -3,29 +3,18 @@
 
 use std::time::Duration;
 
-use wakecast::protocol::{Phase, ProgressPush, ServerMessage};
+use wakecast::protocol::{ProgressPush, ServerMessage};
 
-use super::eta;
+use super::outlook::Outlook;
 use super::pass::Pass;
 use crate::leases;
-use crate::model::{Boot, BootPath, InstanceId, InstanceStatus, LaunchKind, RowState, Timestamp};
-
-/// What waiters can be told of the fleet.
-struct Outlook {
-    phase: Phase,
-    path: BootPath,
-    /// When the phase began.
-    since: Timestamp,
-    restarted: bool,
-    /// The boot under way.
-    boot: Option<InstanceId>,
-}
+use crate::model::RowState;
 
 pub(super) fn step(pass: &mut Pass<'_>) {
     if pass.ready().is_some() {
         return;
     }
-    let outlook = outlook(pass);
+    let outlook = Outlook::from_parts(&pass.state, &pass.instances, &pass.intents, pass.now);
     let everyone = note_overdue(pass, &outlook) || pass.restarting;
     let waiting = pass
         .rows()
@@ -55,58 +44,6 @@ pub(super) fn step(pass: &mut Pass<'_>) {
     }
 }
 
-fn outlook(pass: &Pass<'_>) -> Outlook {
-    let restarted = pass.state.failed_boots > 0;
-    let coming = pass.instances.values().find_map(|known| {
-        let boot = known.boot.as_ref()?;
-        let (phase, since) = match known.status {
-            InstanceStatus::Booting => phase(boot),
-            InstanceStatus::Recovering { since } => (Phase::Warming, since),
-            _ => return None,
-        };
-        let (path, boot) = (boot.path, Some(known.id.clone()));
-        Some(Outlook {
-            phase,
-            path,
-            since,
-            restarted,
-            boot,
-        })
-    });
-    coming.unwrap_or_else(|| {
-        let phase = if pass.state.capacity_retry_at.is_some() {
-            Phase::WaitingForCapacity
-        } else {
-            Phase::Requested
-        };
-        let new = match pass.intents.values().next() {
-            Some(intent) => matches!(intent.kind, LaunchKind::New { .. }),
-            None => pass.instances.is_empty(),
-        };
-        let path = if new {
-            BootPath::New
-        } else {
-            BootPath::Stopped
-        };
-        Outlook {
-            phase,
-            path,
-            since: pass.now,
-            restarted,
-            boot: None,
-        }
-    })
-}
-
-/// `launching` once EC2 has accepted, `booting` while the system starts, `warming` from liveness.
-fn phase(boot: &Boot) -> (Phase, Timestamp) {
-    match (boot.live_at, boot.running_at) {
-        (Some(live), _) => (Phase::Warming, live),
-        (None, Some(running)) => (Phase::Booting, running),
-        (None, None) => (Phase::Launching, boot.started_at),
-    }
-}
-
 /// Notes on the boot that its phase takes longer than nine boots in ten; true the first time.
 fn note_overdue(pass: &mut Pass<'_>, outlook: &Outlook) -> bool {
     let known = outlook
@@ -131,8 +68,7 @@ fn note_overdue(pass: &mut Pass<'_>, outlook: &Outlook) -> bool {
 
 /// Returns the part of a message that is the same for every waiter.
 fn figures(pass: &Pass<'_>, outlook: &Outlook) -> ProgressPush {
-    let elapsed = pass.now.since(outlook.since);
-    let eta = eta::remaining(&pass.config.prior, outlook.path, outlook.phase, elapsed);
+    let eta = outlook.eta(&pass.history, pass.config, pass.now);
     ProgressPush {
         id: String::new(),
         rev: 0,

@@ -1,9 +1,11 @@
 //! What a decision may know.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Power;
 use crate::config::FleetConfig;
+use crate::guards::Guards;
 use crate::model::{Counters, FleetKey, FleetRecords, InstanceId, Lock, Row, Timestamp};
 use crate::ports::{Ec2Error, Ec2Instance, Load, MediaError};
 
@@ -30,10 +32,12 @@ pub struct Snapshot<'a> {
     pub observations: &'a [Observation],
     /// Answers to the calls of the previous pass of this invocation.
     pub answers: &'a [Answer],
+    /// The rules in force: all of them.
+    pub guards: Guards,
 }
 
 /// A look at a media server that the next decision needs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// The instance.
     pub instance: InstanceId,
@@ -44,7 +48,8 @@ pub struct Probe {
 }
 
 /// What to ask a media server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Root liveness.
     Liveness,
@@ -72,7 +77,7 @@ pub enum Question {
 }
 
 /// The answer to a probe.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// What was asked.
     pub probe: Probe,
@@ -83,7 +88,8 @@ pub struct Observation {
 }
 
 /// A readable answer of a media server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// Liveness, ping or endpoint: it works.
     Yes,
@@ -96,7 +102,7 @@ pub enum Reply {
 }
 
 /// How a call ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The call.
     pub action: Power,

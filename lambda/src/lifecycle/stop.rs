@@ -6,6 +6,7 @@ use super::load::Verdict;
 use super::pass::Pass;
 use super::{Alarm, Power, boots};
 use crate::config::FleetConfig;
+use crate::guards::Guard;
 use crate::model::{Instance, InstanceStatus, Lock, Timestamp};
 use crate::ports::Ec2State;
 
@@ -94,7 +95,7 @@ fn failed_boot(pass: &mut Pass<'_>, mut instance: Instance) {
 /// S3, and S4 if nothing protects; after a doubtful stop the last looks come first.
 fn ready_boot(pass: &mut Pass<'_>, mut instance: Instance) {
     let lock = pass.snapshot.lock;
-    let protected = kept(pass, &instance);
+    let protected = pass.guarded(Guard::SecondRead) && kept(pass, &instance);
     let never_sent = matches!(
         instance.status,
         InstanceStatus::Stopping { sent_at: None, fence, .. } if fence == lock.fence

@@ -1,11 +1,13 @@
 //! The lives of an instance, as one table.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::{FleetRecords, Instance, InstanceId, InstanceStatus};
 
 /// Where an instance stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stand {
     /// Not known.
@@ -29,7 +31,7 @@ pub enum Stand {
 }
 
 /// One step of an instance's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Transition {
     /// Where it stood before the pass.
     pub from: Stand,
@@ -108,17 +110,36 @@ const TABLE: &[Transition] = &[
     step(Stand::Stopped, Stand::Absent),
 ];
 
-/// Returns where an instance stands.
-pub(super) const fn stand(instance: &Instance) -> Stand {
-    match instance.status {
-        InstanceStatus::Booting => Stand::Booting,
-        InstanceStatus::Ready => Stand::Ready,
-        InstanceStatus::Recovering { .. } => Stand::Recovering,
-        InstanceStatus::Draining { .. } => Stand::Draining,
-        InstanceStatus::Stopping { failed: false, .. } => Stand::Stopping,
-        InstanceStatus::Stopping { failed: true, .. } => Stand::Failing,
-        InstanceStatus::Stopped => Stand::Stopped,
-        InstanceStatus::Gone => Stand::Gone,
+impl Stand {
+    /// Returns where an instance stands.
+    #[must_use]
+    pub const fn of(instance: &Instance) -> Self {
+        match instance.status {
+            InstanceStatus::Booting => Self::Booting,
+            InstanceStatus::Ready => Self::Ready,
+            InstanceStatus::Recovering { .. } => Self::Recovering,
+            InstanceStatus::Draining { .. } => Self::Draining,
+            InstanceStatus::Stopping { failed: false, .. } => Self::Stopping,
+            InstanceStatus::Stopping { failed: true, .. } => Self::Failing,
+            InstanceStatus::Stopped => Self::Stopped,
+            InstanceStatus::Gone => Self::Gone,
+        }
+    }
+}
+
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "absent",
+            Self::Booting => "booting",
+            Self::Ready => "ready",
+            Self::Recovering => "recovering",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+            Self::Failing => "failing",
+            Self::Stopped => "stopped",
+            Self::Gone => "gone",
+        })
     }
 }
 
@@ -134,8 +155,8 @@ pub(super) fn between(
         .collect::<std::collections::BTreeSet<_>>();
     ids.into_iter()
         .map(|id| Transition {
-            from: before.instances.get(id).map_or(Stand::Absent, stand),
-            to: after.get(id).map_or(Stand::Absent, stand),
+            from: before.instances.get(id).map_or(Stand::Absent, Stand::of),
+            to: after.get(id).map_or(Stand::Absent, Stand::of),
         })
         .filter(|transition| transition.from != transition.to)
         .collect()

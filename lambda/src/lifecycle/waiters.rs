@@ -4,13 +4,15 @@ use wakecast::ErrorCode;
 use wakecast::protocol::{ErrorPush, LostReason, Outcome, Phase, ServerMessage};
 
 use super::ends;
+use super::forecast;
 use super::pass::Pass;
 use crate::leases;
-use crate::model::{InstanceStatus, Row, RowEnd, RowState, WaitKind};
+use crate::model::{Row, RowEnd, RowState, WaitKind};
 
 pub(super) fn step(pass: &mut Pass<'_>) {
     let rows = pass.rows().cloned().collect::<Vec<_>>();
-    let refusal = refusal(pass);
+    let refusal = forecast::refusal(&pass.state, &pass.instances, &pass.intents, pass.now)
+        .map(|pause| pause.code.clone());
     let ready = pass
         .ready()
         .and_then(|ready| ready.boot.as_ref())
@@ -46,22 +48,6 @@ fn grant(pass: &mut Pass<'_>, row: Row) {
     if !pass.touched(&row) {
         pass.grants.push(row);
     }
-}
-
-/// Returns what waiters are told while starts pause and nothing is on its way.
-fn refusal(pass: &Pass<'_>) -> Option<ErrorCode> {
-    let pause = pass
-        .state
-        .pause
-        .as_ref()
-        .filter(|pause| pass.now < pause.until)?;
-    let coming = pass.instances.values().any(|known| {
-        matches!(
-            known.status,
-            InstanceStatus::Booting | InstanceStatus::Recovering { .. }
-        )
-    });
-    (!coming && pass.intents.is_empty()).then(|| pause.code.clone())
 }
 
 fn late(pass: &Pass<'_>, phase: Phase) -> ErrorCode {

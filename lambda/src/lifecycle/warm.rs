@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use wakecast::ErrorCode;
 
 use super::pass::Pass;
@@ -206,10 +207,12 @@ fn setting(pass: &Pass<'_>, id: &InstanceId, boot: &mut Boot) -> Progress {
     match answer(pass, id, &question) {
         Some(Ok(Reply::Setting(found))) => {
             if found.as_ref() != Some(&known.value) {
-                let found = found
-                    .as_ref()
-                    .map_or_else(|| "absent".to_owned(), ToString::to_string);
-                return Progress::Lost(format!("{} is {found}, not {}", known.name, known.value));
+                let found = found.as_ref().map_or_else(
+                    || "absent".to_owned(),
+                    |found| shown(found, "another value"),
+                );
+                let expected = shown(&known.value, "the configured one");
+                return Progress::Lost(format!("{} is {found}, not {expected}", known.name));
             }
             if let Some(Ok(Reply::Load(load))) = answer(pass, id, &Question::Load) {
                 boot.server_start_ms = load.start_time_ms;
@@ -222,6 +225,14 @@ fn setting(pass: &Pass<'_>, id: &InstanceId, boot: &mut Boot) -> Progress {
             }
         }
         other => refused(pass, boot, other),
+    }
+}
+
+/// Shows a setting's value; a text may be a secret of the app.
+fn shown(value: &Value, instead: &str) -> String {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(_) | Value::Array(_) | Value::Object(_) => instead.to_owned(),
     }
 }
 

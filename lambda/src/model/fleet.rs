@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use wakecast::ErrorCode;
 use wakecast::protocol::Phase;
 
-use super::{BootId, Fence, InstanceId, Timestamp};
+use super::{BootHistory, BootId, Fence, InstanceId, Timestamp};
 use crate::config::Offering;
 use crate::lifecycle::Alarm;
 
@@ -21,6 +21,8 @@ pub struct FleetRecords {
     pub intents: BTreeMap<u64, Intent>,
     /// Offerings that had no capacity lately.
     pub unavailable: Vec<Unavailable>,
+    /// How long the last boots took.
+    pub history: BootHistory,
 }
 
 /// The fleet's `STATE` item.

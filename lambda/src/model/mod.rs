@@ -2,6 +2,7 @@
 
 mod connection;
 mod fleet;
+mod history;
 mod ids;
 mod row;
 
@@ -10,5 +11,6 @@ pub use fleet::{
     Boot, BootEnd, BootPath, Counters, FleetRecords, FleetState, Instance, InstanceStatus, Intent,
     LaunchKind, Lock, Missing, Pause, Sample, Unavailable, WarmStep,
 };
+pub use history::{BootHistory, BootTimes};
 pub use ids::{BootId, ConnectionId, Fence, FleetKey, InstanceId, RowKey, Timestamp};
 pub use row::{Ask, Link, Row, RowEnd, RowState, WaitKind};

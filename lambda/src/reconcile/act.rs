@@ -9,8 +9,9 @@ use futures_util::stream;
 use super::observe::View;
 use super::push::{Outbox, Parcel};
 use super::turn::oldest_first;
-use super::{Broken, Ports, Run, report};
-use crate::grant::{grant_waiter, ready_boot};
+use super::{Broken, Run, report};
+use crate::grant::{Granting, ready_boot};
+use crate::guards::Guard;
 use crate::lifecycle::{Decision, Next, RowChange};
 use crate::model::{Instance, Row};
 use crate::store::{Commit, StoreError};
@@ -84,6 +85,8 @@ impl Run<'_> {
     async fn commit(&mut self, commit: Option<&Commit>) -> Result<(), Broken> {
         self.still_mine()?;
         let Some(commit) = commit else { return Ok(()) };
+        let forgetful = (!self.guards.on(Guard::Intent)).then(|| self.unwritten.keep(commit));
+        let commit = forgetful.as_ref().unwrap_or(commit);
         let result = self
             .ports
             .store
@@ -128,18 +131,18 @@ impl Run<'_> {
         let Some(boot) = ready_boot(&instances_now(view, commit)) else {
             return Ok(Vec::new());
         };
-        let Ports {
-            store,
-            stream_tokens,
-            ..
-        } = self.ports;
+        let granting = Granting {
+            store: self.ports.store.as_ref(),
+            tokens: self.ports.stream_tokens.as_ref(),
+            config: self.config,
+            guards: self.guards,
+        };
         let grants = rows.into_iter().map(|row| {
             let boot = &boot;
             async move {
                 self.still_mine()?;
-                let (store, tokens) = (store.as_ref(), stream_tokens.as_ref());
                 let now = self.now();
-                match grant_waiter(store, tokens, self.config, &row, boot, spread, now).await {
+                match granting.grant_waiter(&row, boot, spread, now).await {
                     Ok(Some((held, message))) => Ok(Parcel::about(held, message)),
                     Ok(None) => Ok(None),
                     Err(error) => {

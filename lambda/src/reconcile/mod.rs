@@ -12,6 +12,7 @@ mod power;
 mod push;
 mod report;
 mod turn;
+mod unwritten;
 mod within;
 
 use std::collections::BTreeMap;
@@ -19,12 +20,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::FleetConfig;
+use crate::decisions::DecisionLog;
+use crate::guards::{Guard, Guards};
 use crate::lifecycle::{Answer, Next};
 use crate::model::{FleetKey, Lock, Timestamp};
 use crate::ports::{Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens};
 use crate::store::{Released, StoreError};
 
 pub use policy::{Lifecycle, Policy};
+use unwritten::Unwritten;
 
 /// A run leaves its loop with this much of its deadline left: time for the round under way.
 pub const LEAVE_BEFORE: Duration = Duration::from_secs(30);
@@ -70,6 +74,8 @@ pub struct Reconciler {
     ports: Ports,
     configs: Arc<BTreeMap<FleetKey, FleetConfig>>,
     policy: Arc<dyn Policy>,
+    guards: Guards,
+    log: Option<Arc<dyn DecisionLog>>,
 }
 
 /// How a run went.
@@ -109,13 +115,31 @@ impl Reconciler {
             ports,
             configs: Arc::new(configs),
             policy: Arc::new(Lifecycle),
+            guards: Guards::ALL,
+            log: None,
         }
+    }
+
+    /// Turns guards off: for tests of what they prevent.
+    #[cfg(feature = "ablation")]
+    #[must_use]
+    pub fn with_guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
     }
 
     /// Replaces what decides: for tests of everything around the decision.
     #[must_use]
     pub fn with_policy(mut self, policy: Arc<dyn Policy>) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Writes each decision that has something to do or to say to `log`. Without one, nothing is
+    /// written.
+    #[must_use]
+    pub fn with_decision_log(mut self, log: Arc<dyn DecisionLog>) -> Self {
+        self.log = Some(log);
         self
     }
 
@@ -149,11 +173,15 @@ impl Reconciler {
         let mut run = Run {
             ports: &self.ports,
             policy: self.policy.as_ref(),
+            log: self.log.as_deref(),
+            logged: None,
             fleet,
             config,
+            guards: self.guards,
             lock,
             leave_at,
             answers: Vec::new(),
+            unwritten: Unwritten::default(),
             rounds: 0,
         };
         let end = run.go_on().await;
@@ -175,13 +203,19 @@ impl Reconciler {
 struct Run<'a> {
     ports: &'a Ports,
     policy: &'a dyn Policy,
+    log: Option<&'a dyn DecisionLog>,
+    /// The hash of the snapshot that was logged last.
+    logged: Option<String>,
     fleet: &'a FleetKey,
     config: &'a FleetConfig,
+    guards: Guards,
     lock: Lock,
     leave_at: Timestamp,
     /// Answers to the last round's calls. A crash loses them: the next run treats those calls as
     /// ones whose reply was lost.
     answers: Vec<Answer>,
+    /// Nothing, but in a test without [`Guard::Intent`].
+    unwritten: Unwritten,
     rounds: u32,
 }
 
@@ -260,7 +294,6 @@ impl Run<'_> {
         self.keep_lock().await?;
         let view = self.observe().await?;
         let decision = self.decide(&view);
-        report::decided(self.fleet, &self.lock, &view.records, &decision);
         self.act(&view, decision).await
     }
 
@@ -280,7 +313,7 @@ impl Run<'_> {
 
     /// Fails once the lock has run out: another run may hold it.
     fn still_mine(&self) -> Result<(), Broken> {
-        if self.now() < self.lock.until {
+        if self.now() < self.lock.until || !self.guards.on(Guard::LockTime) {
             Ok(())
         } else {
             Err(Broken::LockLost)
@@ -288,7 +321,11 @@ impl Run<'_> {
     }
 
     async fn release(&self) -> Result<Released, Broken> {
-        let seen = self.lock.demand_seen;
+        let seen = if self.guards.on(Guard::DemandCheck) {
+            self.lock.demand_seen
+        } else {
+            self.ports.store.demand(self.fleet).await?
+        };
         Ok(self
             .ports
             .store

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::within::within;
-use super::{Broken, Run};
+use super::{Broken, Run, report};
+use crate::decisions::{self, is_quiet};
 use crate::lifecycle::{Decision, Observation, Probe, Question, Reply, Snapshot};
 use crate::model::{Counters, FleetRecords, Row};
 use crate::ports::{Ec2Error, Ec2Instance, MediaError};
@@ -35,7 +36,8 @@ impl Run<'_> {
     pub(super) async fn observe(&mut self) -> Result<View, Broken> {
         let store = &self.ports.store;
         self.lock.demand_seen = store.demand(self.fleet).await?;
-        let records = store.fleet(self.fleet).await?;
+        let mut records = store.fleet(self.fleet).await?;
+        self.unwritten.recall(&mut records);
         let ec2 = self.describe().await;
         let now = self.now();
         let rows = store.rows(self.fleet, now).await?;
@@ -52,8 +54,16 @@ impl Run<'_> {
         Ok(view)
     }
 
-    pub(super) fn decide(&self, view: &View) -> Decision {
-        self.policy.decide(&self.snapshot(view))
+    pub(super) fn decide(&mut self, view: &View) -> Decision {
+        let snapshot = self.snapshot(view);
+        let decision = self.policy.decide(&snapshot);
+        report::decided(self.fleet, &self.lock, &view.records, &decision);
+        if let Some(log) = self.log.filter(|_| !is_quiet(&decision)) {
+            let (line, hash) = decisions::line(&snapshot, &decision, self.logged.as_deref());
+            log.write(&line);
+            self.logged = Some(hash);
+        }
+        decision
     }
 
     fn snapshot<'v>(&'v self, view: &'v View) -> Snapshot<'v> {
@@ -68,6 +78,7 @@ impl Run<'_> {
             counters: &view.counters,
             observations: &view.observations,
             answers: &self.answers,
+            guards: self.guards,
         }
     }
 

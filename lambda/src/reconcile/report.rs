@@ -1,9 +1,11 @@
-//! What a run says to the operator: one structured line per decision, and what went wrong.
+//! What a run says to the operator beside the decision log: each decision in short, and what went
+//! wrong.
 //! Messages and tokens are never logged.
 
 use tracing::{debug, error, info, warn};
 
 use super::Outcome;
+use crate::decisions::is_quiet;
 use crate::lifecycle::{Alarm, Answer, Decision};
 use crate::model::{FleetKey, FleetRecords, Lock};
 use crate::store::StoreError;
@@ -22,7 +24,7 @@ pub(super) fn decided(fleet: &FleetKey, lock: &Lock, records: &FleetRecords, dec
             )
         };
     }
-    if decision.why.is_empty() && decision.commit.is_none() {
+    if is_quiet(decision) {
         line!(debug);
     } else {
         line!(info);

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `C#<connection>` | `CONNECTION` | gateway |
 //! | `D#<tenant>#<fleet>` | `DEMAND`, `L#<subject>#<id>` | gateway; the reconciler moves phases |
-//! | `F#<tenant>#<fleet>` | `LOCK`, `STATE`, `I#…`, `INTENT#…`, `UNAVAILABLE` | reconciler |
+//! | `F#<tenant>#<fleet>` | `LOCK`, `STATE`, `I#…`, `INTENT#…`, `UNAVAILABLE`, `BOOTS` | reconciler |
 //! | `B#<tenant>#<fleet>` | `STARTS` | reconciler |
 //! | `B#CONNECTIONS` | `W#<window>` | gateway |
 //!
@@ -30,6 +30,8 @@ pub const LOCK: &str = "LOCK";
 pub const STATE: &str = "STATE";
 /// The offerings without capacity: one item, since a commit replaces them all.
 pub const UNAVAILABLE: &str = "UNAVAILABLE";
+/// How long a fleet's last boots took: an item of its own, since it changes once a boot.
+pub const BOOTS: &str = "BOOTS";
 /// The times of a fleet's last starts.
 pub const STARTS: &str = "STARTS";
 /// Begins the sort key of every row.

@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use crate::model::{
-    Connection, ConnectionId, Counters, FleetKey, FleetRecords, FleetState, Grants, Instance,
-    InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
+    BootHistory, Connection, ConnectionId, Counters, FleetKey, FleetRecords, FleetState, Grants,
+    Instance, InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
 };
 
 /// The one table. Reads are consistent unless a method says otherwise.
@@ -161,7 +162,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 }
 
 /// One transaction over a fleet's own partition.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Commit {
     /// The state's version that the decision was made on.
     pub expected: u64,
@@ -177,13 +178,15 @@ pub struct Commit {
     pub forget_intents: Vec<u64>,
     /// Offerings without capacity, replacing what is remembered.
     pub unavailable: Option<Vec<Unavailable>>,
+    /// How long the last boots took, replacing what is remembered.
+    pub history: Option<BootHistory>,
     /// Launches and starts to count, each only while its cap has room.
     pub charge: Option<Charge>,
 }
 
 /// What a commit adds to the counters, and up to where. A cap of `n` has room while the `n`-th
 /// newest is at least an hour older than `at`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Charge {
     /// Counted as a launch of a new instance too.
     pub launch: bool,

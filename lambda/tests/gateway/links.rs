@@ -6,13 +6,12 @@ use futures::FutureExt as _;
 use futures::executor::block_on;
 use serde_json::json;
 use wakecast::protocol::{LeaseState, LostReason, Phase, RequestState, ServerMessage};
-use wakecast_lambda::grant::grant_waiter;
 use wakecast_lambda::leases;
 use wakecast_lambda::model::{BootId, InstanceId, InstanceStatus, RowState, Timestamp};
 use wakecast_lambda::ports::Clock as _;
 
 use crate::world::{
-    START, Tokens, Trouble, World, acquire, assert_ack, draining, error_code, fleet_config,
+    START, Trouble, World, acquire, assert_ack, draining, error_code, fleet_config, granting,
     is_waiting, message, ready,
 };
 
@@ -102,7 +101,7 @@ fn story6_token_ends_while_waiting() {
     let config = fleet_config();
     let (store, now) = (world.table.as_reconciler(), world.clock.now());
     let spread = Duration::ZERO;
-    let grant = grant_waiter(&store, &Tokens, &config, &row, &boot, spread, now);
+    let grant = granting(&store, &config).grant_waiter(&row, &boot, spread, now);
     let (held, _) = block_on(grant).expect("a grant").expect("a ready boot");
     // `renew` brings both: the link's life and the row's state.
     let token = world.token(json!({}));
@@ -272,9 +271,8 @@ fn story7_undone_drain_is_told_by_an_endpoint_push_with_a_higher_rev() {
     let config = fleet_config();
     let boot = (InstanceId::new("i-1"), BootId(7));
     let (store, now) = (world.table.as_reconciler(), world.clock.now());
-    let tokens = Tokens;
     let row = world.row("a");
-    let grant = grant_waiter(&store, &tokens, &config, &row, &boot, Duration::ZERO, now);
+    let grant = granting(&store, &config).grant_waiter(&row, &boot, Duration::ZERO, now);
     match block_on(grant).expect("a grant").expect("a ready boot").1 {
         ServerMessage::Endpoint(push) => {
             assert_eq!((push.id, push.lease.as_str()), (None, "a"));
@@ -293,7 +291,7 @@ fn story7_undone_drain_is_told_by_an_endpoint_push_with_a_higher_rev() {
     world.change_row("a", |row| *row = leases::tell_draining(row));
     world.given(7, draining(world.now()));
     let row = world.row("a");
-    let grant = grant_waiter(&store, &tokens, &config, &row, &boot, Duration::ZERO, now);
+    let grant = granting(&store, &config).grant_waiter(&row, &boot, Duration::ZERO, now);
     assert_eq!(block_on(grant).expect("a grant"), None);
     assert!(matches!(
         world.row("a").state,

@@ -9,4 +9,5 @@ mod input;
 mod limits;
 mod links;
 mod rules;
+mod status;
 mod world;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures::executor::block_on;
 use serde_json::json;
 use wakecast::protocol::{LeaseState, LostReason, Phase, RequestState, ServerMessage};
-use wakecast_lambda::grant::grant_waiter;
 use wakecast_lambda::leases;
 use wakecast_lambda::model::{
     BootId, ConnectionId, InstanceId, InstanceStatus, RowEnd, RowState, Timestamp, WaitKind,
@@ -14,8 +13,8 @@ use wakecast_lambda::model::{
 use wakecast_lambda::ports::Clock as _;
 
 use crate::world::{
-    Tokens, Trouble, World, acquire, acquire_for, assert_ack, at_once, draining, error_code, fleet,
-    fleet_config, instance, is_waiting, message, ready, row_key, stopping,
+    Trouble, World, acquire, acquire_for, assert_ack, at_once, draining, error_code, fleet,
+    fleet_config, granting, instance, is_waiting, message, ready, row_key, stopping,
 };
 
 #[test]
@@ -82,8 +81,7 @@ fn endpoint_on_a_drain_waits_like_an_acquire_and_is_answered_as_an_endpoint() {
     let config = fleet_config();
     let boot = (InstanceId::new("i-1"), BootId(7));
     let (store, now) = (world.table.as_reconciler(), world.clock.now());
-    let tokens = Tokens;
-    let grant = grant_waiter(&store, &tokens, &config, &row, &boot, Duration::ZERO, now);
+    let grant = granting(&store, &config).grant_waiter(&row, &boot, Duration::ZERO, now);
     match block_on(grant).expect("a grant").expect("a ready boot").1 {
         ServerMessage::Endpoint(push) => assert_eq!(push.id.as_deref(), Some("e2")),
         other => panic!("no endpoint but {other:?}"),
@@ -101,8 +99,7 @@ fn grant_that_fails_keeps_the_waits_deadline() {
     let config = fleet_config();
     let boot = (InstanceId::new("i-1"), BootId(7));
     let (store, now) = (world.table.as_reconciler(), world.clock.now());
-    let tokens = Tokens;
-    let grant = grant_waiter(&store, &tokens, &config, &row, &boot, Duration::ZERO, now);
+    let grant = granting(&store, &config).grant_waiter(&row, &boot, Duration::ZERO, now);
     assert_eq!(block_on(grant).expect("a grant"), None);
     assert_eq!(world.row("a").state, row.state);
     assert_eq!(world.demand(), 2);

@@ -27,7 +27,8 @@ use wakecast::protocol::{Phase, Purpose};
 use wakecast_lambda::config::{
     Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
 };
-use wakecast_lambda::grant::{self, verify};
+use wakecast_lambda::grant::{self, Granting};
+use wakecast_lambda::guards::Guards;
 use wakecast_lambda::leases;
 use wakecast_lambda::model::{
     Ask, Boot, BootId, BootPath, Connection, ConnectionId, FleetKey, Grants, Instance, InstanceId,
@@ -221,9 +222,13 @@ impl World {
         let now = self.clock.time();
         self.gateway(async |table| {
             let tokens = fakes::Tokens;
-            let found = verify(&table, &tokens, &brief(), held, put_at, now)
-                .await
-                .expect("G2");
+            let granting = Granting {
+                store: &table,
+                tokens: &tokens,
+                config: &brief(),
+                guards: Guards::ALL,
+            };
+            let found = granting.verify(held, put_at, now).await.expect("G2");
             let ready = matches!(found, grant::Granted::Ready(_));
             if !ready {
                 let waiting = leases::wait_again(held, WaitKind::Acquire, &brief().timing, now);
@@ -404,6 +409,7 @@ pub fn commit(expected: u64) -> Commit {
         put_intents: Vec::new(),
         forget_intents: Vec::new(),
         unavailable: None,
+        history: None,
         charge: None,
     }
 }

@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    fn end_use(&mut self) {
+    pub fn end_use(&mut self) {
         self.note("streams and viewers end");
         for media in self.media.values_mut() {
             media.streams = 0;

@@ -31,6 +31,8 @@ pub struct Machine {
     pub hold: bool,
     pub elastic: bool,
     pub starts: u32,
+    /// When it was started last.
+    pub launched_at: Timestamp,
 }
 
 impl Machine {
@@ -154,6 +156,7 @@ impl Ec2 {
             hold: false,
             elastic: false,
             starts: 1,
+            launched_at: now,
         };
         let up = [
             (Duration::ZERO, Ec2State::Pending),
@@ -186,6 +189,7 @@ impl Ec2 {
             Some(Ec2State::Stopped) => {
                 assert!(!machine.elastic, "started with the Elastic IP on");
                 machine.starts += 1;
+                machine.launched_at = now;
                 let up = [
                     (Duration::ZERO, Ec2State::Pending),
                     (pending_for, Ec2State::Running),
@@ -293,7 +297,7 @@ fn show(machine: &Machine, state: Ec2State) -> Ec2Instance {
         address: (up && !machine.elastic).then(|| format!("{}-{}", machine.id, machine.starts)),
         elastic: machine.elastic,
         sequence: machine.sequence,
-        launched_at: Timestamp::from_millis(0),
+        launched_at: machine.launched_at,
         hold: machine.hold,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use wakecast_lambda::lifecycle::{Question, Reply};
 use wakecast_lambda::model::Timestamp;
 use wakecast_lambda::ports::{Load, MediaError};
@@ -24,6 +25,8 @@ pub struct Media {
     /// Boots whose settings are lost, from the next on.
     pub lose_settings: u32,
     pub settings_lost: bool,
+    /// What the setting reads unless it is lost.
+    pub value: Value,
     /// The app was touched while it was starting with the machine.
     pub touched_early: bool,
     /// The server has restarted by itself: a look that is under way then cannot know.
@@ -46,6 +49,7 @@ impl Media {
             forbids: false,
             lose_settings: 0,
             settings_lost: false,
+            value: Value::Bool(SETTING),
             touched_early: false,
             self_started: false,
             webrtc: true,
@@ -88,9 +92,10 @@ impl Media {
             Question::Ping { .. } | Question::Endpoint { .. } => {
                 Err(MediaError::NotYet("not_initialized_yet".into()))
             }
-            Question::Setting { .. } => Ok(Reply::Setting(Some(serde_json::Value::Bool(
-                SETTING && !self.settings_lost,
-            )))),
+            Question::Setting { .. } if self.settings_lost => {
+                Ok(Reply::Setting(Some(Value::Bool(false))))
+            }
+            Question::Setting { .. } => Ok(Reply::Setting(Some(self.value.clone()))),
             Question::Load => Ok(Reply::Load(Load {
                 live_streams: Some(self.streams),
                 webrtc_streams: self.webrtc.then_some(self.streams),

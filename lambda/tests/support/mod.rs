@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
 use wakecast_lambda::config::FleetConfig;
+use wakecast_lambda::guards::Guards;
 use wakecast_lambda::lifecycle::{
     Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, probes,
 };
@@ -45,6 +46,9 @@ pub enum Crash {
     AfterCalls,
 }
 
+/// Looks at what each decision has seen and what it was.
+pub type Witness = Box<dyn FnMut(&Snapshot<'_>, &Decision)>;
+
 pub struct World {
     pub now: Timestamp,
     pub config: FleetConfig,
@@ -70,6 +74,7 @@ pub struct World {
     pub foreign: u32,
     /// When everything was mended and everybody had gone.
     pub end_of_heal: Option<Timestamp>,
+    pub witness: Option<Witness>,
     lock: Option<Lock>,
     fence: u64,
     answers: Vec<Answer>,
@@ -109,6 +114,7 @@ impl World {
             breaches: Vec::new(),
             foreign: 0,
             end_of_heal: None,
+            witness: None,
             lock: None,
             fence: 0,
             answers: Vec::new(),
@@ -313,6 +319,7 @@ impl World {
             counters: &counters,
             observations: &[],
             answers: &answers,
+            guards: Guards::ALL,
         };
         let asked = probes(&snapshot);
         let observations = asked
@@ -321,6 +328,9 @@ impl World {
             .collect::<Vec<_>>();
         snapshot.observations = &observations;
         let decision = decide(&snapshot);
+        if let Some(witness) = &mut self.witness {
+            witness(&snapshot, &decision);
+        }
         for why in &decision.why {
             self.note(why);
         }
@@ -435,6 +445,9 @@ impl World {
         }
         if let Some(unavailable) = &commit.unavailable {
             self.records.unavailable.clone_from(unavailable);
+        }
+        if let Some(history) = &commit.history {
+            self.records.history.clone_from(history);
         }
     }
 

@@ -6,7 +6,7 @@ use wakecast_lambda::model::InstanceId;
 use wakecast_lambda::ports::Ec2State;
 
 use super::{AdminError, CallOutcome, Fault, FunctionOutcome};
-use crate::cloud::{APP, Parts, What, Whose};
+use crate::cloud::{APP, Media, Parts, What, Whose};
 use crate::ec2::{BootFault, CallFault, CallRule, CapacityRule, Ec2Model, Script};
 use crate::gateway::{Counted, FunctionFault, GatewayFaults};
 use crate::media::Faults;
@@ -28,9 +28,9 @@ pub(super) fn clear(parts: &Parts) {
     parts
         .ec2
         .with(|model, _| *model.script() = Script::default());
-    parts
-        .machines
-        .change_faults(|faults| *faults = Faults::default());
+    if let Media::StandIns(machines) = &parts.media {
+        machines.change_faults(|faults| *faults = Faults::default());
+    }
     parts.timeline.record(What::Fault {
         fault: "none".to_owned(),
     });
@@ -157,39 +157,38 @@ async fn carry_out(parts: &Parts, fault: Fault) -> Result<String, AdminError> {
 }
 
 fn media(parts: &Parts, fault: Fault) -> Result<String, AdminError> {
+    let Media::StandIns(machines) = &parts.media else {
+        return Err(AdminError::RealServer);
+    };
     match fault {
         Fault::MediaHangs {} => {
-            parts.machines.change_faults(|faults| faults.hang = true);
+            machines.change_faults(|faults| faults.hang = true);
             Ok("media servers hang".to_owned())
         }
         Fault::MediaForbids {} => {
-            parts
-                .machines
-                .change_faults(|faults| faults.forbidden = true);
+            machines.change_faults(|faults| faults.forbidden = true);
             Ok("media servers answer 403".to_owned())
         }
         Fault::MediaBootsSlowly { percent } => {
-            parts
-                .machines
-                .change_faults(|faults| faults.slowdown_percent = percent);
+            machines.change_faults(|faults| faults.slowdown_percent = percent);
             Ok(format!("boots take {percent} percent of their time"))
         }
         Fault::MediaLosesSetting { name, value } => {
             let key = (APP.to_owned(), name.clone());
-            parts.machines.change_faults(|faults| {
+            machines.change_faults(|faults| {
                 faults.wrong_settings.insert(key.clone(), value.clone());
             });
             Ok(format!("`{name}` reads another value"))
         }
         Fault::MediaCrashes { restart_after_ms } => {
-            let running = parts.machines.running();
+            let running = machines.running();
             for process in running.values() {
                 process.control(|model, now| model.crash(now, restart_after_ms));
             }
             counted(running.len(), "crashed", "no media server runs")
         }
         Fault::FreezePublisher { stream } => {
-            let running = parts.machines.running();
+            let running = machines.running();
             let frozen = running
                 .values()
                 .filter(|process| process.control(|model, now| model.freeze(now, APP, &stream)))

@@ -37,6 +37,12 @@ pub enum AdminError {
     /// A token could not be signed.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// A real media server takes no faults.
+    #[error(
+        "the media server is a real one and is not broken from here: use faults of EC2, the \
+         gateway or the functions, or start without --media-server"
+    )]
+    RealServer,
     /// Nothing is there that the fault could meet.
     #[error("nothing to do: {0}")]
     Nothing(String),
@@ -55,6 +61,7 @@ impl AdminError {
             Self::Malformed(..) => "malformed",
             Self::Field { .. } => "invalid_field",
             Self::Token(_) => "token",
+            Self::RealServer => "real_media_server",
             Self::Nothing(_) => "nothing_to_do",
         }
     }
@@ -68,7 +75,7 @@ impl AdminError {
             Self::TooLarge(_) => 413,
             Self::Malformed(..) | Self::Field { .. } => 400,
             Self::Token(_) => 500,
-            Self::Nothing(_) => 409,
+            Self::RealServer | Self::Nothing(_) => 409,
         }
     }
 

@@ -1,9 +1,12 @@
 //! What `GET /status` shows. None of it is secret.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
+use wakecast_lambda::model::InstanceId;
 use wakecast_lambda::ports::Store;
 
-use crate::cloud::Parts;
+use crate::cloud::{Media, Parts};
 use crate::ec2::{Happened, Truth};
 
 pub(super) async fn status(parts: &Parts) -> Value {
@@ -31,27 +34,22 @@ pub(super) async fn status(parts: &Parts) -> Value {
         "faults": {
             "gateway": format!("{:?}", parts.sockets.faults()),
             "ec2": parts.ec2.with(|model, _| format!("{:?}", model.script())),
-            "media": format!("{:?}", parts.machines.faults()),
+            "media": match &parts.media {
+                Media::StandIns(machines) => Some(format!("{:?}", machines.faults())),
+                Media::Real(_) => None,
+            },
         },
     })
 }
 
 /// The truth, which the reconciler's records only follow.
 fn instances(parts: &Parts) -> Vec<Value> {
-    let running = parts.machines.running();
+    let media = media(&parts.media);
     let truths: Vec<Truth> = parts
         .ec2
         .with(|model, _| model.instances().cloned().collect());
     let shown = truths.into_iter().map(|truth| {
-        let media = running.get(&truth.id).map(|process| {
-            let status = process.status();
-            json!({
-                "phase": format!("{:?}", status.phase).to_lowercase(),
-                "publishers": status.counts.live_streams,
-                "viewers": status.counts.webrtc_viewers + status.counts.hls_viewers,
-                "settings_lost": status.settings_lost,
-            })
-        });
+        let media = media(&truth.id);
         json!({
             "id": truth.id,
             "type": truth.placement.offering.instance_type,
@@ -64,6 +62,26 @@ fn instances(parts: &Parts) -> Vec<Value> {
         })
     });
     shown.collect()
+}
+
+/// What runs on an instance: a stand-in as it truly is, or the simulated power of a real server.
+fn media(media: &Media) -> impl Fn(&InstanceId) -> Option<Value> {
+    let running = match media {
+        Media::StandIns(machines) => machines.running(),
+        Media::Real(_) => BTreeMap::new(),
+    };
+    move |instance| match media {
+        Media::Real(machines) => machines.runs(instance).then(|| json!({ "phase": "real" })),
+        Media::StandIns(_) => running.get(instance).map(|process| {
+            let status = process.status();
+            json!({
+                "phase": format!("{:?}", status.phase).to_lowercase(),
+                "publishers": status.counts.live_streams,
+                "viewers": status.counts.webrtc_viewers + status.counts.hls_viewers,
+                "settings_lost": status.settings_lost,
+            })
+        }),
+    }
 }
 
 fn known<T: serde::Serialize, E: ToString>(read: Result<T, E>) -> Value {

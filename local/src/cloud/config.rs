@@ -1,12 +1,14 @@
 //! What the local cloud is made of, and its two profiles.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use wakecast_lambda::config::{
     Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
 };
+use wakecast_lambda::decisions::DecisionLog;
 use wakecast_lambda::gateway::{LinkConfig, Waits};
 use wakecast_lambda::model::FleetKey;
 
@@ -14,8 +16,9 @@ use crate::ec2::Ec2Settings;
 use crate::gateway::Limits;
 use crate::media::BootTimeline;
 use crate::random::Span;
+use crate::real::RealServer;
 
-/// The one app of the local media server.
+/// The one app of the media stand-ins.
 pub const APP: &str = "live";
 
 /// The setting that shows whether an early touch has reset the app: switched on, and off by the
@@ -69,10 +72,15 @@ pub struct LocalConfig {
     pub elastic: bool,
     /// The simulated EC2.
     pub ec2: Ec2Settings,
-    /// How the media server boots.
+    /// How the media stand-ins boot.
     pub boot: BootTimeline,
+    /// A real media server in place of the stand-ins. It has its own address, so that `elastic`
+    /// does not go with it.
+    pub media_server: Option<RealServer>,
     /// Seeds everything simulated; `None` draws one.
     pub seed: Option<u64>,
+    /// Where the reconciler's decisions are logged, if anywhere.
+    pub decision_log: Option<Arc<dyn DecisionLog>>,
 }
 
 impl Default for LocalConfig {
@@ -134,7 +142,9 @@ impl LocalConfig {
                 ..Ec2Settings::default()
             },
             boot: BootTimeline::OBSERVED,
+            media_server: None,
             seed: None,
+            decision_log: None,
         }
     }
 
@@ -150,29 +160,55 @@ impl LocalConfig {
 
     /// Builds the fleet's configuration; `elastic` is the fixed address, if there is one.
     pub(super) fn fleet_config(&self, elastic: Option<SocketAddr>) -> FleetConfig {
-        let host = elastic.map_or_else(|| "{address}".to_owned(), |address| address.to_string());
         FleetConfig {
-            apps: vec![APP.to_owned()],
-            known_setting: KnownSetting {
-                app: APP.to_owned(),
-                name: KNOWN_SETTING.to_owned(),
-                value: Value::Bool(true),
-            },
+            apps: vec![self.app().to_owned()],
+            known_setting: self.known_setting(),
             min: 0,
             max: 1,
             offerings: self.offerings.clone(),
             image: self.image.clone(),
             template: "1".to_owned(),
-            endpoint: EndpointConfig {
-                websocket_url: format!("ws://{host}/{{app}}/websocket"),
-                http_url: format!("http://{host}/{{app}}"),
-                elastic: elastic.is_some(),
-            },
-            counts: Counts::ENTERPRISE,
+            endpoint: self.endpoint(elastic),
+            counts: self
+                .media_server
+                .as_ref()
+                .map_or(Counts::ENTERPRISE, |real| real.counts),
             timing: self.timing,
             caps: self.caps,
             prior: self.prior.clone(),
             table_id: TABLE_ID.to_owned(),
+        }
+    }
+
+    /// Returns the one app.
+    pub(super) fn app(&self) -> &str {
+        self.media_server.as_ref().map_or(APP, |real| &real.app)
+    }
+
+    fn known_setting(&self) -> KnownSetting {
+        match &self.media_server {
+            Some(real) => real.known_setting(),
+            None => KnownSetting {
+                app: APP.to_owned(),
+                name: KNOWN_SETTING.to_owned(),
+                value: Value::Bool(true),
+            },
+        }
+    }
+
+    fn endpoint(&self, elastic: Option<SocketAddr>) -> EndpointConfig {
+        let host = elastic.map_or_else(|| "{address}".to_owned(), |address| address.to_string());
+        let (websocket_url, http_url) = match &self.media_server {
+            Some(real) => real.url.endpoint(),
+            None => (
+                format!("ws://{host}/{{app}}/websocket"),
+                format!("http://{host}/{{app}}"),
+            ),
+        };
+        EndpointConfig {
+            websocket_url,
+            http_url,
+            elastic: elastic.is_some(),
         }
     }
 

@@ -197,14 +197,9 @@ impl Machines for MediaMachines {
     }
 
     fn note(&mut self, happening: &Happening) {
-        let Happening {
-            at, instance, what, ..
-        } = happening;
-        let what = What::Ec2 {
-            instance: instance.clone(),
-            happened: *what,
-        };
-        self.shared.timeline.record_at(*at, what);
+        self.shared
+            .timeline
+            .record_at(happening.at, What::ec2(happening));
     }
 }
 

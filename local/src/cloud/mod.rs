@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use wakecast_lambda::config::ConfigError;
 use wakecast_lambda::gateway::{Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint};
 use wakecast_lambda::media::{HttpMediaServer, JwtStreamTokens, Scheme};
-use wakecast_lambda::ports::{Clock, Entropy};
+use wakecast_lambda::ports::{Clock, Entropy, MediaServer};
 use wakecast_lambda::reconcile::{Ports, Reconciler};
 use wakecast_lambda::store::memory::MemoryStore;
 
@@ -29,6 +29,7 @@ use crate::Listener;
 use crate::admin::AdminApi;
 use crate::ec2::{Ec2Model, Happened, SimulatedEc2};
 use crate::gateway::{GatewayModel, HttpApi, Routes, Sockets, WebSocketApi};
+use crate::real::{self, GatedMediaServer, RealMachines, RealServer, RealServerError};
 use crate::system::{OsEntropy, SystemClock};
 use front::ElasticFront;
 use machines::MediaMachines;
@@ -40,7 +41,7 @@ pub use config::{APP, LONGEST_TOKEN_LIFE, LocalConfig, Profile};
 pub use timeline::{Event, Follow, Timeline, What};
 pub use tokens::{Token, TokenError, TokenRequest};
 
-pub(crate) use parts::{Parts, Whose};
+pub(crate) use parts::{Media, Parts, Whose};
 
 /// The stage of the WebSocket API, and the tag of the stack.
 const STACK: &str = "local";
@@ -57,6 +58,8 @@ pub struct LocalCloud {
     pub access_url: String,
     /// Where faults are set and the state is shown.
     pub admin_url: String,
+    /// The one app, which tokens name.
+    pub app: String,
     parts: Arc<Parts>,
     websocket: WebSocketApi,
     access: HttpApi,
@@ -85,6 +88,12 @@ pub enum LocalError {
     /// Tokens would be refused.
     #[error("tokens that live {} s: expected 1 to {} s", .0.as_secs(), LONGEST_TOKEN_LIFE.as_secs())]
     TokenLife(Duration),
+    /// The real media server cannot stand behind the instances.
+    #[error(transparent)]
+    RealServer(#[from] RealServerError),
+    /// A real media server has its own address.
+    #[error("`elastic` and `media_server` at once: expected one; a real server keeps its address")]
+    ElasticRealServer,
     /// The adapter that probes media servers was not built.
     #[error("the media server's adapter: {0}")]
     Media(String),
@@ -94,11 +103,14 @@ impl LocalCloud {
     /// Starts everything on loopback.
     ///
     /// # Errors
-    /// A port is taken, or the configuration cannot work.
+    /// A port is taken, the configuration cannot work, or a real media server is not as expected.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and network.
     pub async fn start(config: LocalConfig) -> Result<Self, LocalError> {
+        if config.elastic && config.media_server.is_some() {
+            return Err(LocalError::ElasticRealServer);
+        }
         let elastic = if config.elastic {
             Some(listen(config.address(3)).await?)
         } else {
@@ -110,11 +122,15 @@ impl LocalCloud {
         if config.token_life.as_secs() == 0 || config.token_life > LONGEST_TOKEN_LIFE {
             return Err(LocalError::TokenLife(config.token_life));
         }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let real = match &config.media_server {
+            Some(real) => Some((real, reach(real, &clock).await?)),
+            None => None,
+        };
         let websocket = listen(config.address(0)).await?;
         let access = listen(config.address(1)).await?;
         let admin = listen(config.address(2)).await?;
 
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
         let seed = config.seed.unwrap_or_else(|| entropy.next_u64());
         let timeline = Timeline::new(clock.clone());
@@ -128,29 +144,48 @@ impl LocalCloud {
             inner: Arc::new(sockets.clone()),
             timeline: timeline.clone(),
         });
-        let machines = MediaMachines::new(
-            secrets.media_config(&config),
-            timeline.clone(),
-            Handle::current(),
-        );
-        let mut ec2 = Ec2Model::new(config.ec2.clone(), seed, Box::new(machines.clone()));
+        let (media, server) = match real {
+            Some((real, inner)) => {
+                let machines = RealMachines::new(timeline.clone());
+                let server: Arc<dyn MediaServer> = Arc::new(GatedMediaServer {
+                    inner,
+                    address: real.url.address(),
+                    machines: machines.clone(),
+                });
+                (Media::Real(machines), server)
+            }
+            None => {
+                let installed = secrets.media_config(&config);
+                let machines = MediaMachines::new(installed, timeline.clone(), Handle::current());
+                let server = adapter(&secrets.server, &clock, Scheme::Http)?;
+                (Media::StandIns(machines), server)
+            }
+        };
+        let mut ec2 = Ec2Model::new(config.ec2.clone(), seed, media.machines());
         if let Some(address) = elastic_address {
             ec2.allocate_elastic(&config.fleet, &address.to_string());
         }
-        let front = elastic.map(|listener| ElasticFront::serve(listener, machines.clone()));
+        let front = match (elastic, &media) {
+            (Some(listener), Media::StandIns(machines)) => {
+                Some(ElasticFront::serve(listener, machines.clone()))
+            }
+            _ => None,
+        };
         let ec2 = Arc::new(SimulatedEc2::new(STACK, clock.clone(), ec2));
-        let stream_tokens = Arc::new(JwtStreamTokens::new([(
-            APP.to_owned(),
-            secrets.stream.clone(),
-        )]));
-        let media = HttpMediaServer::new(secrets.server.clone(), clock.clone(), Scheme::Http)
-            .map_err(|error| LocalError::Media(error.to_string()))?;
+        let signing = match &config.media_server {
+            Some(real) => real.stream_secret.clone(),
+            None => Some(secrets.stream.clone()),
+        };
+        let app = config.app().to_owned();
+        let stream_tokens = Arc::new(JwtStreamTokens::new(
+            signing.map(|secret| (app.clone(), secret)),
+        ));
 
-        let reconciler = Reconciler::new(
+        let mut reconciler = Reconciler::new(
             Ports {
                 store: Arc::new(store.as_reconciler()),
                 fleet: ec2.clone(),
-                media: Arc::new(media),
+                media: server,
                 connections: connections.clone(),
                 clock: clock.clone(),
                 entropy: entropy.clone(),
@@ -159,8 +194,16 @@ impl LocalCloud {
             fleets.clone(),
         )
         .with_policy(Arc::new(WatchedPolicy::new(timeline.clone())));
+        if let Some(log) = config.decision_log {
+            reconciler = reconciler.with_decision_log(log);
+        }
         let (waker, orders) = Waker::new();
-        let mint = tokens::Mint::new(entropy.as_ref(), config.fleet.clone(), config.token_life);
+        let mint = tokens::Mint::new(
+            entropy.as_ref(),
+            config.fleet.clone(),
+            &app,
+            config.token_life,
+        );
         let gateway = Gateway::new(
             GatewayPorts {
                 store: Arc::new(store.as_gateway()),
@@ -204,7 +247,7 @@ impl LocalCloud {
             store,
             sockets,
             ec2,
-            machines,
+            media,
             timeline,
             waker,
             reconciling,
@@ -216,6 +259,7 @@ impl LocalCloud {
             websocket_url: websocket.url(),
             access_url: access.url(),
             admin_url: admin.url(),
+            app,
             background: Background(vec![drive(&parts), purge(&parts)]),
             parts,
             websocket,
@@ -288,7 +332,9 @@ impl LocalCloud {
         if let Some(front) = self.front {
             front.shutdown().await;
         }
-        self.parts.machines.stop_all().await;
+        if let Media::StandIns(machines) = &self.parts.media {
+            machines.stop_all().await;
+        }
     }
 }
 
@@ -308,6 +354,32 @@ async fn listen(address: SocketAddr) -> Result<Listener, LocalError> {
     Listener::bind(address)
         .await
         .map_err(|source| LocalError::Port { address, source })
+}
+
+/// Looks at a real server, and returns the way to it.
+async fn reach(
+    real: &RealServer,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn MediaServer>, LocalError> {
+    let scheme = if real.url.secure() {
+        Scheme::Https { name: None }
+    } else {
+        Scheme::Http
+    };
+    let server = adapter(&real.server_secret, clock, scheme)?;
+    real::check(server.as_ref(), real).await?;
+    Ok(server)
+}
+
+fn adapter(
+    secret: &wakecast::Secret,
+    clock: &Arc<dyn Clock>,
+    scheme: Scheme,
+) -> Result<Arc<dyn MediaServer>, LocalError> {
+    match HttpMediaServer::new(secret.clone(), clock.clone(), scheme) {
+        Ok(server) => Ok(Arc::new(server)),
+        Err(error) => Err(LocalError::Media(error.to_string())),
+    }
 }
 
 /// Lets the simulated EC2's changes happen when they are due.

@@ -12,9 +12,10 @@ use super::machines::MediaMachines;
 use super::reconciling::{Last, Reconciling, Waker};
 use super::timeline::Timeline;
 use super::tokens::{Mint, Token, TokenError, TokenRequest, random_secret};
-use crate::ec2::SimulatedEc2;
+use crate::ec2::{Machines, SimulatedEc2};
 use crate::gateway::Sockets;
 use crate::media::{AppConfig, MediaConfig};
+use crate::real::RealMachines;
 
 /// The parts that outlive the start.
 #[derive(Debug)]
@@ -24,12 +25,30 @@ pub(crate) struct Parts {
     pub(crate) store: MemoryStore,
     pub(crate) sockets: Sockets,
     pub(crate) ec2: Arc<SimulatedEc2>,
-    pub(crate) machines: MediaMachines,
+    pub(crate) media: Media,
     pub(crate) timeline: Timeline,
     pub(super) waker: Waker,
     pub(super) reconciling: Reconciling,
     pub(super) mint: Mint,
     pub(super) hint_secret: Secret,
+}
+
+/// What runs on the instances.
+#[derive(Debug)]
+pub(crate) enum Media {
+    /// A stand-in on each.
+    StandIns(MediaMachines),
+    /// A real server behind all of them.
+    Real(RealMachines),
+}
+
+impl Media {
+    pub(super) fn machines(&self) -> Box<dyn Machines> {
+        match self {
+            Self::StandIns(machines) => Box::new(machines.clone()),
+            Self::Real(machines) => Box::new(machines.clone()),
+        }
+    }
 }
 
 /// Whose sockets; what is `None` matches any.

@@ -1,5 +1,6 @@
 //! What truly happened, in order, with times.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,9 +11,14 @@ use wakecast_lambda::lifecycle::Stand;
 use wakecast_lambda::model::{ConnectionId, InstanceId, Timestamp};
 use wakecast_lambda::ports::Clock;
 
-use crate::ec2::Happened;
+use crate::ec2::{Happened, Happening};
 
-/// A growing record of one cloud's life. Clones share it.
+/// How much of the record is kept: days of one developer, minutes of hundreds of clients, and a few
+/// megabytes.
+const KEPT: usize = 20_000;
+
+/// The record of one cloud's life. Clones share it. It keeps the last 20 000 events, and counts
+/// over all of them.
 #[derive(Clone)]
 pub struct Timeline {
     shared: Arc<Shared>,
@@ -21,8 +27,59 @@ pub struct Timeline {
 struct Shared {
     clock: Arc<dyn Clock>,
     started: Timestamp,
-    events: Mutex<Vec<Event>>,
+    record: Mutex<Record>,
     count: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Record {
+    kept: VecDeque<Event>,
+    /// How many came before those that are kept.
+    forgotten: usize,
+    counts: BTreeMap<Happened, usize>,
+    /// Instances that are billed now, and since when.
+    running: BTreeMap<InstanceId, Timestamp>,
+    /// What was billed before.
+    billed: Duration,
+}
+
+impl Record {
+    fn len(&self) -> usize {
+        self.forgotten + self.kept.len()
+    }
+
+    /// Returns the first event at or after a place, and its place.
+    fn from(&self, place: usize) -> Option<(usize, Event)> {
+        let place = place.max(self.forgotten);
+        let event = self.kept.get(place - self.forgotten)?;
+        Some((place, event.clone()))
+    }
+
+    fn push(&mut self, event: Event) {
+        if let What::Ec2 { instance, happened } = &event.what {
+            *self.counts.entry(*happened).or_default() += 1;
+            self.bill(instance, *happened, event.at);
+        }
+        self.kept.push_back(event);
+        if self.kept.len() > KEPT {
+            self.kept.pop_front();
+            self.forgotten += 1;
+        }
+    }
+
+    fn bill(&mut self, instance: &InstanceId, happened: Happened, at: Timestamp) {
+        match happened {
+            Happened::Launched | Happened::Started => {
+                self.running.insert(instance.clone(), at);
+            }
+            Happened::StopAccepted | Happened::ShuttingDown | Happened::Terminated => {
+                if let Some(since) = self.running.remove(instance) {
+                    self.billed += at.since(since);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// One thing that happened.
@@ -115,6 +172,15 @@ pub enum What {
     },
 }
 
+impl What {
+    pub(crate) fn ec2(happening: &Happening) -> Self {
+        Self::Ec2 {
+            instance: happening.instance.clone(),
+            happened: happening.what,
+        }
+    }
+}
+
 impl Timeline {
     /// Begins an empty record at the present moment.
     #[must_use]
@@ -122,7 +188,7 @@ impl Timeline {
         let shared = Shared {
             started: clock.now(),
             clock,
-            events: Mutex::default(),
+            record: Mutex::default(),
             count: watch::Sender::new(0),
         };
         Self {
@@ -136,13 +202,13 @@ impl Timeline {
         self.shared.started
     }
 
-    /// Returns everything so far.
+    /// Returns what is kept.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
-        self.lock().clone()
+        self.lock().kept.iter().cloned().collect()
     }
 
-    /// Follows the record from its beginning.
+    /// Follows the record from the oldest event that is kept.
     #[must_use]
     pub fn follow(&self) -> Follow {
         Follow {
@@ -160,7 +226,7 @@ impl Timeline {
         }
     }
 
-    /// Waits for the first event of the whole record that is wanted, past ones included.
+    /// Waits for the first event that is wanted, past ones that are kept included.
     /// Cancel-safe; has no deadline.
     pub async fn wait_for(&self, wanted: impl FnMut(&Event) -> bool) -> Event {
         self.follow().find(wanted).await
@@ -169,11 +235,7 @@ impl Timeline {
     /// Counts what happened in EC2.
     #[must_use]
     pub fn count(&self, wanted: Happened) -> usize {
-        let is_wanted = |event: &&Event| {
-            matches!(&event.what,
-            What::Ec2 { happened, .. } if *happened == wanted)
-        };
-        self.lock().iter().filter(is_wanted).count()
+        self.lock().counts.get(&wanted).copied().unwrap_or_default()
     }
 
     /// Adds up how long instances were billed: from an accepted launch or start until a stop was
@@ -181,25 +243,9 @@ impl Timeline {
     #[must_use]
     pub fn billed(&self) -> Duration {
         let now = self.shared.clock.now();
-        let events = self.lock();
-        let mut open: Vec<(&InstanceId, Timestamp)> = Vec::new();
-        let mut total = Duration::ZERO;
-        for event in events.iter() {
-            let What::Ec2 { instance, happened } = &event.what else {
-                continue;
-            };
-            match happened {
-                Happened::Launched | Happened::Started => open.push((instance, event.at)),
-                Happened::StopAccepted | Happened::ShuttingDown | Happened::Terminated => {
-                    if let Some(at) = open.iter().position(|(known, _)| *known == instance) {
-                        total += event.at.since(open.remove(at).1);
-                    }
-                }
-                _ => {}
-            }
-        }
-        open.iter()
-            .fold(total, |total, (_, since)| total + now.since(*since))
+        let record = self.lock();
+        let running = record.running.values();
+        running.fold(record.billed, |total, since| total + now.since(*since))
     }
 
     /// Records that something happened now.
@@ -211,18 +257,18 @@ impl Timeline {
     pub fn record_at(&self, at: Timestamp, what: What) {
         let elapsed = at.since(self.shared.started).as_millis();
         let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
-        let mut events = self.lock();
-        events.push(Event {
+        let mut record = self.lock();
+        record.push(Event {
             at,
             elapsed_ms,
             what,
         });
-        self.shared.count.send_replace(events.len());
+        self.shared.count.send_replace(record.len());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
+    fn lock(&self) -> MutexGuard<'_, Record> {
         self.shared
-            .events
+            .record
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -236,7 +282,7 @@ impl fmt::Debug for Timeline {
     }
 }
 
-/// A reader of the record with a place in it.
+/// A reader of the record with a place in it. What is forgotten before it is read is skipped.
 #[derive(Debug)]
 pub struct Follow {
     timeline: Timeline,
@@ -248,9 +294,9 @@ impl Follow {
     pub async fn next(&mut self) -> Event {
         let mut count = self.timeline.shared.count.subscribe();
         loop {
-            let event = self.timeline.lock().get(self.next).cloned();
-            if let Some(event) = event {
-                self.next += 1;
+            let found = self.timeline.lock().from(self.next);
+            if let Some((place, event)) = found {
+                self.next = place + 1;
                 return event;
             }
             // The sender lives in `timeline`, which is held here.

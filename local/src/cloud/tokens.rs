@@ -10,8 +10,6 @@ use wakecast_lambda::auth::{Issuer, Key};
 use wakecast_lambda::model::{FleetKey, Scope, Timestamp};
 use wakecast_lambda::ports::{Clock, Entropy};
 
-use super::config::APP;
-
 /// The issuer of local tokens.
 const ISSUER: &str = "wakecast-local";
 
@@ -83,14 +81,16 @@ pub struct TokenError(#[from] jsonwebtoken::errors::Error);
 pub(super) struct Mint {
     secret: Secret,
     fleet: FleetKey,
+    app: String,
     life: Duration,
 }
 
 impl Mint {
-    pub(super) fn new(entropy: &dyn Entropy, fleet: FleetKey, life: Duration) -> Self {
+    pub(super) fn new(entropy: &dyn Entropy, fleet: FleetKey, app: &str, life: Duration) -> Self {
         Self {
             secret: random_secret(entropy),
             fleet,
+            app: app.to_owned(),
             life,
         }
     }
@@ -127,7 +127,7 @@ impl Mint {
             "exp": expires,
             "tenant": self.fleet.tenant,
             "fleets": [self.fleet.fleet],
-            "apps": [APP],
+            "apps": [self.app],
             "streams": request.streams,
             "scopes": scopes,
         });

@@ -8,4 +8,5 @@ mod faults;
 mod http;
 mod life;
 mod refusals;
+mod timeline;
 mod world;

@@ -269,7 +269,7 @@ impl Machine {
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
     (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(fits)
 }

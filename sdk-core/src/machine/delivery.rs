@@ -11,6 +11,7 @@ use super::output::{Answer, Event};
 use super::requests::{Body, Request, truthful};
 use crate::protocol::{
     Acquire, Cancel, ClientMessage, EndpointRequest, MAX_CLIENT_MESSAGE, Outcome, Release, Renew,
+    StatusRequest,
 };
 use crate::{Error, ErrorCode, Stage};
 
@@ -151,6 +152,10 @@ impl Machine {
                 fleet: fleet.clone(),
                 lease: lease.clone(),
                 reason: *reason,
+            }),
+            Body::Status { fleet } => ClientMessage::Status(StatusRequest {
+                id,
+                fleet: fleet.clone(),
             }),
             Body::Renew { token, .. } => ClientMessage::Renew(Renew {
                 id,
@@ -308,7 +313,7 @@ impl Machine {
                     self.settle(waiter, Ok(Answer::Released));
                 }
             }
-            Body::Endpoint { .. } | Body::Renew { .. } => {}
+            Body::Endpoint { .. } | Body::Renew { .. } | Body::Status { .. } => {}
         }
     }
 
@@ -351,7 +356,7 @@ impl Machine {
                     self.lease_gone(&lease);
                 }
             }
-            Body::Cancel { .. } | Body::Release { .. } => {
+            Body::Cancel { .. } | Body::Release { .. } | Body::Status { .. } => {
                 if let Some(waiter) = request.waiter {
                     self.settle(waiter, Err(error));
                 }

@@ -12,7 +12,7 @@ use crate::{Error, ErrorCode, Secret, Stage};
 
 impl Machine {
     pub(super) fn frame(&mut self, epoch: Epoch, text: &Secret) {
-        let Some(role) = self.links.role(epoch) else {
+        let Some(role) = self.role_of(epoch) else {
             return;
         };
         let probed = self.heard(role);
@@ -27,7 +27,7 @@ impl Machine {
     }
 
     pub(super) fn binary_frame(&mut self, epoch: Epoch) {
-        let Some(role) = self.links.role(epoch) else {
+        let Some(role) = self.role_of(epoch) else {
             return;
         };
         if self.heard(role) {
@@ -81,7 +81,11 @@ impl Machine {
                 let diagnostic = Error::new(ErrorCode::GatewayError, Outcome::Unknown, Stage::Link);
                 self.emit(Event::Diagnostic(diagnostic.with_cause(error.message)));
             }
-            ServerMessage::Status(_) | ServerMessage::Pong(_) | ServerMessage::Unknown { .. } => {}
+            ServerMessage::Status(status) => {
+                self.answered(role);
+                self.status_received(status);
+            }
+            ServerMessage::Pong(_) | ServerMessage::Unknown { .. } => {}
         }
     }
 

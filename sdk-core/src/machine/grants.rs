@@ -14,11 +14,8 @@ use crate::{Error, ErrorCode, Instant, Stage};
 impl Machine {
     /// `lost` for an open acquisition is its outcome.
     pub(super) fn acquisition_lost(&mut self, id: &str, rev: u64, reason: LostReason) {
-        if self
-            .acquisitions
-            .get(id)
-            .is_none_or(|acquisition| rev < acquisition.rev)
-        {
+        let open = self.acquisitions.get(id);
+        if open.is_none_or(|open| !self.guards.is_news(rev, open.rev)) {
             return;
         }
         let code = match reason {
@@ -42,7 +39,7 @@ impl Machine {
                 .meter
                 .pushed_elapsed()
                 .is_some_and(|last| elapsed < last);
-        if push.rev < acquisition.rev || older {
+        if !self.guards.is_news(push.rev, acquisition.rev) || older {
             return;
         }
         if acquisition.proof.is_some() && push.rev == acquisition.rev {
@@ -68,7 +65,7 @@ impl Machine {
             return;
         };
         let proving = acquisition.proof.is_some() && rev == acquisition.rev;
-        if rev < acquisition.rev || proving {
+        if !self.guards.is_news(rev, acquisition.rev) || proving {
             return;
         }
         acquisition.rev = rev;
@@ -91,7 +88,7 @@ impl Machine {
         let Some(acquisition) = self.acquisitions.get_mut(&ready.id) else {
             return;
         };
-        if ready.rev < acquisition.rev {
+        if !self.guards.is_news(ready.rev, acquisition.rev) {
             return;
         }
         acquisition.rev = ready.rev;

@@ -59,6 +59,13 @@ pub enum Input {
         /// Id of the lease.
         lease: String,
     },
+    /// The app asks what a fleet does. Settled with [`super::Answer::Status`].
+    Status {
+        /// Names the waiter.
+        key: RequestKey,
+        /// The fleet; without one the token's only fleet is meant.
+        fleet: Option<String>,
+    },
     /// The app has mended what made the client fail: leaves `Failed` with a fresh token.
     Retry,
     /// The app is done: releases what is held (at most a second), then `Closed`.

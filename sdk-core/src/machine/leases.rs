@@ -126,7 +126,7 @@ impl Machine {
         let Some(lease) = self
             .leases
             .get_mut(&push.id)
-            .filter(|lease| push.rev >= lease.rev)
+            .filter(|lease| self.guards.is_news(push.rev, lease.rev))
         else {
             return;
         };
@@ -172,7 +172,7 @@ impl Machine {
         let Some(lease) = self
             .leases
             .get_mut(&push.lease)
-            .filter(|lease| push.rev >= lease.rev)
+            .filter(|lease| self.guards.is_news(push.rev, lease.rev))
         else {
             return;
         };
@@ -194,7 +194,11 @@ impl Machine {
 
     /// `draining`.
     pub(super) fn lease_draining(&mut self, id: &str, rev: u64, ends_in: Duration) {
-        let Some(lease) = self.leases.get_mut(id).filter(|lease| rev >= lease.rev) else {
+        let Some(lease) = self
+            .leases
+            .get_mut(id)
+            .filter(|lease| self.guards.is_news(rev, lease.rev))
+        else {
             return;
         };
         let repeated = rev == lease.rev && lease.status == LeaseStatus::Draining;
@@ -210,7 +214,11 @@ impl Machine {
     /// `moved`.
     pub(super) fn lease_moved(&mut self, id: &str, rev: u64, endpoint: Endpoint) {
         let now = self.now;
-        let Some(lease) = self.leases.get_mut(id).filter(|lease| rev >= lease.rev) else {
+        let Some(lease) = self
+            .leases
+            .get_mut(id)
+            .filter(|lease| self.guards.is_news(rev, lease.rev))
+        else {
             return;
         };
         let repeated = rev == lease.rev
@@ -226,8 +234,8 @@ impl Machine {
 
     /// `lost`. Without a revision it is believed.
     pub(super) fn lease_lost(&mut self, id: &str, rev: Option<u64>, reason: LostReason) {
-        let held = self.leases.get(id);
-        if held.is_none_or(|lease| rev.is_some_and(|rev| rev < lease.rev)) {
+        let stale = |lease: &Lease| rev.is_some_and(|rev| !self.guards.is_news(rev, lease.rev));
+        if self.leases.get(id).is_none_or(|lease| stale(lease)) {
             return;
         }
         self.leases.remove(id);
@@ -255,7 +263,7 @@ impl Machine {
         let Some(lease) = self
             .leases
             .get_mut(&report.id)
-            .filter(|lease| rev >= lease.rev)
+            .filter(|lease| self.guards.is_news(rev, lease.rev))
         else {
             return;
         };

@@ -6,6 +6,7 @@ use super::constants::{
     CLOSE_DEAD, CLOSE_NORMAL, CONNECT_TIMEOUT, HEARTBEAT_MAX, STABLE_AFTER, WELCOME_TIMEOUT,
 };
 use super::dial::{Dial, Waiting};
+use super::guards::Guard;
 use super::input::{Epoch, Refusal, TransportEnd};
 use super::liveness::Ping;
 use super::output::{Effect, Event};
@@ -110,6 +111,15 @@ impl Machine {
         live.map(|link| link.epoch)
     }
 
+    /// Tells where a callback's epoch belongs; a stale one belongs nowhere.
+    pub(super) fn role_of(&self, epoch: Epoch) -> Option<Role> {
+        let stale = || {
+            let taken = !self.guards.on(Guard::Epoch) && self.links.active.is_some();
+            taken.then_some(Role::Active)
+        };
+        self.links.role(epoch).or_else(stale)
+    }
+
     /// Begins to open a transport.
     pub(super) fn open_link(&mut self, token: Secret) -> Box<Link> {
         self.links.last_epoch += 1;
@@ -136,7 +146,7 @@ impl Machine {
     }
 
     pub(super) fn transport_opened(&mut self, epoch: Epoch, subprotocol: Option<&str>) {
-        let Some(role) = self.links.role(epoch) else {
+        let Some(role) = self.role_of(epoch) else {
             return;
         };
         let now = self.now;
@@ -186,7 +196,7 @@ impl Machine {
 
     /// A link has ended, for whatever reason. The one place where that is decided.
     pub(super) fn link_ended(&mut self, epoch: Epoch, end: LinkEnd) {
-        match self.links.role(epoch) {
+        match self.role_of(epoch) {
             None => {}
             Some(Role::Draining) => {
                 self.close_unless_ended(epoch, &end);
@@ -205,7 +215,8 @@ impl Machine {
             return;
         };
         let was_live = link.stage == LinkStage::Live;
-        if was_live && link.round_trip && self.now.since(link.live_since) >= STABLE_AFTER {
+        let proved = link.round_trip && self.now.since(link.live_since) >= STABLE_AFTER;
+        if was_live && (proved || !self.guards.on(Guard::BackoffReset)) {
             self.attempts.reset();
         }
         self.close_draining();

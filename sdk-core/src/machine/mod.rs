@@ -14,6 +14,7 @@ mod dial;
 mod environment;
 mod frames;
 mod grants;
+mod guards;
 mod handshake;
 mod input;
 mod jwt;
@@ -29,6 +30,7 @@ mod renewal;
 mod requests;
 mod rotation;
 mod state;
+mod status;
 mod timers;
 mod token;
 mod welcome;
@@ -36,6 +38,7 @@ mod welcome;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use acquire::Acquire;
+pub use guards::{Guard, Guards};
 pub use input::{
     AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
 };
@@ -43,6 +46,7 @@ pub use output::{Answer, Effect, Event, LeaseChange, LeaseStatus, Output, TokenR
 pub use progress::Progress;
 pub use random::{Ids, Seed};
 pub use state::{ConnectStage, ConnectionState, ReconnectReason, StateKind, TRANSITIONS};
+pub use status::FleetStatus;
 pub use timers::Timer;
 
 use crate::protocol::{Endpoint, MAX_ID, Outcome, is_id};
@@ -121,6 +125,8 @@ pub struct Machine {
 
     // Environment.
     environment: Environment,
+
+    guards: Guards,
 }
 
 /// What the app wants of the link.
@@ -158,7 +164,16 @@ impl Machine {
             tokens: Tokens::default(),
             failed: None,
             environment: Environment::default(),
+            guards: Guards::ALL,
         }
+    }
+
+    /// Turns guards off: for tests of what they prevent.
+    #[cfg(feature = "ablation")]
+    #[must_use]
+    pub fn with_guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
     }
 
     /// Takes one input. Never blocks, never panics, valid in every state. A `now` before the last
@@ -223,11 +238,13 @@ impl Machine {
             Input::Acquire { key, .. }
             | Input::Endpoint { key, .. }
             | Input::Release { key, .. }
+            | Input::Status { key, .. }
                 if self.key_in_use(key) => {}
             Input::Acquire { key, acquire } => self.acquire(key, acquire),
             Input::Cancel { key } => self.cancel(key),
             Input::Endpoint { key, lease } => self.endpoint(key, lease),
             Input::Release { key, lease } => self.release(key, lease),
+            Input::Status { key, fleet } => self.status(key, fleet),
             Input::Retry => self.retry(),
             Input::Close => self.close(),
             Input::Detach => self.detach(),
@@ -265,8 +282,10 @@ impl Machine {
 
     /// After `Closed` there is nothing but the answer that every request gets.
     fn refuse_late(&mut self, input: Input) {
-        if let Input::Acquire { key, .. } | Input::Endpoint { key, .. } | Input::Release { key, .. } =
-            input
+        if let Input::Acquire { key, .. }
+        | Input::Endpoint { key, .. }
+        | Input::Release { key, .. }
+        | Input::Status { key, .. } = input
             && let Err(error) = self.accepts_requests()
         {
             self.settle(key, Err(error));

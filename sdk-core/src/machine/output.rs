@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::input::{CheckId, Epoch, Generation, ProbeId, RequestKey};
 use super::progress::Progress;
 use super::state::ConnectionState;
+use super::status::FleetStatus;
 use crate::protocol::{Endpoint, LostReason};
 use crate::{Error, Secret};
 
@@ -136,6 +137,8 @@ pub enum Answer {
     Endpoint(Endpoint),
     /// The lease was given back.
     Released,
+    /// What a fleet does.
+    Status(Box<FleetStatus>),
 }
 
 /// The status of a lease.

@@ -56,6 +56,9 @@ pub(super) enum Body {
         lease: String,
         reason: Option<ReleaseReason>,
     },
+    Status {
+        fleet: Option<String>,
+    },
     Renew {
         token: Secret,
         life: Option<Duration>,
@@ -133,6 +136,7 @@ impl Request {
                 Body::Acquire => 0,
                 Body::Cancel { acquire, .. } => acquire.len(),
                 Body::Endpoint { lease, .. } | Body::Release { lease, .. } => lease.len(),
+                Body::Status { fleet } => fleet.as_ref().map_or(0, String::len),
                 Body::Renew { token, .. } => token.expose().len(),
             }
     }
@@ -200,6 +204,13 @@ impl Requests {
         self.open
             .remove(&self.sequence_of(id)?)
             .map(|request| *request)
+    }
+
+    /// Takes the `status` with this wire id out.
+    pub(super) fn take_asked(&mut self, id: &str) -> Option<Request> {
+        let asked = self.get_mut(id)?;
+        matches!(asked.body, Body::Status { .. }).then_some(())?;
+        self.take(id)
     }
 
     /// Takes all requests out that fit.

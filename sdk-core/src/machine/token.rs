@@ -7,6 +7,7 @@ use super::constants::{
     TOKEN_TIMEOUT,
 };
 use super::dial::Dial;
+use super::guards::Guard;
 use super::input::Generation;
 use super::output::{Effect, Event, TokenReason};
 use super::renewal::renewal;
@@ -258,6 +259,7 @@ impl Machine {
             .fetch
             .as_ref()
             .is_some_and(|fetch| fetch.generation == generation)
+            || !self.guards.on(Guard::Generation)
     }
 
     /// The provider has failed. A live link stays; an attempt backs off.

@@ -95,7 +95,7 @@ impl Machine {
             self.resend_acquire(&id);
             return;
         }
-        if rev < known {
+        if !self.guards.is_news(rev, known) {
             return;
         }
         // The server knows it: nothing is left to be acknowledged.

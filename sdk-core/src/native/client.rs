@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::broadcast::WeakSender;
+use tokio::sync::oneshot;
 
 use super::acquisition::Acquisition;
 use super::builder::ClientBuilder;
 use super::events::Events;
-use super::handle::Handle;
+use super::handle::{Command, Handle, closed};
 use crate::machine::Input;
-use crate::{Acquire, ConnectionState};
+use crate::{Acquire, ConnectionState, Error, FleetStatus};
 
 /// Keeps one link to the service, and on it acquires endpoints.
 ///
@@ -68,6 +69,53 @@ impl Client {
     /// Asks for an endpoint. Starts at once, awaited or not, and opens the link if need be.
     pub fn acquire(&self, acquire: Acquire) -> Acquisition {
         Acquisition::start(Arc::clone(&self.handle), acquire)
+    }
+
+    /// Asks what the token's only fleet does: whether an instance is ready, how far a start is and
+    /// how long it still takes. Starts, keeps and wakes nothing, but opens the link if need be.
+    ///
+    /// With the scope `admin` the answer holds [`operator`](FleetStatus::operator) too: instances,
+    /// waiters, caps, why starts pause. Answered within 30 s; dropping the future asks no more.
+    ///
+    /// ```no_run
+    /// # async fn example(client: wakecast::Client) -> Result<(), wakecast::Error> {
+    /// let status = client.status().await?;
+    /// match status.phase {
+    ///     Some(phase) if !status.ready => println!("{phase:?}, {:?} to go", status.eta_p50),
+    ///     Some(_) => println!("ready"),
+    ///     None => println!("at rest; a start takes about {:?}", status.eta_p50),
+    /// }
+    /// if let Some(operator) = &status.operator {
+    ///     println!("{} wait, {} hold", operator.waiters, operator.leases);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `invalid_argument` if the token allows several fleets (see [`status_of`](Self::status_of)),
+    /// `request_timeout` without an answer, `queue_full` while too much waits for a link, `closed`.
+    /// [`Error::outcome`] tells whether it was written; asking again is always safe.
+    pub async fn status(&self) -> Result<FleetStatus, Error> {
+        self.ask_status(None).await
+    }
+
+    /// Asks like [`status`](Self::status) about the fleet of that name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`status`](Self::status), and `forbidden` if the token does not name the fleet.
+    pub async fn status_of(&self, fleet: impl Into<String>) -> Result<FleetStatus, Error> {
+        self.ask_status(Some(fleet.into())).await
+    }
+
+    async fn ask_status(&self, fleet: Option<String>) -> Result<FleetStatus, Error> {
+        let (waiter, answer) = oneshot::channel();
+        let key = self.handle.draw_key();
+        let input = Input::Status { key, fleet };
+        self.handle.command(Command::Status { input, key, waiter });
+        answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Returns the latest connection state.

@@ -9,7 +9,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::events::Event;
 use crate::machine::{Ids, Input, RequestKey};
 use crate::{
-    ConnectionState, Endpoint, Error, ErrorCode, LeaseChange, LeaseStatus, Outcome, Progress, Stage,
+    ConnectionState, Endpoint, Error, ErrorCode, FleetStatus, LeaseChange, LeaseStatus, Outcome,
+    Progress, Stage,
 };
 
 /// One per client, held by every [`crate::Client`], [`crate::Acquisition`] and [`crate::Lease`].
@@ -48,6 +49,12 @@ pub(super) enum Command {
         input: Input,
         key: RequestKey,
         waiter: Waiter<()>,
+    },
+    /// [`Input::Status`] and its waiter.
+    Status {
+        input: Input,
+        key: RequestKey,
+        waiter: Waiter<FleetStatus>,
     },
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, watch};
 use super::events::CHANGE_CAPACITY;
 use super::handle::{AcquireWaiter, Command, Grant, Waiter};
 use crate::machine::{Answer, Input, RequestKey};
-use crate::{Endpoint, Error, LeaseChange, LeaseStatus, Progress};
+use crate::{Endpoint, Error, FleetStatus, LeaseChange, LeaseStatus, Progress};
 
 /// The waiters of one client, and the latest values of its leases.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub(super) struct Waiters {
     acquires: BTreeMap<RequestKey, Acquiring>,
     endpoints: BTreeMap<RequestKey, Waiter<Endpoint>>,
     releases: BTreeMap<RequestKey, Waiter<()>>,
+    statuses: BTreeMap<RequestKey, Waiter<FleetStatus>>,
     leases: BTreeMap<String, Held>,
     orphans: VecDeque<Input>,
 }
@@ -60,6 +61,10 @@ impl Waiters {
                 self.releases.insert(key, waiter);
                 Some(input)
             }
+            Command::Status { input, key, waiter } => {
+                self.statuses.insert(key, waiter);
+                Some(input)
+            }
         }
     }
 
@@ -75,14 +80,21 @@ impl Waiters {
         } else if let Some(waiter) = self.endpoints.remove(&key) {
             if let Some(outcome) = narrowed(result, |answer| match answer {
                 Answer::Endpoint(endpoint) => Some(endpoint),
-                Answer::Acquired { .. } | Answer::Released => None,
+                _ => None,
             }) {
                 let _ = waiter.send(outcome);
             }
-        } else if let Some(waiter) = self.releases.remove(&key)
-            && let Some(outcome) = narrowed(result, |answer| match answer {
+        } else if let Some(waiter) = self.releases.remove(&key) {
+            if let Some(outcome) = narrowed(result, |answer| match answer {
                 Answer::Released => Some(()),
-                Answer::Acquired { .. } | Answer::Endpoint(_) => None,
+                _ => None,
+            }) {
+                let _ = waiter.send(outcome);
+            }
+        } else if let Some(waiter) = self.statuses.remove(&key)
+            && let Some(outcome) = narrowed(result, |answer| match answer {
+                Answer::Status(status) => Some(*status),
+                _ => None,
             })
         {
             let _ = waiter.send(outcome);

@@ -5,6 +5,7 @@
 
 mod client;
 mod server;
+mod status;
 mod words;
 
 use std::fmt;
@@ -18,10 +19,10 @@ pub use client::{
     StatusRequest,
 };
 pub use server::{
-    Ack, Bye, Draining, Endpoint, EndpointPush, ErrorPush, GatewayError, InstanceStatus,
-    LeaseReport, Lost, Moved, Pong, ProgressPush, Ready, Renewed, RequestReport, ServerMessage,
-    Status, Welcome,
+    Ack, Bye, Draining, Endpoint, EndpointPush, ErrorPush, GatewayError, LeaseReport, Lost, Moved,
+    Pong, ProgressPush, Ready, Renewed, RequestReport, ServerMessage, Welcome,
 };
+pub use status::{CapReport, InstanceReport, OperatorStatus, PauseReport, Status};
 pub use words::{
     LeaseState, LostReason, Outcome, OverrideMode, Phase, Purpose, ReleaseReason, RequestState,
 };

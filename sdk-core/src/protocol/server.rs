@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::words::{LeaseState, LostReason, Outcome, OverrideMode, Phase, RequestState};
+use super::status::Status;
+use super::words::{LeaseState, LostReason, Outcome, Phase, RequestState};
 use super::{DecodeError, MAX_SERVER_MESSAGE, read, read_tag};
 use crate::{ErrorCode, Secret};
 
@@ -228,42 +229,6 @@ pub struct Renewed {
     pub expires_in_ms: u64,
     /// Over how long reconnects spread.
     pub reconnect_spread_ms: u64,
-}
-
-/// `status`: what a fleet does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Id of the request.
-    pub id: String,
-    /// The fleet.
-    pub fleet: String,
-    /// Its override.
-    pub mode: OverrideMode,
-    /// How long the override still holds, in milliseconds; absent when it holds for good.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode_ends_in_ms: Option<u64>,
-    /// Its instances.
-    #[serde(default)]
-    pub instances: Vec<InstanceStatus>,
-    /// Leases that are held.
-    pub leases: u32,
-    /// Acquisitions that wait.
-    pub waiters: u32,
-}
-
-/// One instance in `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceStatus {
-    /// Its id.
-    pub id: String,
-    /// Its state, in the reconciler's words.
-    pub state: String,
-    /// Streams that are published to it; absent when not measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub streams: Option<u32>,
-    /// Viewers it serves; absent when not measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub viewers: Option<u32>,
 }
 
 /// `pong`: the gateway is alive.

@@ -16,6 +16,7 @@ mod harness;
 mod leases;
 mod peer;
 mod secrets;
+mod status;
 mod surface;
 mod tls;
 mod tokens;

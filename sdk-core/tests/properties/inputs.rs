@@ -54,6 +54,8 @@ pub(crate) enum Wire {
     /// An error for it, and whether it is retryable.
     Error(u8, ErrorCode, bool, Outcome),
     Renewed(u64),
+    /// A `status` for the last request but n, whatever that was.
+    Status(u8),
     Message(ServerMessage),
 }
 
@@ -108,6 +110,7 @@ fn app_input() -> impl Strategy<Value = Input> {
         2 => key().prop_map(|key| Input::Cancel { key }),
         2 => (key(), id()).prop_map(|(key, lease)| Input::Endpoint { key, lease }),
         2 => (key(), id()).prop_map(|(key, lease)| Input::Release { key, lease }),
+        2 => (key(), prop::option::of(id())).prop_map(|(key, fleet)| Input::Status { key, fleet }),
         2 => Just(Input::Retry),
         2 => Just(Input::NetworkUp),
         2 => Just(Input::NetworkDown),
@@ -224,6 +227,7 @@ fn wire() -> impl Strategy<Value = Wire> {
         2 => (0u8..6, code(), any::<bool>(), prop::sample::select(Outcome::ALL))
             .prop_map(|(last, code, retryable, outcome)| Wire::Error(last, code, retryable, outcome)),
         3 => (1u64..4_000_000).prop_map(Wire::Renewed),
+        2 => (0u8..4).prop_map(Wire::Status),
         10 => message().prop_map(Wire::Message),
     ]
 }

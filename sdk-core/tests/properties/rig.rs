@@ -8,13 +8,13 @@ use wakecast::machine::{
 };
 use wakecast::protocol::{
     Ack, ClientMessage, ErrorPush, LeaseReport, LeaseState, Renewed, RequestReport, RequestState,
-    ServerMessage, Welcome,
+    ServerMessage, Status, Welcome,
 };
 use wakecast::{ErrorCode, Instant, LostReason, Phase, Secret};
 
 use crate::inputs::{Step, Wait, What, Wire};
 use crate::support::laws::Laws;
-use crate::support::{CANARY, endpoint};
+use crate::support::{CANARY, endpoint, status};
 
 /// A machine in hostile hands.
 pub(crate) struct Rig {
@@ -175,6 +175,10 @@ impl Rig {
                             outcome: *outcome,
                         }))
                     }
+                    Wire::Status(last) => frame(ServerMessage::Status(Status {
+                        id: nth_last(&self.asked, *last)?,
+                        ..status()
+                    })),
                     Wire::Renewed(life) => frame(ServerMessage::Renewed(Renewed {
                         id: nth_last(&self.renewals, 0)?,
                         expires_in_ms: *life,

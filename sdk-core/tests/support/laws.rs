@@ -19,6 +19,7 @@ enum Wish {
     Acquire(Option<String>),
     Endpoint(String),
     Release(String),
+    Status(Option<String>),
 }
 
 /// What the observer remembers.
@@ -52,9 +53,9 @@ impl Laws {
         );
         let (key, life) = match input {
             Input::Acquire { key, acquire } => (*key, acquire.waits_at_most()),
-            Input::Endpoint { key, .. } | Input::Release { key, .. } => {
-                (*key, Duration::from_secs(30))
-            }
+            Input::Endpoint { key, .. }
+            | Input::Release { key, .. }
+            | Input::Status { key, .. } => (*key, Duration::from_secs(30)),
             Input::TransportClosed { epoch, .. } | Input::Refused { epoch, .. } => {
                 self.open.remove(epoch);
                 return;
@@ -70,6 +71,7 @@ impl Laws {
         let wish = match input {
             Input::Endpoint { lease, .. } => Wish::Endpoint(lease.clone()),
             Input::Release { lease, .. } => Wish::Release(lease.clone()),
+            Input::Status { fleet, .. } => Wish::Status(fleet.clone()),
             _ => Wish::Acquire(None),
         };
         self.wishes.entry(key).or_insert((wish, false));
@@ -154,6 +156,7 @@ impl Laws {
             }
             ClientMessage::Endpoint(request) => (request.id, Wish::Endpoint(request.lease)),
             ClientMessage::Release(release) => (release.id, Wish::Release(release.lease)),
+            ClientMessage::Status(request) => (request.id, Wish::Status(request.fleet)),
             _ => return,
         };
         if self.sent.insert(id)

@@ -17,8 +17,8 @@ use wakecast::machine::{
     Answer, Config, Effect, Epoch, Event, Input, Machine, Output, RequestKey, Seed, TokenReason,
     TransportEnd,
 };
-use wakecast::protocol::{ClientMessage, ServerMessage};
-use wakecast::{Acquire, ConnectionState, Endpoint, Error, Instant, Secret};
+use wakecast::protocol::{ClientMessage, ServerMessage, Status};
+use wakecast::{Acquire, ConnectionState, Endpoint, Error, Instant, Phase, Secret};
 
 /// Part of every secret in these tests: it must never be printed.
 pub const CANARY: &str = "canary";
@@ -383,5 +383,22 @@ pub fn endpoint(name: &str) -> Endpoint {
         app: "live".into(),
         stream_token: Some(Secret::new(format!("{CANARY}.stream"))),
         stream_token_expires_in_ms: Some(60_000),
+    }
+}
+
+/// A fleet whose instance boots.
+pub fn status() -> Status {
+    Status {
+        id: String::new(),
+        fleet: "only".into(),
+        ready: false,
+        phase: Some(Phase::Booting),
+        eta_p50_ms: 9_000,
+        eta_p90_ms: 15_000,
+        overdue: false,
+        note: None,
+        code: None,
+        retry_after_ms: None,
+        operator: None,
     }
 }

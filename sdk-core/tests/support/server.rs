@@ -5,11 +5,11 @@ use std::time::Duration;
 use wakecast::machine::{AccessAnswer, Epoch, Input, Refusal, TransportEnd};
 use wakecast::protocol::{
     Ack, ClientMessage, EndpointPush, ErrorPush, LeaseReport, LeaseState, Pong, Renewed,
-    RequestReport, RequestState, ServerMessage, Welcome,
+    RequestReport, RequestState, ServerMessage, Status, Welcome,
 };
 use wakecast::{ErrorCode, Outcome, Phase, Secret};
 
-use super::{HOUR, LATENCY, SECOND, Socket, World, endpoint};
+use super::{HOUR, LATENCY, SECOND, Socket, World, endpoint, status};
 
 /// What the gateway does with an attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -200,6 +200,11 @@ impl World {
                     endpoint: endpoint("a"),
                 })
             }
+            ClientMessage::Status(request) if self.script.acks => ServerMessage::Status(Status {
+                id: request.id,
+                fleet: request.fleet.unwrap_or_else(|| "only".into()),
+                ..status()
+            }),
             ClientMessage::Renew(renew) if self.script.acks => ServerMessage::Renewed(Renewed {
                 id: renew.id,
                 expires_in_ms: self.script.token_life,

@@ -27,6 +27,8 @@ pub(super) struct Known {
     pub(super) moved_at: Moment,
     /// Whether EC2 answered each process's last describe.
     pub(super) readable: BTreeMap<u64, bool>,
+    /// When EC2 last answered one.
+    pub(super) described_at: Moment,
     /// What media servers said to a process that has not written since.
     said: BTreeMap<u64, Vec<(String, Moment)>>,
     /// What apps wait for, and until when.
@@ -68,6 +70,8 @@ pub(super) struct Server {
     pub(super) played_at: Option<Moment>,
     /// The end of the last stream token that was handed out for it.
     pub(super) token_until: Moment,
+    /// When another hand took it down.
+    pub(super) taken_at: Option<Moment>,
     /// Who was there when it went down.
     pub(super) at_halt: (u64, u64),
     /// When it last had a reason to run.
@@ -124,6 +128,7 @@ impl Known {
             excused_until: 0,
             moved_at: 0,
             readable: BTreeMap::new(),
+            described_at: 0,
             said: BTreeMap::new(),
             asked: BTreeMap::new(),
             unseen: BTreeMap::new(),
@@ -150,9 +155,11 @@ impl Known {
                 *server = Server::new(Power::Running, at);
                 (server.held_since, server.address_on) = kept;
             }
-            Fact::StopAccepted { server, .. } => self.server(server).power = Power::Stopping,
-            Fact::Stopped(id) => self.server(id).power = Power::Stopped,
-            Fact::Terminated(id) => self.server(id).power = Power::Gone,
+            Fact::StopAccepted { server, ours } => {
+                self.goes_down(at, server, Power::Stopping, *ours)
+            }
+            Fact::Stopped(id) => self.goes_down(at, id, Power::Stopped, false),
+            Fact::Terminated(id) => self.goes_down(at, id, Power::Gone, false),
             Fact::Address { server, on, .. } => self.server(server).address_on = *on,
             Fact::Stranger => self.strangers += 1,
             Fact::Hold { server, on } => self.server(server).held_since = on.then_some(at),
@@ -160,7 +167,9 @@ impl Known {
                 self.readable.insert(*by, *readable);
                 // A new round: what the last one saw and could not write is forgotten.
                 self.said.remove(by);
-                if !readable {
+                if *readable {
+                    self.described_at = at;
+                } else {
                     self.every_server_has_a_reason(at);
                 }
             }
@@ -274,6 +283,14 @@ impl Known {
         let kept = (server.held_since, server.address_on);
         *server = Server::new(Power::Pending, at);
         (server.held_since, server.address_on) = kept;
+    }
+
+    fn goes_down(&mut self, at: Moment, id: &str, power: Power, ours: bool) {
+        let server = self.server(id);
+        if server.power == Power::Running && !ours {
+            server.taken_at = Some(at);
+        }
+        server.power = power;
     }
 
     fn opened(&mut self, at: Moment, id: &str, boot: u64, since: Moment) {
@@ -439,6 +456,7 @@ impl Server {
             published_at: None,
             played_at: None,
             token_until: 0,
+            taken_at: None,
             at_halt: (0, 0),
             reason_at: at,
         }

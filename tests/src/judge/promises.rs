@@ -1,7 +1,11 @@
 //! Whoever is handed an endpoint can use it at that moment.
 
 use super::facts::Moment;
-use super::known::{Known, Power};
+use super::known::{Known, Power, Server};
+
+/// EC2 shows a change up to 20 s late, and one look without a server proves nothing: three over a
+/// minute do.
+const NOTICED: Moment = 90_000;
 
 /// Judges an endpoint as it arrives at a client, where its stream token still lives: an older one
 /// was held up on the way, and its owner asks for another.
@@ -18,6 +22,7 @@ pub(super) fn usable(
     let found = server.and_then(|id| Some((id, known.servers.get(id)?)));
     let wrong = match found {
         None => "leads to no server".to_owned(),
+        Some((_, server)) if unnoticed(known, server) => return None,
         Some((id, server)) if server.power != Power::Running => {
             format!("leads to {id}, which is {:?}", server.power)
         }
@@ -33,6 +38,13 @@ pub(super) fn usable(
     Some(format!(
         "{who} was handed an endpoint for {lease} that {wrong}"
     ))
+}
+
+/// What another hand took down is not known before EC2 shows it.
+fn unnoticed(known: &Known, server: &Server) -> bool {
+    server
+        .taken_at
+        .is_some_and(|at| known.described_at < at + NOTICED)
 }
 
 /// Judges what goes on in a media server: nobody reaches an app before it has started, since that

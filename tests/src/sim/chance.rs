@@ -16,6 +16,16 @@ impl Chance {
         Self(Dice::new(seed))
     }
 
+    /// Starts a stream of its own for each name.
+    #[must_use]
+    pub fn of(seed: u64, name: &str) -> Self {
+        // FNV-1a: spreads short names well, and is the same on every machine.
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self::from_seed(seed ^ hash)
+    }
+
     /// Splits off a stream of its own, so that more draws here change nothing there.
     pub fn fork(&mut self) -> Self {
         Self(Dice::new(self.bits()))

@@ -74,6 +74,14 @@ pub struct ClientSetup {
     pub provider: ProviderFaults,
 }
 
+impl ProviderFaults {
+    /// Tells whether anything is wrong with the provider.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        self.fails + self.hangs + self.forges > 0 || self.silent_between.is_some()
+    }
+}
+
 impl ClientSetup {
     /// A client with tokens of an hour and a good provider.
     #[must_use]
@@ -109,7 +117,7 @@ impl Client {
             chunk.copy_from_slice(&chance.bits().to_le_bytes());
         }
         let driver = Driver {
-            machine: Machine::new(config, Seed(seed)),
+            machine: around.guards.on_machine(Machine::new(config, Seed(seed))),
             laws: ClientLaws::new(setup.name.clone(), around),
             started: around.clock.true_now(),
             around: around.clone(),
@@ -235,7 +243,7 @@ impl Driver {
             };
             let Some(input) = input else { return };
             let now = self.now();
-            self.laws.before(now, &input);
+            self.laws.before(now, &input, &self.machine);
             self.machine.handle(now, input);
             while let Some(output) = self.machine.poll() {
                 self.laws.output(now, &output, &self.machine);

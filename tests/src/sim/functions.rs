@@ -145,7 +145,8 @@ pub(super) fn gateway_function(
             entropy,
             stream_tokens: Arc::new(setting::stream_tokens()),
         };
-        Arc::new(setting::gateway(gateway_ports, &ports.config))
+        let gateway = setting::gateway(gateway_ports, &ports.config);
+        Arc::new(ports.guards.on_gateway(gateway))
     })
 }
 
@@ -179,8 +180,9 @@ pub(super) fn reconciler_function(
             stream_tokens: Arc::new(setting::stream_tokens()),
         };
         let configs = BTreeMap::from([(setting::fleet(), (*around.config).clone())]);
+        let reconciler = Reconciler::new(ports, configs).with_policy(policy);
         Arc::new(Container {
-            reconciler: Reconciler::new(ports, configs).with_policy(policy),
+            reconciler: around.guards.on_reconciler(reconciler),
             clock: process.clock(),
         })
     })

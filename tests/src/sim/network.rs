@@ -41,6 +41,8 @@ pub struct NetworkFaults {
     pub reorder: u64,
     /// `$disconnect` is never delivered.
     pub no_disconnect: u64,
+    /// A link that the client has closed is told as closed seconds later, as in a browser.
+    pub late_close: u64,
 }
 
 /// The network of a world. Cloning shares it.
@@ -111,6 +113,11 @@ impl Network {
     /// Installs the gateway function.
     pub fn install(&self, function: Function<Gateway>) {
         *self.function.borrow_mut() = Some(Rc::new(function));
+    }
+
+    /// Takes the gateway function away: nothing is invoked any more.
+    pub fn uninstall(&self) {
+        self.function.borrow_mut().take();
     }
 
     /// Changes how unkind network and function calls are.
@@ -190,7 +197,28 @@ impl Network {
     /// Closes a client's link from its side.
     pub fn close(&self, client: &str, epoch: Epoch) {
         if let Some(id) = self.link_of(client, epoch) {
+            self.tell_late(&id);
             self.forget(&id);
+        }
+    }
+
+    fn tell_late(&self, id: &ConnectionId) {
+        let late = {
+            let mut local = self.shared.borrow_mut();
+            let late_close = local.faults.late_close;
+            // Without the chance nothing is drawn: other worlds stay what they are.
+            let late = late_close > 0 && local.chance.happens(late_close);
+            late.then(|| local.chance.millis(50..8_000))
+        };
+        let link = self.links.lock();
+        let link = link.get(id).map(|link| (link.inbox.clone(), link.epoch));
+        if let (Some(late), Some((inbox, epoch))) = (late, link) {
+            let clock = self.clock.clone();
+            self.tasks.spawn(async move {
+                clock.sleep(late).await;
+                let end = TransportEnd::Code(1000);
+                let _ = inbox.unbounded_send(Input::TransportClosed { epoch, end });
+            });
         }
     }
 

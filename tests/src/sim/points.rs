@@ -14,13 +14,16 @@ pub enum How {
     After,
     /// The process dies while its call is under way: the effect comes later than the death.
     Late,
-    /// The process freezes for longer than its lock, and goes on then.
-    Freezes,
+    /// The process freezes for longer than its lock before its call leaves, and goes on then. A
+    /// call that changes EC2 has left: nothing could guard against that.
+    FreezesBefore,
+    /// The process freezes for longer than its lock when the answer is there, and goes on then.
+    FreezesAfter,
 }
 
 impl How {
     pub(super) fn kills(self) -> bool {
-        self != Self::Freezes
+        matches!(self, Self::Before | Self::After | Self::Late)
     }
 }
 
@@ -30,37 +33,37 @@ pub struct Points(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    passed: BTreeMap<Role, u64>,
-    plan: BTreeMap<(Role, u64), How>,
-    met: u64,
+    passed: BTreeMap<Role, Vec<&'static str>>,
+    plan: BTreeMap<(Role, usize), How>,
+    met: usize,
 }
 
 impl Points {
     /// Plans that something happens at the point of this number; the first is 0.
-    pub fn plan(&self, role: Role, number: u64, how: How) {
+    pub fn plan(&self, role: Role, number: usize, how: How) {
         self.inner().plan.insert((role, number), how);
     }
 
-    /// Returns how many points of a function were passed.
+    /// Returns the calls of a function so far, in their order.
     #[must_use]
-    pub fn passed(&self, role: Role) -> u64 {
-        self.inner().passed.get(&role).copied().unwrap_or(0)
+    pub fn passed(&self, role: Role) -> Vec<&'static str> {
+        self.inner().passed.get(&role).cloned().unwrap_or_default()
     }
 
     /// Returns how many planned things have happened.
     #[must_use]
-    pub fn met(&self) -> u64 {
+    pub fn met(&self) -> usize {
         self.inner().met
     }
 
     /// Passes the next point of a function.
-    pub(super) fn pass(&self, role: Role) -> Option<How> {
+    pub(super) fn pass(&self, role: Role, call: &'static str) -> Option<How> {
         let mut inner = self.inner();
         let passed = inner.passed.entry(role).or_default();
-        let number = *passed;
-        *passed += 1;
+        let number = passed.len();
+        passed.push(call);
         let how = inner.plan.get(&(role, number)).copied();
-        inner.met += u64::from(how.is_some());
+        inner.met += usize::from(how.is_some());
         how
     }
 

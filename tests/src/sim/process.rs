@@ -1,6 +1,7 @@
 //! One Lambda invocation: it can crash at any call, freeze, and any call can fail, be answered late
 //! or take effect after its caller has died.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,7 +40,7 @@ const LATEST: Duration = Duration::from_secs(20);
 
 /// A frozen process goes on after this many milliseconds: longer than its lock, and than the minute
 /// and a half after which another has taken over what it did.
-const FROZEN: std::ops::Range<u64> = 31_000..200_000;
+const FROZEN: Range<u64> = 31_000..200_000;
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +77,10 @@ pub struct Host {
     pub points: Points,
     /// Requests that travel by themselves: neither a death nor a frozen process holds them up.
     pub travel: UnboundedSender<BoxFuture<'static, ()>>,
-    /// How far the clocks of containers may be apart, in milliseconds.
-    pub skew: Arc<AtomicU64>,
+    /// How far its containers' clocks are ahead, in milliseconds: each draws its own.
+    pub ahead: Arc<Mutex<Range<u64>>>,
+    /// How many row writes the table refuses now, in per mille.
+    pub hot_rows: Arc<AtomicU64>,
 }
 
 /// The context that all ports of one container share.
@@ -96,6 +99,8 @@ struct Inner {
     /// It dies as soon as its present call has had its effect.
     dying: bool,
     dead: bool,
+    /// It freezes as soon as its present call has had its effect.
+    freezes: bool,
     frozen_until: Option<Timestamp>,
     on_crash: Option<oneshot::Sender<Death>>,
 }
@@ -113,16 +118,22 @@ impl Process {
     /// Starts a process. The receiver fires when it dies: its runner drops it then.
     pub fn new(mut chance: Chance, host: Host) -> (Self, oneshot::Receiver<Death>) {
         let (on_crash, crashed) = oneshot::channel();
-        let skew = host.skew.load(Ordering::Relaxed);
-        let clock = match skew {
+        let ahead = host
+            .ahead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let clock = match ahead.end {
+            // Nothing is drawn where there is nothing to draw.
             0 => host.clock.clone(),
-            most => host.clock.ahead(chance.millis(0..most + 1)),
+            _ => host.clock.ahead(chance.millis(ahead)),
         };
         let inner = Inner {
             chance,
             faults: CallFaults::default(),
             dying: false,
             dead: false,
+            freezes: false,
             frozen_until: None,
             on_crash: Some(on_crash),
         };
@@ -181,7 +192,11 @@ impl Process {
             // A dead process begins nothing, though what it sent is still under way.
             return std::future::pending().await;
         }
-        let planned = self.host.points.pass(self.host.role);
+        let planned = self.host.points.pass(self.host.role, call);
+        let hot = match call {
+            "put_row" | "put_claimed_row" => self.host.hot_rows.load(Ordering::Relaxed),
+            _ => 0,
+        };
         let (delay, fate, dies, freezes) = {
             let mut inner = self.inner();
             let faults = inner.faults;
@@ -189,7 +204,10 @@ impl Process {
             let slow = inner.chance.happens(faults.slow);
             let delay = if slow { 500..4_000 } else { 2..30 };
             let delay = inner.chance.millis(delay);
-            let fate = if inner.chance.happens(faults.lost_request) {
+            let refused = hot > 0 && inner.chance.happens(hot);
+            let fate = if refused || inner.chance.happens(faults.lost_request) {
+                Fate::RequestLost
+            } else if hot > 0 && inner.chance.happens(hot) {
                 Fate::RequestLost
             } else if inner.chance.happens(faults.lost_reply) {
                 Fate::ReplyLost
@@ -204,23 +222,26 @@ impl Process {
         } else {
             planned.filter(|how| how.kills())
         };
-        let freezes = freezes || planned == Some(How::Freezes);
-        if dies.is_some() || freezes || fate != Fate::Works || delay.as_millis() >= 500 {
+        let freezes = match planned {
+            Some(How::FreezesBefore) => Some(true),
+            Some(How::FreezesAfter) => Some(false),
+            // Half of them before the call leaves, half when its answer is there.
+            _ => freezes.then(|| self.inner().chance.happens(500)),
+        };
+        if dies.is_some() || freezes.is_some() || fate != Fate::Works || delay.as_millis() >= 500 {
             self.host.observer.hindered();
         }
-        if freezes {
-            // Half of them before the call leaves, half when its answer is there.
-            let now_or_then = self.inner().chance.happens(500);
-            if now_or_then && !changes {
-                self.freeze();
-            } else {
+        match freezes {
+            Some(true) if !changes => self.freeze(),
+            Some(_) => {
                 self.host.clock.sleep(delay).await;
-                self.freeze();
+                self.inner().freezes = true;
                 return fate;
             }
+            None => {}
         }
         match dies {
-            None | Some(How::Freezes) => {}
+            None | Some(How::FreezesBefore | How::FreezesAfter) => {}
             Some(How::Before) => self.die(call, false).await,
             Some(How::Late) => {
                 let late = self.inner().chance.millis(500..LATEST.as_millis() as u64);
@@ -243,6 +264,10 @@ impl Process {
         let dying = self.inner().dying;
         if dying || self.is_dead() {
             self.die(call, false).await;
+        }
+        let freezes = std::mem::take(&mut self.inner().freezes);
+        if freezes {
+            self.freeze();
         }
         let delay = self.inner().chance.millis(1..20);
         self.host.clock.sleep(delay).await;

@@ -9,7 +9,6 @@ use wakecast::protocol::Endpoint;
 use wakecast::{Error, ErrorCode, Secret};
 use wakecast_lambda::model::{InstanceStatus, Timestamp};
 
-use super::chance::Chance;
 use super::client::Client;
 use super::farm::{FromServer, MediaSocket};
 use super::world::Surroundings;
@@ -80,27 +79,14 @@ pub enum Leave {
     Stay,
     /// Cancels while waiting, after this many milliseconds.
     Cancel(u64),
+    /// Closes the app while waiting, after this many milliseconds.
+    Close(u64),
+    /// Closes the app without having asked for anything.
+    Unasked,
     /// The process is killed after this many milliseconds.
     Kill(u64),
     /// Goes away with `detach`.
     Detach,
-}
-
-/// Lets a device have its moods: background, tunnels, sleep; and a person try again.
-pub async fn moods(around: Surroundings, client: Client, mut chance: Chance, count: u64) {
-    for _ in 0..count {
-        around.clock.sleep(chance.millis(1_000..300_000)).await;
-        let (first, then) = match chance.within(0..5) {
-            0 => (Input::Background, Input::Foreground),
-            1 => (Input::NetworkDown, Input::NetworkUp),
-            2 => (Input::NetworkChanged, Input::NetworkChanged),
-            3 => (Input::ClockJumped, Input::ClockJumped),
-            _ => (Input::Connect, Input::Retry),
-        };
-        client.give(first);
-        around.clock.sleep(chance.millis(500..120_000)).await;
-        client.give(then);
-    }
 }
 
 /// Lets a person live. Returns when they have left, or stay for good.
@@ -111,19 +97,27 @@ pub async fn live(around: Surroundings, client: Client, part: Part) {
         client.give(Input::Connect);
         wait_for(&around, moment, part.stay).await;
     }
-    around.timeline.say(
-        &client.name,
-        format!("wants to {:?} {}", part.wish, part.stream),
-    );
+    if part.leave == Leave::Unasked {
+        around.timeline.say(&client.name, "closes the app unasked");
+        client.give(Input::Close);
+        return;
+    }
+    let wish = format!("{:?}", part.wish).to_lowercase();
+    around
+        .timeline
+        .say(&client.name, format!("comes to {wish} {}", part.stream));
     let deadline = clock.true_now() + part.patience;
     let (key, outcome) = client.acquire(wanted(&part));
     let outcome = match part.leave {
-        Leave::Cancel(after) => {
+        Leave::Cancel(after) | Leave::Close(after) => {
             let wait = clock.sleep(Duration::from_millis(after));
             match future::select(outcome, wait).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(((), outcome)) => {
-                    client.give(Input::Cancel { key });
+                    client.give(match part.leave {
+                        Leave::Close(_) => Input::Close,
+                        _ => Input::Cancel { key },
+                    });
                     outcome.await
                 }
             }
@@ -138,7 +132,7 @@ pub async fn live(around: Surroundings, client: Client, part: Part) {
                 }
             }
         }
-        Leave::Release | Leave::Stay | Leave::Detach => outcome.await,
+        Leave::Release | Leave::Stay | Leave::Detach | Leave::Unasked => outcome.await,
     };
     let Ok(outcome) = outcome else { return };
     judge(&around, &client, &part, &outcome, deadline);
@@ -223,14 +217,19 @@ fn judge(
             around.timeline.violation("law 3", text);
         }
         let served_by_then = part.patience >= SERVED && part.wish != Wish::Watch;
-        let gave_up = *error.code() == ErrorCode::Cancelled;
+        let gave_up = match part.leave {
+            Leave::Cancel(_) => *error.code() == ErrorCode::Cancelled,
+            Leave::Close(_) => *error.code() == ErrorCode::Closed,
+            _ => false,
+        };
         if around.notes().kind && served_by_then && !gave_up {
             let code = error.code().as_str();
             let text = format!("{} was not served in a kind world: {code}", client.name);
             around.timeline.violation("law 3", text);
         }
-        if *error.code() == ErrorCode::Cancelled && !matches!(part.leave, Leave::Cancel(_)) {
-            let text = format!("{} never cancelled and was cancelled", client.name);
+        if matches!(error.code(), ErrorCode::Cancelled | ErrorCode::Closed) && !gave_up {
+            let code = error.code().as_str();
+            let text = format!("{} never gave up and was told {code}", client.name);
             around.timeline.violation("law 3", text);
         }
     }
@@ -353,13 +352,13 @@ fn describe(stream: &str, kind: &str) -> String {
 
 async fn leave(client: &Client, part: &Part, lease: &str) {
     match part.leave {
-        Leave::Release | Leave::Cancel(_) => {
+        Leave::Release | Leave::Cancel(_) | Leave::Close(_) => {
             let _ = client.release(lease).await;
             client.give(Input::Close);
         }
         Leave::Detach => client.give(Input::Detach),
         Leave::Kill(_) => client.kill(),
-        Leave::Stay => {}
+        Leave::Stay | Leave::Unasked => {}
     }
 }
 

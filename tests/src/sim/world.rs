@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -29,6 +31,7 @@ use super::farm::Farm;
 use super::functions::{
     Alarm, Call, Container, Runner, Steps, gateway_function, reconciler_function, tick,
 };
+use super::guards::Guards;
 use super::network::{Network, NetworkFaults};
 use super::observer::{self, Observer};
 use super::points::Points;
@@ -60,6 +63,10 @@ pub struct Surroundings {
     pub config: Arc<FleetConfig>,
     /// What sees all that truly happens.
     pub observer: Observer,
+    /// How many row writes the table refuses now, in per mille: a hot partition refuses everybody.
+    pub hot_rows: Arc<AtomicU64>,
+    /// The rules in force.
+    pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
 }
 
@@ -95,7 +102,10 @@ pub struct World {
     runs: Rc<RefCell<Vec<AbortHandle>>>,
     wakes: Arc<Alarm>,
     points: Points,
-    skew: Arc<AtomicU64>,
+    ahead: BTreeMap<Role, Arc<Mutex<Range<u64>>>>,
+    seed: u64,
+    /// How many clients of each name were started.
+    clients: BTreeMap<String, u64>,
 }
 
 /// The faults in force for reconcilers and wakes.
@@ -113,6 +123,12 @@ impl World {
     /// Builds a world of one fleet from a seed.
     #[must_use]
     pub fn new(seed: u64, config: FleetConfig, ec2: Ec2Settings) -> Self {
+        Self::guarded(seed, config, ec2, Guards::default())
+    }
+
+    /// Builds a world in which these guards are on.
+    #[must_use]
+    pub fn guarded(seed: u64, config: FleetConfig, ec2: Ec2Settings, guards: Guards) -> Self {
         let runtime = Runtime::new(setting::START);
         let (clock, tasks) = (runtime.clock(), runtime.tasks());
         let mut chance = Chance::from_seed(seed);
@@ -146,7 +162,7 @@ impl World {
             timeline,
             network,
             farm,
-            store: MemoryStore::new(),
+            store: guards.on_store(MemoryStore::new()),
             ec2: Arc::new(SimulatedEc2::new(
                 setting::STACK,
                 Arc::new(clock.clone()),
@@ -154,6 +170,8 @@ impl World {
             )),
             config: Arc::new(config),
             observer,
+            hot_rows: Arc::default(),
+            guards,
             notes: Rc::default(),
             clock,
         };
@@ -162,7 +180,9 @@ impl World {
         let steps = Arc::new(Steps::default());
         let (travel, travellers) = unbounded();
         let points = Points::default();
-        let skew = Arc::new(AtomicU64::new(0));
+        let ahead = [Role::Gateway, Role::Reconciler];
+        let ahead = ahead.map(|role| (role, Arc::<Mutex<Range<u64>>>::default()));
+        let ahead = BTreeMap::from(ahead);
         let base = |role| {
             let host = Host {
                 role,
@@ -170,7 +190,8 @@ impl World {
                 observer: around.observer.clone(),
                 points: points.clone(),
                 travel: travel.clone(),
-                skew: Arc::clone(&skew),
+                ahead: ahead.get(&role).cloned().unwrap_or_default(),
+                hot_rows: Arc::clone(&around.hot_rows),
             };
             (host, tasks.clone())
         };
@@ -191,8 +212,10 @@ impl World {
             runs: Rc::default(),
             wakes,
             points,
-            skew,
+            ahead,
             around,
+            seed,
+            clients: BTreeMap::new(),
         };
         world.start(requests);
         world
@@ -204,9 +227,12 @@ impl World {
         &self.around
     }
 
-    /// Starts a client.
+    /// Starts a client. Its own chance comes from its name, so that a world without its neighbour
+    /// is the same world to it.
     pub fn client(&mut self, setup: ClientSetup) -> Client {
-        let chance = self.chance.fork();
+        let nth = self.clients.entry(setup.name.clone()).or_insert(0_u64);
+        *nth += 1;
+        let chance = Chance::of(self.seed, &format!("{} {nth}", setup.name));
         Client::start(&self.around, &self.tasks, setup, chance)
     }
 
@@ -258,7 +284,27 @@ impl World {
     /// starts.
     pub fn skew_clocks(&self, apart: Duration) {
         let most = u64::try_from(apart.as_millis()).unwrap_or(u64::MAX);
-        self.skew.store(most, Ordering::Relaxed);
+        for role in [Role::Gateway, Role::Reconciler] {
+            self.set_clocks(role, 0..most.saturating_add(1));
+        }
+        self.around
+            .observer
+            .clocks_apart(&self.around.config, apart);
+    }
+
+    /// Lets the clocks of one function's containers be ahead by this many milliseconds.
+    fn set_clocks(&self, role: Role, ahead: Range<u64>) {
+        if let Some(range) = self.ahead.get(&role) {
+            *range.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+        }
+    }
+
+    /// Lets all clocks of one function be this much ahead of the other's. To be called before the
+    /// first container starts.
+    pub fn put_ahead(&self, role: Role, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.set_clocks(role, by..by.saturating_add(1));
+        let apart = Duration::from_millis(by);
         self.around
             .observer
             .clocks_apart(&self.around.config, apart);
@@ -304,6 +350,14 @@ impl World {
             runs: Rc::clone(&self.runs),
         };
         self.tasks.spawn(runner.serve(requests));
+    }
+}
+
+/// The network's function holds the network: without this a world would never be freed, and a
+/// million of them would fill the memory.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.around.network.uninstall();
     }
 }
 
@@ -363,6 +417,15 @@ impl Surroundings {
         })
     }
 
+    /// Tells whether every instance stands still.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.ec2.with(|model, _| {
+            let mut all = model.instances();
+            all.all(|truth| matches!(truth.state, Ec2State::Stopped | Ec2State::Terminated))
+        })
+    }
+
     /// Declares a world in which nothing is made to go wrong.
     pub fn declare_kind(&self) {
         self.notes.borrow_mut().kind = true;
@@ -409,6 +472,11 @@ impl Surroundings {
     /// Notes changes of connection state.
     pub fn states(&self, taken: &mut BTreeSet<(StateKind, StateKind)>) {
         self.notes.borrow_mut().states.append(taken);
+    }
+
+    /// Notes that a run of the reconciler is as good as dead.
+    pub(super) fn broken_run(&self) {
+        self.observer.crashed();
     }
 
     /// Notes that somebody else has put an instance into the fleet: law 1 speaks of ours only.

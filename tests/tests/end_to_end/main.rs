@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod cloud;
+mod decisions;
 mod endings;
 mod failures;
 mod http;
@@ -21,5 +22,6 @@ mod provider;
 mod raw;
 mod scopes;
 mod secrets;
+mod status;
 mod successors;
 mod tokens;

@@ -3,7 +3,10 @@
 use futures_util::future::join;
 
 use super::{START, after, fleet, instance, intent, locked, offering};
-use crate::model::{Counters, FleetKey, FleetRecords, FleetState, InstanceId, Lock, Unavailable};
+use crate::model::{
+    BootHistory, BootPath, BootTimes, Counters, FleetKey, FleetRecords, FleetState, InstanceId,
+    Lock, Unavailable,
+};
 use crate::store::{Charge, Commit, Store, StoreError};
 
 fn commit(expected: u64) -> Commit {
@@ -15,6 +18,7 @@ fn commit(expected: u64) -> Commit {
         put_intents: Vec::new(),
         forget_intents: Vec::new(),
         unavailable: None,
+        history: None,
         charge: None,
     }
 }
@@ -165,6 +169,35 @@ pub async fn a_commit_puts_and_forgets(store: &dyn Store) {
     assert!(records.instances.into_values().eq([instance("i-2")]));
     assert!(records.intents.into_values().eq([intent(10)]));
     assert_eq!(records.unavailable, []);
+}
+
+/// The history is replaced as a whole, and kept by a commit that says nothing of it.
+pub async fn a_commit_replaces_the_boot_history_or_keeps_it(store: &dyn Store) {
+    let main = fleet("main");
+    let held = locked(store, &main).await;
+    let mut history = BootHistory::default();
+    for path in [BootPath::Running, BootPath::Stopped, BootPath::New] {
+        for nth in 0..40 {
+            let times = BootTimes {
+                launching_ms: nth,
+                booting_ms: 12_000,
+                warming_ms: 0,
+            };
+            history.remember(path, times);
+        }
+    }
+    let mut first = commit(0);
+    first.history = Some(history.clone());
+    assert_eq!(store.commit(&main, &held, after(1), &first).await, Ok(()));
+    let second = commit(1);
+    assert_eq!(store.commit(&main, &held, after(2), &second).await, Ok(()));
+    let kept = store.fleet(&main).await.expect("a read").history;
+    assert_eq!(kept, history);
+    let mut stale = commit(1);
+    stale.history = Some(BootHistory::default());
+    let refused = store.commit(&main, &held, after(3), &stale).await;
+    assert_eq!(refused, Err(StoreError::Stale));
+    assert_eq!(store.fleet(&main).await.expect("a read").history, history);
 }
 
 /// `None` says nothing of them.

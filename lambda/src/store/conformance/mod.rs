@@ -58,6 +58,7 @@ macro_rules! store_conformance {
             fleets::of_two_commits_on_one_version_one_wins,
             fleets::a_commit_puts_and_forgets,
             fleets::a_commit_without_unavailable_offerings_keeps_them,
+            fleets::a_commit_replaces_the_boot_history_or_keeps_it,
             fleets::a_spent_cap_refuses_the_whole_commit,
             fleets::a_cap_counts_a_sliding_hour,
             fleets::a_refused_launch_charges_no_start,

@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::StoreError;
+use crate::guards::Guards;
 use crate::model::Timestamp;
 use table::{Table, Transaction};
 
@@ -20,6 +21,7 @@ use table::{Table, Transaction};
 pub struct MemoryStore {
     shared: Arc<Mutex<Shared>>,
     writer: Writer,
+    guards: Guards,
 }
 
 /// Who writes. The partition key decides what each may write, as a policy on leading keys does.
@@ -60,7 +62,16 @@ impl MemoryStore {
         Self {
             shared: Arc::default(),
             writer: Writer::Anyone,
+            guards: Guards::ALL,
         }
+    }
+
+    /// Turns guards off: for tests of what they prevent.
+    #[cfg(feature = "ablation")]
+    #[must_use]
+    pub fn with_guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
     }
 
     /// Returns the same table with the gateway's permissions.
@@ -69,6 +80,7 @@ impl MemoryStore {
         Self {
             shared: Arc::clone(&self.shared),
             writer: Writer::Gateway,
+            guards: self.guards,
         }
     }
 
@@ -78,6 +90,7 @@ impl MemoryStore {
         Self {
             shared: Arc::clone(&self.shared),
             writer: Writer::Reconciler,
+            guards: self.guards,
         }
     }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::super::{Charge, Commit, Released, Store, StoreError, keys};
 use super::MemoryStore;
 use super::table::{Item, LockItem, Starts, Transaction};
+use crate::guards::Guard;
 use crate::model::{
     Connection, ConnectionId, Counters, Fence, FleetKey, FleetRecords, Grants, Instance,
     InstanceId, Lock, Row, RowKey, Timestamp,
@@ -244,6 +245,7 @@ impl Store for MemoryStore {
                         records.intents.insert(intent.sequence, intent.clone());
                     }
                     Item::Unavailable(offerings) => records.unavailable.clone_from(offerings),
+                    Item::Boots(history) => records.history = history.clone(),
                     _ => {}
                 }
             }
@@ -283,7 +285,8 @@ impl Store for MemoryStore {
         commit: &Commit,
     ) -> Result<(), StoreError> {
         self.operate("commit", |table| {
-            if held_lock(table, fleet, lock)?.until <= now {
+            let held = held_lock(table, fleet, lock).is_ok_and(|held| held.until > now);
+            if !held && self.guards.on(Guard::LockOwner) {
                 return Err(StoreError::LockLost);
             }
             let partition = keys::records(fleet);
@@ -324,6 +327,9 @@ impl Store for MemoryStore {
                     keys::UNAVAILABLE,
                     Item::Unavailable(offerings.clone()),
                 );
+            }
+            if let Some(history) = &commit.history {
+                table.put(&partition, keys::BOOTS, Item::Boots(history.clone()));
             }
             Ok(())
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::keys;
 use crate::model::{
-    Connection, Fence, FleetState, Instance, Intent, Lock, Row, Timestamp, Unavailable,
+    BootHistory, Connection, Fence, FleetState, Instance, Intent, Lock, Row, Timestamp, Unavailable,
 };
 
 /// What an item holds.
@@ -20,6 +20,7 @@ pub(super) enum Item {
     Instance(Instance),
     Intent(Intent),
     Unavailable(Vec<Unavailable>),
+    Boots(BootHistory),
     Starts(Starts),
 }
 

@@ -21,6 +21,8 @@ use wakecast_lambda::config::{
 use wakecast_lambda::gateway::{
     Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint, LinkConfig, Waits,
 };
+use wakecast_lambda::grant::Granting;
+use wakecast_lambda::guards::Guards;
 use wakecast_lambda::model::{
     Boot, BootId, BootPath, Fence, FleetKey, FleetState, Instance, InstanceId, InstanceStatus,
     Lock, Row, RowKey, RowState, Timestamp, WarmStep,
@@ -278,6 +280,7 @@ pub(crate) async fn given(table: &MemoryStore, now: Timestamp, instance: Instanc
         put_intents: Vec::new(),
         forget_intents: Vec::new(),
         unavailable: None,
+        history: None,
         charge: None,
     };
     table
@@ -388,6 +391,16 @@ pub(crate) fn config() -> GatewayConfig {
         origins: vec!["https://app.example.com".to_owned()],
         link: LinkConfig::default(),
         waits: Waits::default(),
+    }
+}
+
+/// What grants on this table.
+pub(crate) fn granting<'a>(store: &'a dyn Store, config: &'a FleetConfig) -> Granting<'a> {
+    Granting {
+        store,
+        tokens: &Tokens,
+        config,
+        guards: Guards::ALL,
     }
 }
 

@@ -97,6 +97,7 @@ fn allowed(known: &Known, server: &Server) -> u64 {
     base + 2 * rules.tick
         + LOOKS
         + known.slack()
-        + known.crashes_since(since) * (rules.lock + rules.tick + DOUBT)
+        // The lock of who died shortly before is still held.
+        + known.crashes_since(since.saturating_sub(rules.lock + rules.tick)) * (rules.lock + rules.tick + DOUBT)
         + known.failed_stops_since(since) * DOUBT
 }

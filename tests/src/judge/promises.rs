@@ -21,6 +21,14 @@ pub(super) fn usable(
     }
     let found = server.and_then(|id| Some((id, known.servers.get(id)?)));
     let wrong = match found {
+        // An address leads nowhere from the moment at which its server is terminated.
+        None if known
+            .servers
+            .values()
+            .any(|server| unnoticed(known, server)) =>
+        {
+            return None;
+        }
         None => "leads to no server".to_owned(),
         Some((_, server)) if unnoticed(known, server) => return None,
         Some((id, server)) if server.power != Power::Running => {

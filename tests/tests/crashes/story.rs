@@ -43,7 +43,11 @@ pub(crate) fn play(fleet: Fleet, plan: &Plan) -> Told {
 /// Plays the story in a world that is changed before anything happens.
 pub(crate) fn play_with(fleet: Fleet, plan: &Plan, change: impl FnOnce(&mut World)) -> Told {
     let mut config = setting::config();
-    config.timing = Timing::demonstration();
+    config.timing = Timing {
+        // A minute of ticks that find the lock of the dead taken shows nothing new.
+        tick: STEP * 3,
+        ..Timing::demonstration()
+    };
     if fleet == Fleet::Elastic {
         config.endpoint = setting::elastic();
     }
@@ -69,7 +73,7 @@ pub(crate) fn play_with(fleet: Fleet, plan: &Plan, change: impl FnOnce(&mut Worl
         world.run_for(STEP);
     }
     // What was under way when all seemed over.
-    world.run_for(STEP * 30);
+    world.run_for(STEP * 5);
     let plan = plan.clone();
     Told { world, plan, fleet }
 }

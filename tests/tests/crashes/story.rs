@@ -31,17 +31,23 @@ const STEP: Duration = Duration::from_secs(1);
 /// One way the story went.
 pub(crate) struct Told {
     world: World,
+    people: Vec<String>,
     plan: Plan,
     fleet: Fleet,
 }
 
 /// Plays the story with what is planned.
 pub(crate) fn play(fleet: Fleet, plan: &Plan) -> Told {
-    play_with(fleet, plan, |_| {})
+    play_with(fleet, plan, |_| None)
 }
 
-/// Plays the story in a world that is changed before anything happens.
-pub(crate) fn play_with(fleet: Fleet, plan: &Plan, change: impl FnOnce(&mut World)) -> Told {
+/// Plays the story in a world that is changed before anything happens. `change` names who else
+/// comes.
+pub(crate) fn play_with(
+    fleet: Fleet,
+    plan: &Plan,
+    change: impl FnOnce(&mut World) -> Option<&'static str>,
+) -> Told {
     let mut config = setting::config();
     config.timing = Timing {
         // A minute of ticks that find the lock of the dead taken shows nothing new.
@@ -62,20 +68,30 @@ pub(crate) fn play_with(fleet: Fleet, plan: &Plan, change: impl FnOnce(&mut Worl
     for (role, number, how) in plan {
         world.points().plan(*role, *number, *how);
     }
-    change(&mut world);
+    let more = change(&mut world);
+    let people: Vec<_> = ["ada", "bob"]
+        .into_iter()
+        .chain(more)
+        .map(str::to_owned)
+        .collect();
     world.person(ClientSetup::named("ada"), part("one", None));
     world.person(
         ClientSetup::named("bob"),
         part("two", Some(Moment::Stopped)),
     );
     let end = world.around().clock.true_now() + LONGEST;
-    while !over(world.around()) && world.around().clock.true_now() < end {
+    while !over(world.around(), people.len()) && world.around().clock.true_now() < end {
         world.run_for(STEP);
     }
     // What was under way when all seemed over.
     world.run_for(STEP * 5);
     let plan = plan.clone();
-    Told { world, plan, fleet }
+    Told {
+        world,
+        people,
+        plan,
+        fleet,
+    }
 }
 
 fn part(stream: &str, moment: Option<Moment>) -> Part {
@@ -90,10 +106,11 @@ fn part(stream: &str, moment: Option<Moment>) -> Part {
     }
 }
 
-fn over(around: &Surroundings) -> bool {
+fn over(around: &Surroundings, people: usize) -> bool {
     let notes = around.notes();
-    let asked = notes.served.len() + notes.outcomes.values().sum::<u64>() as usize;
-    asked >= 2 && around.boots() >= 2 && around.rests()
+    let ended: u64 = notes.outcomes.values().sum();
+    let answered = notes.served.len() + usize::try_from(ended).unwrap_or(usize::MAX);
+    answered >= people && around.boots() >= 2 && around.rests()
 }
 
 impl Told {
@@ -105,7 +122,12 @@ impl Told {
     /// Everything that was planned has happened, every law held, everybody was served, and the
     /// server was stopped.
     pub(crate) fn ended_well(&self) {
-        let Self { world, plan, fleet } = self;
+        let Self {
+            world,
+            people,
+            plan,
+            fleet,
+        } = self;
         let around = world.around();
         let told = |what: &str| format!("{fleet:?} {plan:?}: {what}\n{}", around.timeline);
         assert_eq!(
@@ -121,7 +143,7 @@ impl Told {
             told(&format!("{violations:?}"))
         );
         let served = around.notes().served;
-        let all = ["ada", "bob"].into_iter().all(|name| served.contains(name));
+        let all = people.iter().all(|name| served.contains(name));
         assert!(all, "{}", told(&format!("only {served:?} were served")));
         assert!(around.rests(), "{}", told("a server runs on"));
     }

@@ -46,7 +46,7 @@ fn pauses(fleet: Fleet) {
     );
 }
 
-fn somebody_comes_meanwhile(world: &mut World) {
+fn somebody_comes_meanwhile(world: &mut World) -> Option<&'static str> {
     let around = world.around().clone();
     let points = world.points().clone();
     let cleo = world.client(ClientSetup::named("cleo"));
@@ -65,6 +65,7 @@ fn somebody_comes_meanwhile(world: &mut World) {
         };
         users::live(around, cleo, part).await;
     });
+    Some("cleo")
 }
 
 #[test]
@@ -73,11 +74,18 @@ fn clocks_five_seconds_apart() {
     let mut worlds = 0;
     for fleet in [Fleet::Direct, Fleet::Elastic] {
         for ahead in [Role::Gateway, Role::Reconciler] {
-            play_with(fleet, &Vec::new(), |world| world.put_ahead(ahead, APART)).ended_well();
+            let put = |world: &mut World| {
+                world.put_ahead(ahead, APART);
+                None
+            };
+            play_with(fleet, &Vec::new(), put).ended_well();
             worlds += 1;
         }
         // Each container of both functions has a clock of its own, and one of them dies.
-        let skewed = |world: &mut World| world.skew_clocks(APART);
+        let skewed = |world: &mut World| {
+            world.skew_clocks(APART);
+            None
+        };
         for role in [Role::Gateway, Role::Reconciler] {
             let points = play_with(fleet, &Vec::new(), skewed).calls(role).len();
             for point in (0..points).step_by(2) {

@@ -1,5 +1,6 @@
 //! What an operator sets for a fleet, checked at start.
 
+mod caps;
 mod check;
 mod prior;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::BootPath;
 
+pub use caps::{Budget, Caps, LinkCaps, SubjectCaps};
 pub use check::ConfigError;
 
 /// An instance type in an availability zone, with the subnet that leads there.
@@ -53,8 +55,10 @@ pub struct FleetConfig {
     pub counts: Counts,
     /// Times and limits.
     pub timing: Timing,
-    /// Caps.
+    /// Caps on starts, and on what one subject may ask for.
     pub caps: Caps,
+    /// How long instances may run in a day.
+    pub budget: Budget,
     /// Remaining time per path and phase before there is history.
     pub prior: Vec<Prior>,
     /// A random id of this table, so that two stacks never share a client token.
@@ -261,25 +265,6 @@ impl Timing {
     #[must_use]
     pub fn settle(&self) -> Duration {
         self.stream_token + Duration::from_secs(5)
-    }
-}
-
-/// Caps of one fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Caps {
-    /// New instances an hour.
-    pub launches_per_hour: u32,
-    /// Starts of any kind an hour.
-    pub starts_per_hour: u32,
-}
-
-impl Default for Caps {
-    /// A fleet of one needs a new instance rarely; 20 starts an hour is one per grace and boot.
-    fn default() -> Self {
-        Self {
-            launches_per_hour: 6,
-            starts_per_hour: 20,
-        }
     }
 }
 

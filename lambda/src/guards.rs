@@ -25,8 +25,12 @@ pub enum Guard {
     /// between is stopped away from under.
     SecondRead,
     /// Only the lock's owner, under its own fence, commits: without it, a holder that slept past its
-    /// lock writes into the decisions of the next one.
+    /// lock overwrites what the next one has decided. [`Guard::StateVersion`] says the same in other
+    /// words, and covers it.
     LockOwner,
+    /// A commit replaces only the state that it was decided on: without it, what was decided on an
+    /// old state overwrites a newer one. [`Guard::LockOwner`] covers it.
+    StateVersion,
     /// A power call needs time left on the lock: without it, a holder that slept past its lock
     /// stops a server which the next one has given to somebody.
     LockTime,
@@ -52,7 +56,7 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Cap,
         Self::Intent,
         Self::Attempt,
@@ -60,6 +64,7 @@ impl Guard {
         Self::LastLook,
         Self::SecondRead,
         Self::LockOwner,
+        Self::StateVersion,
         Self::LockTime,
         Self::LeaseProtection,
         Self::UnknownIsBusy,
@@ -80,6 +85,7 @@ impl Guard {
             Self::LastLook => "last_look",
             Self::SecondRead => "second_read",
             Self::LockOwner => "lock_owner",
+            Self::StateVersion => "state_version",
             Self::LockTime => "lock_time",
             Self::LeaseProtection => "lease_protection",
             Self::UnknownIsBusy => "unknown_is_busy",

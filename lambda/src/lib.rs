@@ -8,6 +8,7 @@
 //!   the grant and of the stop share them.
 //! - [`guards`] names the rules that the laws rest on, so that a test can turn one off and see why.
 //! - [`reconcile`] observes, decides and acts for one fleet under its lock.
+//! - [`fanout`] grants and tells one shard of a herd.
 //! - [`decisions`] is the log of what was decided, and how it is decided again.
 //! - [`media`] is what is said to an Ant Media Server: tokens, and the adapter that probes one.
 //! - [`ports`] are the seams to EC2, the media server, the table, the sockets, time and chance.
@@ -15,6 +16,8 @@
 pub mod auth;
 pub mod config;
 pub mod decisions;
+mod delivery;
+pub mod fanout;
 pub mod gateway;
 pub mod grant;
 pub mod guards;
@@ -25,3 +28,4 @@ pub mod model;
 pub mod ports;
 pub mod reconcile;
 pub mod store;
+mod within;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wakecast::Secret;
 
+use crate::fanout::Errand;
 use crate::model::{BootId, ConnectionId, FleetKey, InstanceId, Intent, Timestamp};
 
 pub use crate::store::Store;
@@ -194,6 +195,9 @@ pub enum PostError {
     /// 429.
     #[error("too many posts")]
     Throttled,
+    /// 403: the endpoint, its stage or the function's role is wrong.
+    #[error("posting is forbidden")]
+    Forbidden,
     /// Anything else.
     #[error("the gateway did not answer")]
     Unavailable,
@@ -205,6 +209,22 @@ pub trait Wake: Send + Sync + fmt::Debug {
     /// Asks for one run for the fleet.
     async fn wake(&self, fleet: &FleetKey);
 }
+
+/// Invokes the fan-out, for the reconciler alone. Sent is not done: an errand may be lost, late, or
+/// carried out twice.
+#[async_trait]
+pub trait Fanout: Send + Sync + fmt::Debug {
+    /// Sends one shard its errand, without waiting for its end.
+    ///
+    /// # Errors
+    /// It was surely not sent: the caller does it itself.
+    async fn send(&self, errand: &Errand) -> Result<(), NotSent>;
+}
+
+/// An errand was surely not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the fan-out was not invoked: {0}")]
+pub struct NotSent(pub String);
 
 /// Time.
 #[async_trait]

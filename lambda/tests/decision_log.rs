@@ -120,6 +120,9 @@ fn a_line_says_what_was_done_and_why() {
         ["booting", "ready", "draining", "stopping", "stopped"]
     );
     assert!(lines.iter().all(|line| !line.contains('\n')));
+    let longest = lines.iter().map(String::len).max().unwrap_or_default();
+    println!("{} lines, the longest of {longest} bytes", lines.len());
+    assert!(longest < 8 * 1024, "{longest}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Random worlds against the laws: at most one instance lives, nothing in use is stopped, every
-//! waiter is answered, an unreadable EC2 is left alone, and afterwards everything comes to rest.
+//! waiter is answered, an unreadable EC2 is left alone, no cap of a fleet or a subject is exceeded,
+//! no running time is counted twice, and afterwards everything comes to rest.
 //!
 //! `WORLDS=5000 cargo test -p wakecast-lambda --test lifecycle_random` runs more of them.
 
@@ -60,7 +61,11 @@ fn random_worlds_keep_the_laws() {
 /// Lives one world: half an hour or more of surprises, then peace.
 fn live(seed: u64) -> World {
     let mut dice = Dice(seed);
-    let mut world = World::with(if dice.once_in(2) { config() } else { elastic() });
+    let mut config = if dice.once_in(2) { config() } else { elastic() };
+    if dice.once_in(3) {
+        config.budget.fleet_per_day = Some(Duration::from_secs(600 + dice.below(1_200)));
+    }
+    let mut world = World::with(config);
     world.ec2.describe_lag = Duration::from_secs(dice.pick(&[0, 0, 0, 2, 20]).unwrap_or_default());
     world.ec2.pending_for = Duration::from_secs(2 + dice.below(12));
     world.ec2.stopping_for = Duration::from_secs(1 + dice.below(60));

@@ -47,7 +47,12 @@ fn gates_of(world: &World, done: impl Fn(&World) -> bool) -> usize {
 fn launched_once(world: &World, case: &str) {
     let log = world.gates.log();
     assert_eq!(world.ec2.launches(), 1, "{case}: {log:#?}");
-    let spent = at_once(world.table.counters(&fleet(), world.clock.time())).expect("a read");
+    let spent = at_once(
+        world
+            .table
+            .counters(&fleet(), &BTreeSet::new(), world.clock.time()),
+    )
+    .expect("a read");
     assert_eq!((spent.launches, spent.starts), (1, 1), "{case}: {log:#?}");
     let records = at_once(world.table.fleet(&fleet())).expect("a read");
     assert_eq!(records.state.sequence, 1, "{case}: one intent");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reconcile_world::{
     START, Script, World, at_once, connection, decision, fleet, link, row_key, waiting,
 };
+use wakecast_lambda::config::LinkCaps;
 use wakecast_lambda::lifecycle::Next;
 use wakecast_lambda::model::{FleetKey, Timestamp};
 use wakecast_lambda::reconcile::{End, LEAVE_BEFORE, Reconciler};
@@ -109,7 +110,7 @@ fn one_wake_up(put: usize, raise: usize, read: usize) {
         let row = waiting("late", link.clone(), START);
         steps.gateway(async |table| {
             table
-                .put_connection(&connection(&link, START))
+                .put_connection(&connection(&link, START), &LinkCaps::OFF)
                 .await
                 .expect("a connection");
             table.put_row(&row, None).await.expect("a row");

@@ -199,6 +199,8 @@ fn a_spent_cap_is_the_end_of_its_decision() {
                     launch_cap: 0,
                     start_cap: 9,
                     at: START,
+                    subject: None,
+                    tenant_budget: None,
                 }),
                 ..commit(snapshot.records.state.version)
             }),

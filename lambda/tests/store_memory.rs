@@ -1,10 +1,11 @@
 //! What the in-memory store adds for tests: writers, counts, deletion of what has expired.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::executor::block_on;
 use wakecast::protocol::{Phase, Purpose};
+use wakecast_lambda::config::LinkCaps;
 use wakecast_lambda::model::{
     Ask, Connection, ConnectionId, FleetKey, FleetState, Grants, Row, RowKey, RowState, Timestamp,
     WaitKind,
@@ -81,6 +82,7 @@ fn commit() -> Commit {
         unavailable: None,
         history: None,
         charge: None,
+        ran: BTreeMap::new(),
     }
 }
 
@@ -90,7 +92,7 @@ fn the_gateway_writes_nothing_that_the_reconciler_trusts() {
         let table = MemoryStore::new();
         let gateway = table.as_gateway();
         gateway
-            .put_connection(&connection())
+            .put_connection(&connection(), &LinkCaps::OFF)
             .await
             .expect("C# is the gateway's");
         gateway
@@ -148,7 +150,9 @@ fn the_reconciler_writes_no_connection() {
     block_on(async {
         let table = MemoryStore::new();
         let reconciler = table.as_reconciler();
-        let put = reconciler.put_connection(&connection()).await;
+        let put = reconciler
+            .put_connection(&connection(), &LinkCaps::OFF)
+            .await;
         assert!(matches!(put, Err(StoreError::Denied(_))), "{put:?}");
         assert_eq!(
             reconciler.open_connections(START).await,
@@ -158,7 +162,7 @@ fn the_reconciler_writes_no_connection() {
 
         table
             .as_gateway()
-            .put_connection(&connection())
+            .put_connection(&connection(), &LinkCaps::OFF)
             .await
             .expect("C# is the gateway's");
         let id = connection().id;
@@ -190,12 +194,16 @@ fn the_reconciler_writes_no_connection() {
 
 #[test]
 fn partitions_are_split_by_writer() {
-    for (partition, gateway, reconciler) in [
-        ("C#c=1", true, false),
-        ("D#acme#main", true, true),
-        ("F#acme#main", false, true),
-        ("B#acme#main", true, true),
-        ("X#anything", false, false),
+    for (partition, gateway, reconciler, fanout) in [
+        ("C#c=1", true, false, false),
+        ("D#acme#main", true, true, true),
+        ("F#acme#main", false, true, false),
+        ("B#CONNECTIONS", true, false, false),
+        ("B#S#acme#alice", true, false, false),
+        ("B#F#acme#main", false, true, false),
+        ("B#U#acme#alice", false, true, false),
+        ("B#T#acme", false, true, false),
+        ("X#anything", false, false, false),
     ] {
         assert_eq!(Writer::Gateway.may_write(partition), gateway, "{partition}");
         assert_eq!(
@@ -203,6 +211,7 @@ fn partitions_are_split_by_writer() {
             reconciler,
             "{partition}"
         );
+        assert_eq!(Writer::Fanout.may_write(partition), fanout, "{partition}");
         assert!(Writer::Anyone.may_write(partition));
     }
 }
@@ -212,7 +221,10 @@ fn every_item_lies_in_a_partition_of_its_writer() {
     block_on(async {
         let table = MemoryStore::new();
         let (gateway, reconciler) = (table.as_gateway(), table.as_reconciler());
-        gateway.put_connection(&connection()).await.expect("a put");
+        gateway
+            .put_connection(&connection(), &LinkCaps::OFF)
+            .await
+            .expect("a put");
         gateway.put_row(&row(), None).await.expect("a put");
         gateway.raise_demand(&fleet()).await.expect("a raise");
         let held = reconciler
@@ -270,7 +282,10 @@ fn a_purge_deletes_what_has_expired_and_nothing_else() {
     block_on(async {
         let table = MemoryStore::new();
         table.put_row(&row(), None).await.expect("a put");
-        table.put_connection(&connection()).await.expect("a put");
+        table
+            .put_connection(&connection(), &LinkCaps::OFF)
+            .await
+            .expect("a put");
         table.raise_demand(&fleet()).await.expect("a raise");
         table.purge(after(1_499));
         assert!(table.row(&row().key).await.expect("a read").is_some());

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use futures::{FutureExt, SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Barrier, mpsc};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::Response;
@@ -181,6 +182,31 @@ async fn a_crashed_connect_is_a_500_and_a_slow_one_a_504() {
         .sockets
         .set_faults(|faults| faults.function = Some(once(FunctionFault::Hangs)));
     assert_eq!(refused(&world).await.status(), 504);
+}
+
+#[tokio::test]
+async fn an_invocation_that_hangs_is_ended_in_the_end() {
+    let limits = Limits {
+        integration: Duration::from_millis(30),
+        ..Limits::default()
+    };
+    let mut world = World::with(limits, |_| Ok(ok())).await;
+    let (mut client, _) = world.connect().await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    world
+        .sockets
+        .set_faults(|faults| faults.function = Some(once(FunctionFault::Hangs)));
+    client.send(Message::text("{}")).await.unwrap();
+    let said = text(&mut client).await;
+    assert_eq!(said["message"], "Endpoint request timed out");
+    let ended = async {
+        while tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
+    assert!(ended.is_ok(), "{} tasks, {before} before", tasks());
 }
 
 #[tokio::test]

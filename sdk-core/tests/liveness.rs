@@ -123,6 +123,73 @@ fn n14_half_open_links_are_noticed() {
 }
 
 #[test]
+fn n14_a_link_may_die_at_any_moment() {
+    let mut latest = 0;
+    for offset in (0..120).map(|half| half * SECOND / 2) {
+        let mut world = waiting(14);
+        world.run(offset);
+        world.script.blackhole = true;
+        let after = given_up_after(&mut world, HOUR).expect("noticed");
+        latest = latest.max(after);
+        assert!(after < 40 * SECOND, "dead after {offset} ms: {after} ms");
+    }
+    assert!(latest > 30 * SECOND, "the worst moment was among them");
+}
+
+#[test]
+fn n14_whatever_is_due_an_answer_notices_within_eight_seconds() {
+    type Ask = fn(&mut World);
+    let asks: [(&str, Ask); 4] = [
+        ("acquire", |world| {
+            world.acquire(7, Acquire::play("live", "x"))
+        }),
+        ("cancel", |world| {
+            world.input(Input::Cancel { key: RequestKey(2) });
+        }),
+        ("endpoint", |world| {
+            world.input(Input::Endpoint {
+                key: RequestKey(8),
+                lease: "lease".into(),
+            });
+        }),
+        ("release", |world| {
+            world.input(Input::Release {
+                key: RequestKey(9),
+                lease: "lease".into(),
+            });
+        }),
+    ];
+    for (name, ask) in asks {
+        let mut world = World::holding(15);
+        world.acquire(2, Acquire::watch("live", "match"));
+        world.run(MINUTE);
+        world.script.blackhole = true;
+        let sent = world.count(name);
+        ask(&mut world);
+        assert_eq!(world.count(name), sent + 1, "{name} was written");
+        let after = given_up_after(&mut world, HOUR).expect("noticed");
+        assert!(after <= 8 * SECOND, "{name}: {after} ms");
+    }
+}
+
+#[test]
+fn n14_a_pong_and_an_acknowledgement_due_at_once_give_no_time() {
+    let mut world = waiting(16);
+    let pings = world.count("ping");
+    while world.count("ping") == pings {
+        world.run(1);
+        world.script.blackhole = true;
+    }
+    let pinged = world.sent.last().unwrap().0;
+    world.run(pinged + 5 * SECOND - world.now);
+    world.acquire(2, Acquire::play("live", "x"));
+    world.run(5 * SECOND - 1);
+    assert!(world.is_connected());
+    world.run(1);
+    assert!(!world.is_connected(), "pong timeout, in time");
+}
+
+#[test]
 fn n14_a_watch_in_place_of_a_ping_notices_a_dead_link_as_well() {
     let mut world = World::connected(57);
     world.acquire(1, Acquire::watch("live", "match"));
@@ -220,11 +287,30 @@ fn n17_a_dead_link_is_still_noticed_after_sleep() {
 
 #[test]
 fn n06_a_jump_of_eight_hours_makes_one_ping() {
-    let mut world = waiting(20);
-    let pings = world.count("ping");
+    for make in [waiting as fn(u8) -> World, World::connected, World::holding] {
+        let mut world = make(20);
+        let pings = world.count("ping");
+        world.sleep(8 * HOUR);
+        world.input(Input::Timeout);
+        world.run(SECOND);
+        assert_eq!(world.count("ping") - pings, 1);
+        assert!(world.is_connected() && world.attempts.len() == 1);
+    }
+}
+
+#[test]
+fn n06_a_jump_of_eight_hours_makes_one_attempt() {
+    let mut world = World::new(20);
+    world.script.accept = Accept::Refuse(Refusal::Unreachable {
+        message: "no route".into(),
+    });
+    world.input(Input::Connect);
+    world.run(5 * MINUTE);
+    let attempts = world.attempts.len();
     world.sleep(8 * HOUR);
     world.input(Input::Timeout);
-    assert!(world.count("ping") - pings <= 1);
+    world.run(200);
+    assert_eq!(world.attempts.len() - attempts, 1);
 }
 
 #[test]

@@ -5,9 +5,25 @@ mod support;
 use std::time::Duration;
 
 use support::{Accept, HOUR, MINUTE, SECOND, World};
-use wakecast::machine::{Event, Input, Refusal, RequestKey, TransportEnd};
+use wakecast::machine::{
+    Config, Event, Input, Machine, Output, Refusal, RequestKey, Seed, TransportEnd,
+};
 use wakecast::protocol::{ClientMessage, ErrorPush, Lost, ServerMessage};
-use wakecast::{Acquire, ErrorCode, LostReason, Outcome, UserAction};
+use wakecast::{Acquire, ErrorCode, Instant, LostReason, Outcome, UserAction};
+
+/// A machine that has no link and gets none.
+fn machine() -> Machine {
+    let config = Config {
+        sdk: "test/1".into(),
+        client_id: None,
+        access_check: false,
+    };
+    Machine::new(config, Seed([41; 32]))
+}
+
+fn now(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
 
 fn offline(seed: u8) -> World {
     let mut world = World::new(seed);
@@ -199,6 +215,73 @@ fn n41_the_offline_queue_is_bounded() {
         64 - 12,
         "twelve times 20 kB fit into 256 KB"
     );
+}
+
+#[test]
+fn n41_a_hundred_thousand_sends_while_offline_keep_memory_flat() {
+    let mut machine = machine();
+    let (mut full, mut grown) = (0, Vec::new());
+    for key in 0..100_000u64 {
+        let acquire = Acquire::play("live", "match");
+        machine.handle(
+            now(key / 100),
+            Input::Acquire {
+                key: RequestKey(key),
+                acquire,
+            },
+        );
+        while let Some(output) = machine.poll() {
+            if let Output::Event(Event::Settled { result, .. }) = output {
+                let error = result.unwrap_err();
+                assert_eq!(*error.code(), ErrorCode::QueueFull);
+                assert_eq!(error.outcome(), Outcome::NotSent);
+                full += 1;
+            }
+        }
+        if key % 20_000 == 1_000 {
+            grown.push(format!("{machine:?}").len());
+        }
+    }
+    assert_eq!(full, 100_000 - 64);
+    let (least, most) = (grown.iter().min().unwrap(), grown.iter().max().unwrap());
+    assert!(most - least < 100, "what it holds grows: {grown:?}");
+}
+
+#[test]
+fn n38_ten_thousand_cancelled_acquires_leave_nothing_behind() {
+    let mut world = World::connected(38);
+    let held = |world: &World| format!("{:?}", world.machine).len();
+    let mut sizes = Vec::new();
+    for key in 0..10_000u64 {
+        world.acquire(key, Acquire::play("live", "match"));
+        world.run(25 * (key % 2));
+        world.input(Input::Cancel {
+            key: RequestKey(key),
+        });
+        world.run(25);
+        // What the test itself remembers.
+        world.events.clear();
+        world.sent.clear();
+        world.rows.clear();
+        if key % 1_000 == 999 {
+            sizes.push(held(&world));
+        }
+    }
+    assert!(world.is_connected() && world.settled.len() == 10_000);
+    let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+    // Numbers in it grow by a digit; an acquisition takes 500 characters.
+    assert!(most - least < 200, "{sizes:?}");
+}
+
+#[test]
+fn n39_a_cancel_is_written_in_the_same_instant() {
+    let mut world = World::connected(39);
+    world.acquire(1, Acquire::publish("live", "match").id("a"));
+    world.run(SECOND);
+    let at = world.now;
+    world.input(Input::Cancel { key: RequestKey(1) });
+    let (written, _, message) = world.sent.last().unwrap();
+    assert_eq!((*written, message.action()), (at, "cancel"));
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use support::{Accept, HOUR, MINUTE, SECOND, World};
-use wakecast::machine::{Input, Refusal, RequestKey, TransportEnd};
-use wakecast::protocol::{Bye, ErrorPush, ServerMessage};
+use wakecast::machine::{Event, Input, LeaseChange, Refusal, RequestKey, Timer, TransportEnd};
+use wakecast::protocol::{Bye, ClientMessage, ErrorPush, Moved, ServerMessage};
 use wakecast::{Acquire, ConnectionState, ErrorCode, Outcome, ReconnectReason};
 
 fn waiting(seed: u8) -> World {
@@ -268,4 +270,105 @@ fn a_rotation_that_breaks_the_policy_after_its_hello_refreshes_the_token() {
         world.attempts[2].1 != world.attempts[1].1,
         "once, as any 1008"
     );
+}
+
+#[test]
+fn n47_a_day_of_rotations_loses_nothing_and_repeats_nothing() {
+    for seed in 0..3 {
+        let mut world = World::holding(seed);
+        world.script.limits = Some((10 * MINUTE, 2 * HOUR));
+        let (told, begin) = (world.states().len(), world.now);
+        let session = world.machine.state().clone();
+        let mut day = Day::default();
+        while world.now < begin + 24 * HOUR {
+            let (due, timer) = world.machine.next_timeout().unwrap();
+            let pause = due.as_millis().saturating_sub(world.now).min(7 * MINUTE);
+            world.run(pause);
+            if timer == Timer::Rotation {
+                // Something is asked for and something is pushed at every moment of it.
+                for _ in 0..40 {
+                    day.ask(&mut world);
+                    day.push(&mut world);
+                    world.run(3);
+                }
+            } else if pause > 0 {
+                day.ask(&mut world);
+                day.push(&mut world);
+            }
+            world.run(1);
+        }
+        world.run(SECOND);
+        assert_eq!(*world.machine.state(), session);
+        assert_eq!(world.states().len(), told, "the app saw nothing of it");
+        let rotations = world.attempts.len() - 1;
+        assert!((12..=15).contains(&rotations), "{rotations} rotations");
+        assert!(day.asked > 500 && day.pushed > 500, "{day:?}");
+        day.check(&world);
+    }
+}
+
+/// What was asked for and pushed, to be found again.
+#[derive(Debug, Default)]
+struct Day {
+    asked: u64,
+    pushed: u64,
+}
+
+impl Day {
+    /// Asks for something and takes it back: an acquire and its cancel.
+    fn ask(&mut self, world: &mut World) {
+        self.asked += 1;
+        let id = format!("ask-{}", self.asked);
+        world.acquire(1_000 + self.asked, Acquire::watch("live", "match").id(id));
+        world.run(1);
+        world.input(Input::Cancel {
+            key: RequestKey(1_000 + self.asked),
+        });
+    }
+
+    /// The server tells the newest link that has said hello.
+    fn push(&mut self, world: &mut World) {
+        self.pushed += 1;
+        world.rev += 1;
+        let host = if self.pushed % 2 == 0 { "a" } else { "b" };
+        let mut owner = world.sent.iter().rev();
+        let owner = owner.find(|(_, _, message)| message.action() == "hello");
+        let epoch = owner.unwrap().1;
+        let rev = world.rev;
+        let endpoint = support::endpoint(host);
+        let lease = "lease".to_owned();
+        world.push_to(
+            epoch,
+            ServerMessage::Moved(Moved {
+                lease,
+                rev,
+                endpoint,
+            }),
+        );
+    }
+
+    fn check(&self, world: &World) {
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        for (_, _, message) in &world.sent {
+            let key = match message {
+                ClientMessage::Acquire(acquire) => format!("acquire {}", acquire.id),
+                ClientMessage::Cancel(cancel) => format!("cancel {}", cancel.acquire),
+                _ => continue,
+            };
+            *times.entry(key).or_default() += 1;
+        }
+        for number in 1..=self.asked {
+            for what in ["acquire", "cancel"] {
+                let key = format!("{what} ask-{number}");
+                assert_eq!(times.get(&key), Some(&1), "{key}");
+            }
+            let key = RequestKey(1_000 + number);
+            assert_eq!(*world.error_of(key.0).code(), ErrorCode::Cancelled);
+        }
+        let moves = world.events.iter().filter(|(_, event)| {
+            let moved = matches!(event, Event::Lease { change, .. } if matches!(change, LeaseChange::Moved { .. }));
+            moved
+        });
+        assert_eq!(moves.count() as u64, self.pushed, "no push was lost");
+    }
 }

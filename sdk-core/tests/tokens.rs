@@ -71,6 +71,28 @@ fn n21_calls_are_five_seconds_apart_and_old_answers_are_dropped() {
 }
 
 #[test]
+fn n21_a_question_outlives_the_background() {
+    // A provider shows its login in the browser, and our app is in the background for it.
+    let mut world = World::new(20);
+    world.script.provider = Provider::Hang;
+    world.input(Input::Connect);
+    world.input(Input::Background);
+    assert_eq!(*world.machine.state(), ConnectionState::Paused);
+    world.run(8 * SECOND);
+    world.input(Input::TokenReady {
+        generation: Generation(1),
+        token: Secret::new(format!("{CANARY}.login")),
+        expires_in: None,
+    });
+    world.run(MINUTE);
+    assert!(world.attempts.is_empty(), "still in the background");
+    world.input(Input::Foreground);
+    world.run(1_100);
+    assert!(world.is_connected());
+    assert_eq!(world.fetches.len(), 1, "nobody signs in twice");
+}
+
+#[test]
 fn n22_a_token_that_ended_in_sleep_is_replaced_before_the_socket() {
     let mut world = World::connected(23);
     world.script.token_life = HOUR;
@@ -355,6 +377,10 @@ fn n35_a_provider_that_fails_or_hangs_leads_to_backoff() {
         world.acquire(1, Acquire::play("live", "match"));
         world.run(20 * SECOND);
         let failure = ReconnectReason::Failure(ErrorCode::TokenProviderFailed);
+        let told = world.events.iter().any(|(_, event)| {
+            matches!(event, Event::Diagnostic(error) if *error.code() == ErrorCode::TokenProviderFailed)
+        });
+        assert!(told, "{provider:?} is a typed error");
         assert!(
             matches!(world.machine.state(), ConnectionState::Reconnecting { reason, .. } if *reason == failure),
             "{provider:?}: {:?}",

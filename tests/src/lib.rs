@@ -1,4 +1,5 @@
-//! The whole system in one process on one virtual clock, and what the end-to-end tests share.
+//! The whole system on one virtual clock, and for minutes in real time.
 
 pub mod judge;
 pub mod sim;
+pub mod soak;

@@ -79,7 +79,7 @@ impl Coverage {
     /// What is wrong, one a line: required cases without a test, and tests for unknown cases.
     pub(crate) fn faults(&self) -> String {
         let mut text = String::new();
-        for case in self.cases.iter().filter(|case| case.planned.is_none()) {
+        for case in self.cases.iter().filter(|case| case.is_required()) {
             if !self.held.contains_key(&case.number) {
                 let prefix = case.number.prefix();
                 let _ = writeln!(
@@ -102,14 +102,18 @@ impl Coverage {
     /// How many cases stand, in one line.
     pub(crate) fn summary(&self) -> String {
         let is_held = |case: &&Case| self.held.contains_key(&case.number);
-        let required = self.cases.iter().filter(|case| case.planned.is_none());
-        let planned = self.cases.iter().filter(|case| case.planned.is_some());
+        let required = self.cases.iter().filter(|case| case.is_required());
+        let planned = self.cases.iter().filter(|case| !case.is_required());
+        let halves = self.cases.iter();
+        let halves = halves.filter(|case| matches!(case.where_held, WhereHeld::Half(_)));
         let tests: usize = self.held.values().map(Vec::len).sum();
         format!(
-            "{} of {} required cases held, {} of {} planned ones already, by {tests} tests; \
+            "{} of {} required cases held, {} of them by the machine's half so far, \
+             {} of {} planned ones already, by {tests} tests; \
              {} tests hold a guard's removal",
             required.clone().filter(is_held).count(),
             required.count(),
+            halves.count(),
             planned.clone().filter(is_held).count(),
             planned.count(),
             self.without_guard.len(),
@@ -120,10 +124,11 @@ impl Coverage {
         let mut text = String::new();
         for case in &self.cases {
             let tests = self.held.get(&case.number);
-            let state = match (tests, &case.planned) {
+            let state = match (tests, &case.where_held) {
+                (Some(_), WhereHeld::Half(_)) => "half",
                 (Some(_), _) => "held",
-                (None, None) => "OPEN",
-                (None, Some(_)) => "planned",
+                (None, WhereHeld::Planned(_)) => "planned",
+                (None, _) => "OPEN",
             };
             let _ = writeln!(
                 text,
@@ -134,8 +139,14 @@ impl Coverage {
             for test in tests.into_iter().flatten() {
                 let _ = writeln!(text, "{:15}{test}", "");
             }
-            if let (None, Some(place)) = (tests, &case.planned) {
-                let _ = writeln!(text, "{:15}{place}", "");
+            match (tests, &case.where_held) {
+                (None, WhereHeld::Planned(place)) => {
+                    let _ = writeln!(text, "{:15}{place}", "");
+                }
+                (_, WhereHeld::Half(place)) => {
+                    let _ = writeln!(text, "{:15}the rest: {place}", "");
+                }
+                _ => {}
             }
         }
         if !self.without_guard.is_empty() {
@@ -184,9 +195,25 @@ impl fmt::Display for Number {
 #[derive(Debug)]
 struct Case {
     number: Number,
-    /// Where it will be held; none if it is required now.
-    planned: Option<String>,
+    where_held: WhereHeld,
     title: String,
+}
+
+impl Case {
+    fn is_required(&self) -> bool {
+        !matches!(self.where_held, WhereHeld::Planned(_))
+    }
+}
+
+/// What of a case has to be held now.
+#[derive(Debug)]
+enum WhereHeld {
+    /// All of it.
+    Required,
+    /// What the machine decides of it; a binding that comes later holds the rest.
+    Half(String),
+    /// Nothing yet.
+    Planned(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,7 +235,10 @@ fn parse_cases(text: &str) -> Result<Vec<Case>, String> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
     {
         let wrong = || {
-            format!("cases.txt: expected `number | required or planned: … | title`, found: {line}")
+            format!(
+                "cases.txt: expected `number | required, half: … or planned: … | title`, \
+                 found: {line}"
+            )
         };
         let mut parts = line.splitn(3, " | ");
         let (Some(number), Some(state), Some(title)) = (parts.next(), parts.next(), parts.next())
@@ -216,9 +246,10 @@ fn parse_cases(text: &str) -> Result<Vec<Case>, String> {
             return Err(wrong());
         };
         let number = Number::parse(number).ok_or_else(wrong)?;
-        let planned = match (state, state.strip_prefix("planned: ")) {
-            ("required", _) => None,
-            (_, Some(place)) => Some(place.to_owned()),
+        let where_held = match state.split_once(": ") {
+            None if state == "required" => WhereHeld::Required,
+            Some(("half", place)) => WhereHeld::Half(place.to_owned()),
+            Some(("planned", place)) => WhereHeld::Planned(place.to_owned()),
             _ => return Err(wrong()),
         };
         if cases.iter().any(|case| case.number == number) {
@@ -226,7 +257,7 @@ fn parse_cases(text: &str) -> Result<Vec<Case>, String> {
         }
         cases.push(Case {
             number,
-            planned,
+            where_held,
             title: title.to_owned(),
         });
     }
@@ -359,8 +390,22 @@ mod tests {
         assert!(
             coverage
                 .summary()
-                .starts_with("1 of 2 required cases held, 0 of 1 planned")
+                .starts_with("1 of 2 required cases held, 0 of them by the machine's half")
         );
+    }
+
+    #[test]
+    fn half_a_case_is_required_and_says_who_holds_the_rest() {
+        let cases = "N-18 | half: sdk-wasm | back\nN-43 | half: sdk-wasm | wasm\n";
+        let coverage = Coverage::new(
+            parse_cases(cases).unwrap(),
+            &[source("#[test]\nfn n18_back() {}\n")],
+        );
+        assert!(coverage.faults().starts_with("N-43 is held by no test"));
+        let table = coverage.table();
+        assert!(table.contains("N-18  half     back"), "{table}");
+        assert!(table.contains("N-43  OPEN     wasm"), "{table}");
+        assert_eq!(table.matches("the rest: sdk-wasm").count(), 2, "{table}");
     }
 
     #[test]

@@ -4,10 +4,13 @@
 
 mod cases;
 mod dependencies;
+mod limit;
 mod purity;
 mod replay;
 mod report;
 mod runner;
+mod simulation;
+mod soak;
 mod sources;
 mod steps;
 mod tools;
@@ -21,9 +24,12 @@ cargo xtask <verb>
 
   test [STEP…]             everything CI runs, or only the named steps
   cases [--check]          which case is held by which test; --check fails on a required one that is not
-  sim --seeds N [--start SEED]
-                           run N seeded worlds of the simulation
-  sim --replay SEED        show the timeline of one world
+  sim [--seeds N] [--start SEED] [--herds] …
+                           play N seeded worlds on all cores; a broken one is told minimised
+  sim --replay SEED [--minimise]
+                           tell the story of one world; `sim --help` says the rest
+  soak --minutes N [--clients 500] [--seed S]
+                           real clients against the local cloud, with scripted faults
   replay <LOG> [--line N | --hash HASH]
                            decide again what a decision log says was decided
   help                     this text
@@ -40,7 +46,8 @@ fn main() -> ExitCode {
     let outcome = match verb.as_str() {
         "test" => Workspace::find().and_then(|workspace| runner::test(&workspace, rest)),
         "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
-        "sim" => Workspace::find().and_then(|workspace| steps::simulate(&workspace, rest)),
+        "sim" => Workspace::find().and_then(|workspace| simulation::command(&workspace, rest)),
+        "soak" => Workspace::find().and_then(|workspace| soak::run(&workspace, rest)),
         "replay" => Workspace::find().and_then(|workspace| replay::command(&workspace, rest)),
         "help" | "--help" | "-h" => {
             print!("{}", help());

@@ -1,7 +1,7 @@
 //! Runs the steps one after the other and says how each ended.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::report::{self, Counts, Screen};
 use crate::steps;
@@ -12,6 +12,8 @@ use crate::tools::Workspace;
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
+    /// Ended as failed when it runs for longer: it hangs.
+    pub(crate) limit: Duration,
     pub(crate) run: fn(&Workspace) -> Outcome,
 }
 
@@ -67,6 +69,7 @@ pub(crate) fn test(workspace: &Workspace, names: &[String]) -> Result<ExitCode, 
         // The log is of this run alone. If it cannot be removed, the run itself will say so.
         let _ = std::fs::remove_file(workspace.log(step.name));
         let begun = Instant::now();
+        workspace.end_at(begun + step.limit);
         let outcome = (step.run)(workspace);
         let time = screen.faint(&report::seconds(begun.elapsed()));
         if outcome.counts.failed > 0 {

@@ -1,16 +1,22 @@
 //! The steps of `cargo xtask test`: what each checks, in the order in which they run.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::cases::Coverage;
 use crate::report::{self, Counts};
 use crate::runner::{Outcome, Step};
 use crate::tools::{self, Run, Workspace};
-use crate::{dependencies, purity};
+use crate::{dependencies, purity, simulation};
 
-/// As many worlds as the test command must always hold.
-const WORLDS: &str = "300";
+/// Reads files, or runs a formatter: seconds on any machine.
+const QUICK: Duration = Duration::from_secs(5 * 60);
+
+/// Builds everything from nothing: about 5 min on two cores, several times that on a machine that
+/// others use, too. Whoever runs for longer hangs.
+const BUILD: Duration = Duration::from_secs(30 * 60);
+
+/// Builds it and then runs tests, which take 2 to 6 min by themselves.
+const BUILD_AND_RUN: Duration = Duration::from_secs(45 * 60);
 
 /// What the quickstart promises to whoever runs it.
 const QUICKSTART_LIMIT: Duration = Duration::from_secs(60);
@@ -20,77 +26,64 @@ pub(crate) const ALL: [Step; 10] = [
     Step {
         name: "fmt",
         what: "every file is formatted",
+        limit: QUICK,
         run: fmt,
     },
     Step {
         name: "dependencies",
         what: "every direct dependency says why it is there",
+        limit: QUICK,
         run: sentences,
     },
     Step {
         name: "cases",
         what: "every required case is held by a test",
+        limit: QUICK,
         run: cases,
     },
     Step {
         name: "licences",
         what: "licences, bans and sources of all dependencies",
+        limit: BUILD,
         run: licences,
     },
     Step {
         name: "purity",
         what: "the pure parts hold no clock, randomness, runtime or I/O",
+        limit: BUILD,
         run: purity,
     },
     Step {
         name: "clippy",
         what: "no lint fires, in any target with any feature",
+        limit: BUILD,
         run: clippy,
     },
     Step {
         name: "docs",
         what: "the documentation builds without a warning",
+        limit: BUILD,
         run: docs,
     },
     Step {
         name: "tests",
         what: "all tests of the workspace, examples in the docs included",
+        limit: BUILD_AND_RUN,
         run: tests,
     },
     Step {
         name: "sim",
-        what: "300 seeded worlds of the whole system keep the laws",
-        run: sim,
+        what: "2000 small worlds and five herds keep the laws, and each guard is needed",
+        limit: BUILD_AND_RUN,
+        run: simulation::step,
     },
     Step {
         name: "quickstart",
         what: "what a newcomer runs first works",
+        limit: BUILD,
         run: quickstart,
     },
 ];
-
-/// `cargo xtask sim …`: the simulation, built optimised; `--seeds N` says how many worlds.
-pub(crate) fn simulate(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, String> {
-    let mut command = workspace.cargo(&SIM_RUN);
-    command.args(
-        arguments
-            .iter()
-            .map(|argument| match argument.strip_prefix("--seeds") {
-                Some(count) if count.is_empty() || count.starts_with('=') => {
-                    format!("--worlds{count}")
-                }
-                _ => argument.clone(),
-            }),
-    );
-    let status = command
-        .status()
-        .map_err(|error| format!("cargo cannot be run: {error}"))?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
 
 impl From<Run> for Outcome {
     fn from(run: Run) -> Self {
@@ -190,11 +183,17 @@ fn docs(workspace: &Workspace) -> Outcome {
 
 fn tests(workspace: &Workspace) -> Outcome {
     // Without --all-targets: that would run the benchmarks, and leave out the examples in the docs.
-    let run = workspace.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    let features = match simulation::other_features(workspace) {
+        Ok(features) => features,
+        Err(message) => return Outcome::failed(message),
+    };
+    let mut run = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    run.args(["--features", &features]);
     judge_tests(tools::run(workspace, "tests", run))
 }
 
-fn judge_tests(run: Run) -> Outcome {
+/// Counts what cargo's test runner printed.
+pub(crate) fn judge_tests(run: Run) -> Outcome {
     let mut counts = Counts::read(&run.output);
     let mut output = report::without_noise(&run.output);
     if counts.failed == 0 && (!run.ok || counts.passed == 0) {
@@ -207,28 +206,6 @@ fn judge_tests(run: Run) -> Outcome {
         remark: format!("{} tests", counts.passed),
         output,
     }
-}
-
-const SIM_BUILD: [&str; 5] = [
-    "build",
-    "--quiet",
-    "--profile=sim",
-    "--package=wakecast-tests",
-    "--bin=sim",
-];
-const SIM_RUN: [&str; 6] = [
-    "run",
-    "--quiet",
-    "--profile=sim",
-    "--package=wakecast-tests",
-    "--bin=sim",
-    "--",
-];
-
-fn sim(workspace: &Workspace) -> Outcome {
-    let mut command = workspace.cargo(&SIM_RUN);
-    command.args(["--worlds", WORLDS]);
-    build_then_run(workspace, "sim", workspace.cargo(&SIM_BUILD), command).0
 }
 
 fn quickstart(workspace: &Workspace) -> Outcome {

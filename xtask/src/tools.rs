@@ -1,10 +1,16 @@
 //! Running other programs, and getting those that are absent.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::limit;
 
 /// The version that deny.toml was written for; an installed one of another version is used as it is.
 const CARGO_DENY: &str = "0.20.2";
@@ -16,6 +22,8 @@ const WASM: &str = "wasm32-unknown-unknown";
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     target: PathBuf,
+    /// Programs that run until then are killed: the step that runs them hangs.
+    deadline: Cell<Option<Instant>>,
 }
 
 impl Workspace {
@@ -35,7 +43,16 @@ impl Workspace {
             .map(PathBuf::from)
             .and_then(|folder| std::path::absolute(folder).ok())
             .unwrap_or_else(|| root.join("target"));
-        Ok(Self { root, target })
+        Ok(Self {
+            root,
+            target,
+            deadline: Cell::new(None),
+        })
+    }
+
+    /// Says when the programs that are run from here on must have ended.
+    pub(crate) fn end_at(&self, deadline: Instant) {
+        self.deadline.set(Some(deadline));
     }
 
     /// Where the whole output of a step is kept.
@@ -74,7 +91,7 @@ pub(crate) struct Run {
 pub(crate) fn run(workspace: &Workspace, step: &str, command: Command) -> Run {
     let shown = shown(&command);
     match try_run(workspace, step, command) {
-        Ok((status, mut output)) => {
+        Ok((Some(status), mut output)) => {
             if !status.success() {
                 output.push_str(&format!("{shown}: {status}\n"));
             }
@@ -82,6 +99,13 @@ pub(crate) fn run(workspace: &Workspace, step: &str, command: Command) -> Run {
                 ok: status.success(),
                 output,
             }
+        }
+        Ok((None, mut output)) => {
+            output.push_str(&format!(
+                "{shown}: killed, since the step `{step}` ran for longer than its limit: it hangs, or \
+                 the machine is very slow\n"
+            ));
+            Run { ok: false, output }
         }
         Err(error) => Run {
             ok: false,
@@ -153,7 +177,7 @@ fn try_run(
     workspace: &Workspace,
     step: &str,
     mut command: Command,
-) -> io::Result<(ExitStatus, String)> {
+) -> io::Result<(Option<ExitStatus>, String)> {
     let path = workspace.log(step);
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
@@ -170,17 +194,37 @@ fn try_run(
     let mut child = command.spawn()?;
     // The command holds our ends of the pipe, which would keep it open for ever.
     drop(command);
-    let mut output = Vec::new();
-    let mut buffer = [0; 8192];
-    loop {
-        let count = reader.read(&mut buffer)?;
-        if count == 0 {
-            break;
+    let (pieces, inbox) = mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 8192];
+        // Ends with the last program that writes, or when nobody listens any more.
+        while let Ok(count @ 1..) = reader.read(&mut buffer) {
+            if pieces.send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
         }
-        log.write_all(&buffer[..count])?;
-        output.extend_from_slice(&buffer[..count]);
+    });
+    let mut output = Vec::new();
+    let in_time = loop {
+        let left = match workspace.deadline.get() {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            None => Duration::MAX,
+        };
+        match inbox.recv_timeout(left) {
+            Ok(piece) => {
+                log.write_all(&piece)?;
+                output.extend_from_slice(&piece);
+            }
+            Err(RecvTimeoutError::Disconnected) => break true,
+            Err(RecvTimeoutError::Timeout) => break false,
+        }
+    };
+    if !in_time {
+        limit::kill_tree(child.id());
     }
-    Ok((child.wait()?, String::from_utf8_lossy(&output).into_owned()))
+    let status = child.wait()?;
+    let output = String::from_utf8_lossy(&output).into_owned();
+    Ok((in_time.then_some(status), output))
 }
 
 fn shown(command: &Command) -> String {
@@ -205,4 +249,51 @@ fn names_this_package(variable: &str) -> bool {
     ]
     .iter()
     .any(|prefix| variable.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace() -> Workspace {
+        Workspace {
+            root: PathBuf::from("."),
+            target: std::env::temp_dir().join(format!("xtask-limit-{}", std::process::id())),
+            deadline: Cell::new(None),
+        }
+    }
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn what_hangs_is_killed_with_its_children_and_says_so() {
+        let workspace = workspace();
+        workspace.end_at(Instant::now() + Duration::from_millis(300));
+        let begun = Instant::now();
+        // The grandchild holds the pipe: were it not killed, this would last for an hour.
+        let run = run(&workspace, "demo", shell("echo begun; sleep 3600 & wait"));
+        assert!(!run.ok);
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        assert!(run.output.starts_with("begun\n"), "{}", run.output);
+        assert!(
+            run.output.contains("step `demo` ran for longer"),
+            "{}",
+            run.output
+        );
+        let _ = fs::remove_dir_all(&workspace.target);
+    }
+
+    #[test]
+    fn what_ends_in_time_keeps_its_output_and_its_status() {
+        let workspace = workspace();
+        workspace.end_at(Instant::now() + Duration::from_secs(600));
+        let well = run(&workspace, "calm", shell("echo one; echo two >&2"));
+        assert!(well.ok);
+        assert_eq!(well.output, "one\ntwo\n");
+        assert!(!run(&workspace, "calm", shell("exit 3")).ok);
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{EndpointConfig, FleetConfig, Timing};
+use super::{Budget, EndpointConfig, FleetConfig, LinkCaps, SubjectCaps, Timing};
 
 /// A field that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +22,11 @@ pub struct ConfigError {
 /// A stream token is never good for longer: a drain waits it out.
 const LONGEST_STREAM_TOKEN: Duration = Duration::from_secs(60);
 
+/// A budget below one boot of a new instance would be spent by starting it.
+const SHORTEST_BUDGET: Duration = Duration::from_secs(600);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 pub(super) fn fleet(config: &FleetConfig) -> Result<(), ConfigError> {
     size(config)?;
     apps(config)?;
@@ -29,6 +34,8 @@ pub(super) fn fleet(config: &FleetConfig) -> Result<(), ConfigError> {
     endpoint(&config.endpoint)?;
     timing(&config.timing)?;
     caps(config)?;
+    subject_caps(&config.caps.subject)?;
+    budget(&config.budget)?;
     prior(config)?;
     require(
         !config.table_id.is_empty(),
@@ -213,6 +220,62 @@ fn caps(config: &FleetConfig) -> Result<(), ConfigError> {
         || "0".to_owned(),
         "at least 1",
         "no new instance is possible otherwise",
+    )
+}
+
+/// A cap of zero would lock everybody out; switching one off is another thing.
+fn some_room(caps: &[(&'static str, Option<u32>)]) -> Result<(), ConfigError> {
+    for (field, cap) in caps {
+        require(
+            *cap != Some(0),
+            field,
+            || "0".to_owned(),
+            "at least 1, or none",
+            "leave it out to switch the cap off",
+        )?;
+    }
+    Ok(())
+}
+
+fn subject_caps(caps: &SubjectCaps) -> Result<(), ConfigError> {
+    some_room(&[
+        ("caps.subject.live_rows", caps.live_rows),
+        (
+            "caps.subject.protections_per_hour",
+            caps.protections_per_hour,
+        ),
+        ("caps.subject.starts_per_10_min", caps.starts_per_10_min),
+        ("caps.subject.idle_wakes_per_hour", caps.idle_wakes_per_hour),
+    ])
+}
+
+pub(super) fn link_caps(caps: &LinkCaps) -> Result<(), ConfigError> {
+    some_room(&[
+        ("links.connects_per_minute", caps.connects_per_minute),
+        ("links.open", caps.open),
+    ])
+}
+
+fn budget(budget: &Budget) -> Result<(), ConfigError> {
+    let budgets = [
+        ("budget.fleet_per_day", budget.fleet_per_day),
+        ("budget.tenant_per_day", budget.tenant_per_day),
+    ];
+    for (field, value) in budgets {
+        require(
+            value.is_none_or(|value| value >= SHORTEST_BUDGET),
+            field,
+            || format!("{value:?}"),
+            "at least 10 min, or none",
+            "give hours a day, or leave it out for no budget",
+        )?;
+    }
+    require(
+        budget.fleet_per_day.is_none_or(|value| value <= DAY),
+        "budget.fleet_per_day",
+        || format!("{:?}", budget.fleet_per_day),
+        "at most 24 h",
+        "one instance cannot run longer in a day: leave it out for no budget",
     )
 }
 

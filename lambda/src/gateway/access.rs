@@ -1,5 +1,7 @@
 //! `GET /v1/access` and `POST /v1/hints/<secret>`.
 
+use std::time::Duration;
+
 use sha2::{Digest as _, Sha256};
 use wakecast::Secret;
 use wakecast::protocol::VERSION;
@@ -44,18 +46,24 @@ impl Gateway {
             return Response::status(426);
         }
         let token = event.header("authorization").and_then(bearer);
-        if let Err(error) = self.admit(&Secret::new(token.unwrap_or_default())) {
-            tracing::info!(%error, "an access check was refused");
-            return Response::status(error.status());
-        }
+        let grants = match self.admit(&Secret::new(token.unwrap_or_default())) {
+            Ok(grants) => grants,
+            Err(error) => {
+                tracing::info!(%error, "an access check was refused");
+                return Response::status(error.status());
+            }
+        };
         // A connect needs the table: so does the answer that one would succeed. Only those whom an
         // issuer vouches for use up the reads, so that nobody else can keep them from asking.
         let now = self.ports.clock.now();
         if let Some(seconds) = self.recall.admit_access(now) {
-            return Response::status(429).with_header("Retry-After", seconds.to_string());
+            return Response::too_many(Duration::from_secs(seconds));
         }
-        match self.ports.store.open_connections(now).await {
-            Ok(_) => Response::status(204),
+        let (tenant, subject) = (&grants.tenant, &grants.subject);
+        let links = self.ports.store.subject_links(tenant, subject, now).await;
+        match links.map(|links| self.link_wait(&links, now)) {
+            Ok(None) => Response::status(204),
+            Ok(Some(wait)) => Response::too_many(wait),
             Err(_) => Response::status(503).with_header("Retry-After", RETRY_AFTER_S),
         }
     }

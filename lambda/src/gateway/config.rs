@@ -7,7 +7,7 @@ use wakecast::Secret;
 use wakecast::protocol::{MAX_WAIT, MAX_WATCH, Purpose};
 
 use crate::auth::{Issuer, IssuerError};
-use crate::config::FleetConfig;
+use crate::config::{ConfigError, FleetConfig, LinkCaps};
 use crate::model::FleetKey;
 
 /// Shortest hint secret in bytes: 128 random bits in base64url.
@@ -30,6 +30,8 @@ pub struct GatewayConfig {
     pub origins: Vec<String>,
     /// What links are told.
     pub link: LinkConfig,
+    /// How many links one subject may open.
+    pub links: LinkCaps,
     /// How long an acquire may wait.
     pub waits: Waits,
 }
@@ -133,6 +135,9 @@ pub enum GatewayConfigError {
     /// The spread would be without end.
     #[error("connects_per_second is 0: use at most the account's limit, 350 by default")]
     NoConnects,
+    /// Nobody could connect.
+    #[error(transparent)]
+    Links(ConfigError),
     /// Every acquire would be over before it could be answered.
     #[error("{0} is below one second: give acquires the time of at least one round")]
     ShortWait(&'static str),
@@ -158,6 +163,7 @@ impl GatewayConfig {
         if self.link.connects_per_second == 0 {
             return Err(GatewayConfigError::NoConnects);
         }
+        self.links.validate().map_err(GatewayConfigError::Links)?;
         self.waits.check()
     }
 }

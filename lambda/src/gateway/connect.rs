@@ -11,8 +11,8 @@ use crate::leases;
 use crate::model::{Connection, ConnectionId, Grants, Timestamp};
 
 impl Gateway {
-    /// Verifies the token and stores the connection. Nothing is ever posted from here: until the
-    /// answer is out, `@connections` says 410.
+    /// Verifies the token and stores the connection, if its subject may open one more. Nothing is
+    /// ever posted from here: until the answer is out, `@connections` says 410.
     pub(super) async fn connect(&self, event: &SocketEvent) -> Response {
         let offered = offered(event);
         if !offered.contains(&SUBPROTOCOL) {
@@ -32,8 +32,12 @@ impl Gateway {
             client_id: None,
             rows: std::collections::BTreeSet::new(),
         };
-        match self.ports.store.put_connection(&connection).await {
-            Ok(()) => Response::status(200).with_header("Sec-WebSocket-Protocol", SUBPROTOCOL),
+        match self.open_link(&connection).await {
+            Ok(None) => Response::status(200).with_header("Sec-WebSocket-Protocol", SUBPROTOCOL),
+            Ok(Some(wait)) => {
+                tracing::info!(?wait, "a connect was refused: its subject has too many");
+                Response::too_many(wait)
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not stored");
                 Response::status(503)

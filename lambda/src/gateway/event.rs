@@ -3,6 +3,7 @@
 //! Field names are AWS's. Whatever is not needed is not read, so that new fields do no harm.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -144,6 +145,12 @@ impl Response {
             headers: BTreeMap::new(),
             body: String::new(),
         }
+    }
+
+    /// 429. The API Gateway drops the header of a refused `$connect`; the access check repeats it.
+    pub(super) fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        Self::status(429).with_header("Retry-After", seconds.to_string())
     }
 
     pub(super) fn text(body: String) -> Self {

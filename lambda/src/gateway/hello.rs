@@ -180,9 +180,11 @@ impl Gateway {
                 reason: Some(LostReason::TakenOver),
                 ..unknown_lease(id)
             },
-            Answer::Unknown | Answer::NotAllowed(_) | Answer::Full | Answer::OtherAsk => {
-                unknown_lease(id)
-            }
+            Answer::Unknown
+            | Answer::NotAllowed(_)
+            | Answer::Full
+            | Answer::Quota
+            | Answer::OtherAsk => unknown_lease(id),
         }
     }
 }
@@ -205,11 +207,13 @@ fn request_report(
         }
         Some(Answer::TakenOver(row)) => ended_request(id, Some(row.rev), ErrorCode::LeaseLost),
         Some(Answer::NotAllowed(_)) => ended_request(id, None, ErrorCode::Forbidden),
-        Some(Answer::Unknown | Answer::Full | Answer::OtherAsk) | None => RequestReport {
-            state: RequestState::Unknown,
-            code: None,
-            ..ended_request(id, None, ErrorCode::LeaseLost)
-        },
+        Some(Answer::Unknown | Answer::Full | Answer::Quota | Answer::OtherAsk) | None => {
+            RequestReport {
+                state: RequestState::Unknown,
+                code: None,
+                ..ended_request(id, None, ErrorCode::LeaseLost)
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::model::{ConnectionId, FleetKey, Timestamp};
+use crate::model::{ConnectionId, FleetKey, RowKey, Timestamp};
 use crate::ports::BootOf;
 
 /// A counted number of connections is good for this long: the spread moves by minutes.
@@ -20,10 +20,11 @@ const HINT_GAP: Duration = Duration::from_secs(1);
 const ACCESS_PER_SECOND: u32 = 50;
 
 /// A full link is told to come back after this long, and is taken for full until then: a flood of
-/// refused messages then costs no reads.
+/// refused messages then costs no reads. The same goes for the rows and links of a subject.
 pub(super) const FULL_LIFE: Duration = Duration::from_secs(5);
 
-/// Full links that are remembered: a tenth of a megabyte. Beyond, all are forgotten.
+/// Full links and subjects that are remembered: some tenths of a megabyte. Beyond, all of a kind are
+/// forgotten.
 const MAX_FULL: usize = 1024;
 
 #[derive(Debug, Default)]
@@ -36,6 +37,11 @@ struct Memory {
     hinted: BTreeMap<FleetKey, Timestamp>,
     access: (Timestamp, u32),
     full: BTreeMap<ConnectionId, Timestamp>,
+    /// Tenant and subject, until when their connects are refused, and until when that is sure.
+    refused: BTreeMap<(String, String), (Timestamp, Timestamp)>,
+    recounted: BTreeMap<(FleetKey, String), Timestamp>,
+    /// Subjects whose leases protect nothing, and until when.
+    unprotected: BTreeMap<(FleetKey, String), Timestamp>,
 }
 
 impl Recall {
@@ -97,6 +103,63 @@ impl Recall {
             full.clear();
         }
         full.insert(id.clone(), now);
+    }
+
+    /// Returns until when connects of a subject are refused, if they surely are.
+    pub(super) fn refused_until(
+        &self,
+        (tenant, subject): (&str, &str),
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let key = (tenant.to_owned(), subject.to_owned());
+        let (until, sure_until) = self.memory().refused.get(&key).copied()?;
+        (now < sure_until).then_some(until)
+    }
+
+    pub(super) fn remember_refused(
+        &self,
+        (tenant, subject): (&str, &str),
+        until: Timestamp,
+        sure_until: Timestamp,
+    ) {
+        let refused = &mut self.memory().refused;
+        if refused.len() >= MAX_FULL {
+            refused.clear();
+        }
+        let key = (tenant.to_owned(), subject.to_owned());
+        refused.insert(key, (until, sure_until));
+    }
+
+    /// Returns whether the rows of a row's subject may be counted anew: once in a few seconds, so
+    /// that a flood of refused messages costs no queries.
+    pub(super) fn admit_recount(&self, row: &RowKey, now: Timestamp) -> bool {
+        let recounted = &mut self.memory().recounted;
+        let key = (row.fleet.clone(), row.subject.clone());
+        let last = recounted.get(&key);
+        let admitted = last.is_none_or(|last| now.since(*last) >= FULL_LIFE);
+        if admitted {
+            if recounted.len() >= MAX_FULL {
+                recounted.clear();
+            }
+            recounted.insert(key, now);
+        }
+        admitted
+    }
+
+    /// Tells whether the row's subject has protected enough: its rows are then written as such at
+    /// once, so that they cost no more than others.
+    pub(super) fn is_unprotected(&self, row: &RowKey, now: Timestamp) -> bool {
+        let key = (row.fleet.clone(), row.subject.clone());
+        let until = self.memory().unprotected.get(&key).copied();
+        until.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn remember_unprotected(&self, row: &RowKey, until: Timestamp) {
+        let unprotected = &mut self.memory().unprotected;
+        if unprotected.len() >= MAX_FULL {
+            unprotected.clear();
+        }
+        unprotected.insert((row.fleet.clone(), row.subject.clone()), until);
     }
 
     /// A panic elsewhere leaves each memory whole.

@@ -48,11 +48,22 @@ impl Refusal {
         }
     }
 
-    /// The link has as many rows as it may have; nothing was written.
+    /// The subject waits for and holds as much as it may; nothing was written. Waiting does not
+    /// help, so that this ends an acquire.
+    pub(super) fn quota(cap: Option<u32>) -> Self {
+        let cap = cap.unwrap_or_default();
+        let message = format!(
+            "this subject waits for and holds {cap} acquisitions and leases of this fleet on all its \
+             links together: release or cancel some, or ask the operator to raise `live_rows`"
+        );
+        Self::new(ErrorCode::QuotaExceeded, message)
+    }
+
+    /// The link or its subject has as many rows as it may have; nothing was written.
     pub(super) fn full() -> Self {
         let message = format!(
-            "this link has {MAX_ROWS} rows, ended ones of the last minutes included: release or \
-             cancel some and try again later"
+            "this link has {MAX_ROWS} rows or its subject too many on all links, ended ones of the \
+             last 15 minutes included: try again later"
         );
         Self {
             retry_after: Some(FULL_LIFE),

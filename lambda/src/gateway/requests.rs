@@ -71,6 +71,7 @@ impl Gateway {
             )),
             Answer::NotAllowed(error) => Err(error.into()),
             Answer::Full => Err(Refusal::full()),
+            Answer::Quota => Err(Refusal::quota(config.caps.subject.live_rows)),
             Answer::Waiting(_) | Answer::NotReady(..) | Answer::Unknown => Ok(ack(&acquire.id)),
         }
     }
@@ -109,7 +110,7 @@ impl Gateway {
                 "another client has taken this lease over: acquire under a new id",
             )),
             Answer::Full => Err(Refusal::full()),
-            Answer::Over(_) | Answer::Unknown | Answer::OtherAsk => {
+            Answer::Over(_) | Answer::Unknown | Answer::OtherAsk | Answer::Quota => {
                 Err(Refusal::coded(wakecast::ErrorCode::LeaseLost))
             }
         }

@@ -6,6 +6,7 @@ use wakecast::protocol::{Endpoint, Lost, LostReason, ServerMessage};
 
 use super::Gateway;
 use super::call::Caller;
+use super::limits::room;
 use super::push::push;
 use crate::auth::{NotAllowed, allows};
 use crate::config::FleetConfig;
@@ -13,7 +14,7 @@ use crate::grant::{self, Granted, Granting};
 use crate::leases::{self, Step, Then, Visit};
 use crate::model::{FleetKey, Instance, Link, Row, RowKey, RowState, Timestamp, WaitKind};
 use crate::ports::{BootOf, Store};
-use crate::store::StoreError;
+use crate::store::{NoRoom, Room, StoreError};
 
 /// A row that changes under us is looked at again this often; at most a handful of writers (two
 /// links, the reconciler) ever meet on one row.
@@ -67,8 +68,10 @@ pub(super) enum Answer {
     TakenOver(Box<Row>),
     OtherAsk,
     NotAllowed(NotAllowed),
-    /// The link has no room for a row that this would have created.
+    /// The link, or its subject, has no room for a row that this would have created.
     Full,
+    /// The subject waits for and holds as much as it may.
+    Quota,
     Unknown,
 }
 
@@ -121,7 +124,13 @@ impl RowCall<'_> {
             return self.refuse(stored, now).await;
         }
         let row = if step.write {
-            self.put(&row, stored.map(|row| row.version)).await?
+            let version = stored.map(|row| row.version);
+            let room = room(&self.config.caps.subject, known, &row, now);
+            match self.put_within(&row, version, room).await {
+                Err(StoreError::NoRoom(NoRoom::Live(_))) => return Ok(Answer::Quota),
+                Err(StoreError::NoRoom(_)) => return Ok(Answer::Full),
+                written => written?,
+            }
         } else {
             row
         };
@@ -216,6 +225,26 @@ impl RowCall<'_> {
         Ok(Answer::Waiting(Box::new(row)))
     }
 
+    /// Writes the row as [`Self::put`] does, within what its subject may have.
+    async fn put_within(
+        &self,
+        row: &Row,
+        expected: Option<u64>,
+        room: Room,
+    ) -> Result<Row, StoreError> {
+        let uncounted = Room {
+            at: room.at,
+            ..Room::default()
+        };
+        if room == uncounted {
+            return self.put(row, expected).await;
+        }
+        let connection = &self.caller.connection;
+        self.gateway
+            .put_within(connection, row, expected, room)
+            .await
+    }
+
     /// Writes the row, and claims it in the same request where this link has not yet.
     async fn put(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
         let connection = &self.caller.connection;
@@ -223,7 +252,7 @@ impl RowCall<'_> {
             self.store().put_row(row, expected).await
         } else {
             self.store()
-                .put_claimed_row(&connection.id, row, expected)
+                .put_claimed_row(&connection.id, row, expected, &Room::default())
                 .await
         }
     }

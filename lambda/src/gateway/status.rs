@@ -1,6 +1,9 @@
 //! `status`: what a fleet does, for every token that names it, and more of it for its operator.
 //! It only reads, and it tells of no other client.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use wakecast::protocol::{
     CapReport, InstanceReport, OperatorStatus, OverrideMode, PauseReport, ServerMessage, Status,
     StatusRequest,
@@ -12,7 +15,7 @@ use super::reply::Refusal;
 use crate::config::FleetConfig;
 use crate::leases;
 use crate::lifecycle::{Forecast, Stand};
-use crate::model::{Counters, FleetRecords, Instance, Row, RowState, Scope, Timestamp};
+use crate::model::{Counters, Day, FleetRecords, Instance, Row, RowState, Scope, Timestamp};
 use crate::store::keys;
 
 /// Most instances in an answer: a fleet runs few, and its stopped ones are not many more.
@@ -39,7 +42,8 @@ impl Gateway {
         let is_operator = caller.connection.grants.scopes.contains(&Scope::Admin);
         let operator = if is_operator {
             let rows = store.rows(&fleet, now).await.map_err(unread)?;
-            let spent = store.counters(&fleet, now).await.map_err(unread)?;
+            let nobody = BTreeSet::new();
+            let spent = store.counters(&fleet, &nobody, now).await.map_err(unread)?;
             Some(Box::new(operator(&records, &rows, &spent, config, now)))
         } else {
             None
@@ -94,7 +98,7 @@ fn operator(
         instances: instances(records, now),
         leases: count(rows.iter().filter(held)),
         waiters: count(rows.iter().filter(waiting)),
-        caps: caps(spent, config),
+        caps: caps(records, spent, config, now),
         pause,
         alarms: alarms
             .map(|alarm| cut(&alarm.to_string(), LONGEST_ALARM))
@@ -127,17 +131,42 @@ fn report(instance: &Instance, now: Timestamp) -> InstanceReport {
     }
 }
 
-fn caps(spent: &Counters, config: &FleetConfig) -> Vec<CapReport> {
+/// The caps, and the running time of the day in seconds where the operator has set a budget.
+fn caps(
+    records: &FleetRecords,
+    spent: &Counters,
+    config: &FleetConfig,
+    now: Timestamp,
+) -> Vec<CapReport> {
     let hourly = |name: &str, spent: u32, limit: u32| CapReport {
         name: name.to_owned(),
         spent: spent.into(),
         limit: limit.into(),
         window_ms: millis(keys::CAP_WINDOW),
     };
-    vec![
+    let daily = |name: &str, ran: Duration, budget: Option<Duration>| {
+        budget.map(|budget| CapReport {
+            name: name.to_owned(),
+            spent: ran.as_secs(),
+            limit: budget.as_secs(),
+            window_ms: millis(Duration::from_hours(24)),
+        })
+    };
+    let own = records.state.ran.days.get(&Day::of(now));
+    let own = own.copied().unwrap_or_default();
+    let budget = config.budget;
+    let hours = [
+        daily("fleet_running_s", own, budget.fleet_per_day),
+        daily("tenant_running_s", spent.tenant_ran, budget.tenant_per_day),
+    ];
+    let starts = [
         hourly("starts", spent.starts, config.caps.starts_per_hour),
         hourly("launches", spent.launches, config.caps.launches_per_hour),
-    ]
+    ];
+    starts
+        .into_iter()
+        .chain(hours.into_iter().flatten())
+        .collect()
 }
 
 fn count<'a>(rows: impl Iterator<Item = &'a Row>) -> u32 {
@@ -154,6 +183,6 @@ fn cut(text: &str, longest: usize) -> String {
     kept.replace(char::is_control, " ")
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -20,7 +20,9 @@ use wakecast::protocol::Purpose;
 use crate::config::Timing;
 use crate::model::{Boot, Row, RowState, Timestamp};
 
-pub use states::{disconnect, end, end_wait, hold, tell_draining, undrain, unhold, wait_again};
+pub use states::{
+    disconnect, end, end_wait, hold, tell_draining, undrain, unhold, unprotected, wait_again,
+};
 pub use steps::{
     Named, Step, Then, Visit, acquire, endpoint, finish, forbid, greet, missed, refresh, told,
 };

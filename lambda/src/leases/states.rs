@@ -50,6 +50,21 @@ pub fn hold(row: &Row, boot: &BootOf, timing: &Timing, now: Timestamp) -> Row {
     next
 }
 
+/// The same lease without protection: its subject has protected enough.
+#[must_use]
+pub fn unprotected(row: &Row) -> Row {
+    let mut next = row.clone();
+    if let RowState::Held {
+        granted_at,
+        protected_until,
+        ..
+    } = &mut next.state
+    {
+        *protected_until = *granted_at;
+    }
+    next
+}
+
 /// The drain of the row's boot was undone: its owner is told by an `endpoint` push with a higher
 /// `rev`. `None` if the owner was never told of a drain.
 #[must_use]

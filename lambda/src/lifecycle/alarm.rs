@@ -22,6 +22,12 @@ pub enum Alarm {
         /// Which.
         cause: String,
     },
+    /// The running hours of the day are spent: nothing is started until midnight of UTC, what is in
+    /// use goes on.
+    BudgetSpent {
+        /// Whose.
+        cause: String,
+    },
     /// Two boots in a row failed.
     StartFailed {
         /// What went wrong in the last one.
@@ -81,6 +87,7 @@ impl fmt::Display for Alarm {
             Self::Ec2Unreadable => f.write_str("EC2 cannot be read"),
             Self::Misconfigured { cause } => write!(f, "misconfigured: {cause}"),
             Self::QuotaExceeded { cause } => write!(f, "quota exceeded: {cause}"),
+            Self::BudgetSpent { cause } => write!(f, "budget spent: {cause}"),
             Self::StartFailed { cause } => write!(f, "two boots in a row failed: {cause}"),
             Self::Unknown { instance } => write!(f, "the server on {instance} cannot be read"),
             Self::AddressChanged { instance } => {

@@ -67,6 +67,7 @@ fn launch(pass: &mut Pass<'_>, mut intent: Intent, answer: &Answer) {
 pub(super) fn accepted_new(pass: &mut Pass<'_>, intent: &Intent, shown: &Ec2Instance) {
     pass.intents.remove(&intent.sequence);
     observe::adopt(pass, shown, intent.boot());
+    pass.state.woken_by.clone_from(&intent.charged_to);
     pass.again();
 }
 
@@ -76,6 +77,7 @@ pub(super) fn accepted_start(pass: &mut Pass<'_>, intent: &Intent, id: &Instance
     if let Some(instance) = pass.instances.get(id).cloned() {
         let (boot, path) = intent.boot();
         boots::begin(pass, instance, boot, path);
+        pass.state.woken_by.clone_from(&intent.charged_to);
         pass.again();
     }
 }

@@ -4,14 +4,14 @@ use wakecast::ErrorCode;
 
 use std::time::Duration;
 
-use super::Alarm;
 use super::pass::Pass;
+use super::{Alarm, subjects};
 use crate::model::{
     Boot, BootEnd, BootId, BootPath, BootTimes, Instance, InstanceStatus, Pause, WarmStep,
 };
 
 /// Boots that may fail in a row before starts pause: the first and one retry.
-const BOOTS_IN_A_ROW: u32 = 2;
+pub(super) const BOOTS_IN_A_ROW: u32 = 2;
 
 /// A second death within this time loses every lease: what dies twice may die of its streams.
 const DEATHS_APART: Duration = Duration::from_secs(3600);
@@ -46,6 +46,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, mut instance: Instance, id: BootId, pat
     });
     pass.state.exhausted_rounds = 0;
     pass.state.capacity_retry_at = None;
+    pass.state.woken_by = None;
     pass.instances.insert(instance.id.clone(), instance);
     pass.stay();
 }
@@ -62,6 +63,9 @@ pub(super) fn open(pass: &mut Pass<'_>, mut instance: Instance) {
             }
             pass.state.failed_boots = 0;
             pass.state.pause = None;
+            if let Some(subject) = pass.state.woken_by.take() {
+                subjects::woke(pass, subject);
+            }
         }
         boot.granting_since = Some(now);
         boot.closed_at = None;

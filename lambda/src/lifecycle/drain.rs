@@ -2,12 +2,15 @@
 
 use wakecast::protocol::{Draining, ServerMessage};
 
-use super::boots;
 use super::load::{Look, Verdict};
 use super::pass::Pass;
 use super::stop::LOOKS_APART;
+use super::{boots, subjects};
 use crate::guards::Guard;
 use crate::model::{Boot, Instance, InstanceStatus, RowState, Timestamp};
+
+/// Why a drain is undone by a wake alone.
+const WAITED_FOR: &str = "somebody waits";
 
 pub(super) fn step(pass: &mut Pass<'_>) {
     for id in pass.ids() {
@@ -113,6 +116,9 @@ fn follow(
     };
     let look = pass.looks.get(&instance.id).copied();
     if let Some(reason) = kept(pass, &instance, &boot, look) {
+        if reason == WAITED_FOR && !boot.condemned {
+            subjects::undid(pass);
+        }
         return undo(pass, instance, since, reason);
     }
     let settled = if pass.guarded(Guard::Settle) {
@@ -167,7 +173,7 @@ fn kept(
     match verdict {
         Verdict::Busy => Some("it is in use"),
         Verdict::Unknown => Some("what is not known counts as busy"),
-        Verdict::Zero if awaited => Some("somebody waits"),
+        Verdict::Zero if awaited => Some(WAITED_FOR),
         Verdict::Zero if pass.protected(boot) => Some("a lease protects it"),
         Verdict::Zero if pass.held(&instance.id) => Some("the operator holds it"),
         Verdict::Zero if minimum => Some("the minimum wants it"),

@@ -69,11 +69,19 @@ pub(super) fn refusal<'a>(
     now: Timestamp,
 ) -> Option<&'a Pause> {
     let pause = state.pause.as_ref().filter(|pause| now < pause.until)?;
-    let coming = instances.values().any(|known| {
+    (!coming(instances, intents)).then_some(pause)
+}
+
+/// Tells whether an instance is on its way up.
+pub(super) fn coming(
+    instances: &BTreeMap<InstanceId, Instance>,
+    intents: &BTreeMap<u64, Intent>,
+) -> bool {
+    let booting = |known: &Instance| {
         matches!(
             known.status,
             InstanceStatus::Booting | InstanceStatus::Recovering { .. }
         )
-    });
-    (!coming && intents.is_empty()).then_some(pause)
+    };
+    !intents.is_empty() || instances.values().any(booting)
 }

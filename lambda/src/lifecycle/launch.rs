@@ -6,13 +6,12 @@ use std::time::Duration;
 use wakecast::ErrorCode;
 
 use super::pass::Pass;
-use super::{Power, boots, token};
+use super::subjects::{self, Payer};
+use super::{Power, boots, budget, token};
 use crate::config::Offering;
-use crate::guards::Guard;
-use crate::leases;
 use crate::model::{InstanceId, InstanceStatus, Intent, LaunchKind};
 use crate::ports::Ec2State;
-use crate::store::Charge;
+use crate::store::{Charge, SubjectCharge};
 
 /// The first wait before the identical request is sent again; it doubles.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -59,12 +58,18 @@ fn consider(pass: &mut Pass<'_>) {
         return;
     }
     if !startable(pass) {
-        if pass.awaited() && pass.ready().is_none() && !paused(pass) {
+        if pass.awaited() && pass.ready().is_none() && !barred(pass) {
             // What is in the way goes up or down: the next step comes with it, not with the tick.
             pass.stay();
         }
         return;
     }
+    let (charged_to, subject) = match subjects::payer(pass) {
+        Payer::Nobody(first) => (first, None),
+        Payer::Subject(charge) => (Some(charge.subject.clone()), Some(charge)),
+        Payer::Spent => return,
+        Payer::Unread => return pass.stay(),
+    };
     let sequence = pass.state.sequence.saturating_add(1);
     let Some(kind) = choose(pass) else {
         return;
@@ -74,13 +79,13 @@ fn consider(pass: &mut Pass<'_>) {
         kind,
         attempt: 0,
         created_at: pass.now,
-        charged_to: first_waiter(pass),
+        charged_to,
         launch_charged: false,
         not_before: pass.now,
         tries: 0,
         unanswered: 0,
     };
-    if !charge(pass, &mut intent, true) {
+    if !charge(pass, &mut intent, Some(subject)) {
         return;
     }
     if pass
@@ -88,8 +93,9 @@ fn consider(pass: &mut Pass<'_>) {
         .pause
         .as_ref()
         .is_some_and(|pause| pause.code == ErrorCode::StartFailed)
+        && pass.state.failed_boots >= boots::BOOTS_IN_A_ROW
     {
-        // The pause is over: two boots again.
+        // The pause is over: two boots again, and no more until the next one.
         pass.state.failed_boots = 0;
     }
     pass.state.sequence = sequence;
@@ -121,7 +127,7 @@ fn pursue(pass: &mut Pass<'_>, mut intent: Intent) {
                 return;
             };
             intent.kind = kind;
-            if !charge(pass, &mut intent, false) {
+            if !charge(pass, &mut intent, None) {
                 pass.intents.remove(&intent.sequence);
                 return;
             }
@@ -151,9 +157,13 @@ fn pursue(pass: &mut Pass<'_>, mut intent: Intent) {
     }
 }
 
-/// Tells whether the fleet has room and no pause.
+/// Tells whether the fleet has room, running hours left and no pause.
 fn startable(pass: &Pass<'_>) -> bool {
-    pass.live().len() < pass.config.max as usize && !paused(pass)
+    pass.live().len() < pass.config.max as usize && !barred(pass)
+}
+
+fn barred(pass: &Pass<'_>) -> bool {
+    paused(pass) || budget::spent(pass).is_some()
 }
 
 fn paused(pass: &Pass<'_>) -> bool {
@@ -287,16 +297,14 @@ fn can_start(pass: &Pass<'_>, id: &InstanceId) -> bool {
 }
 
 /// Charges the caps in the transaction of the intent: a start once, a launch when it first asks
-/// for a new instance. A spent cap pauses starts.
-fn charge(pass: &mut Pass<'_>, intent: &mut Intent, opens: bool) -> bool {
+/// for a new instance. A spent cap pauses starts. `opens` says that the intent is new, and which
+/// subject is charged for it.
+fn charge(pass: &mut Pass<'_>, intent: &mut Intent, opens: Option<Option<SubjectCharge>>) -> bool {
     let launch = matches!(intent.kind, LaunchKind::New { .. }) && !intent.launch_charged;
-    if !opens && !launch {
+    if opens.is_none() && !launch {
         return true;
     }
-    let (mut caps, spent) = (pass.config.caps, pass.snapshot.counters);
-    if !pass.guarded(Guard::Cap) {
-        (caps.starts_per_hour, caps.launches_per_hour) = (u32::MAX, u32::MAX);
-    }
+    let (caps, spent) = (pass.caps(), pass.snapshot.counters);
     let cause = if spent.starts >= caps.starts_per_hour {
         Some("the cap on starts an hour is spent")
     } else if launch && spent.launches >= caps.launches_per_hour {
@@ -315,13 +323,8 @@ fn charge(pass: &mut Pass<'_>, intent: &mut Intent, opens: bool) -> bool {
         launch_cap: caps.launches_per_hour,
         start_cap: caps.starts_per_hour,
         at: pass.now,
+        subject: opens.flatten(),
+        tenant_budget: pass.config.budget.tenant_per_day,
     });
     true
-}
-
-fn first_waiter(pass: &Pass<'_>) -> Option<String> {
-    pass.rows()
-        .filter(|row| leases::waits(row, &pass.config.timing, pass.now))
-        .min_by_key(|row| (row.created_at, row.key.clone()))
-        .map(|row| row.key.subject.clone())
 }

@@ -80,6 +80,10 @@ fn look(pass: &mut Pass<'_>, mut instance: Instance) {
         })
     });
     let verdict = note(&mut boot, sample.as_ref());
+    if verdict == Verdict::Busy {
+        // It was worth waking, whoever uses it.
+        pass.state.idle_wakes.clear();
+    }
     let began = sample.map_or(pass.now, |sample| sample.at);
     pass.looks.insert(id.clone(), Look { began, verdict });
     if boot.unknown >= UNKNOWN_IN_A_ROW {

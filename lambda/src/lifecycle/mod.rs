@@ -19,6 +19,7 @@
 mod alarm;
 mod answers;
 mod boots;
+mod budget;
 mod decision;
 mod drain;
 mod elastic;
@@ -34,6 +35,7 @@ mod probes;
 mod progress;
 mod snapshot;
 mod stop;
+mod subjects;
 mod token;
 mod transition;
 mod waiters;
@@ -46,6 +48,7 @@ pub use forecast::Forecast;
 pub use outlook::Outlook;
 pub use probes::probes;
 pub use snapshot::{Answer, Observation, Probe, Question, Reply, Snapshot};
+pub use subjects::payers;
 pub use transition::{Stand, Transition, transitions};
 
 use pass::Pass;
@@ -69,5 +72,6 @@ pub fn decide(snapshot: &Snapshot<'_>) -> Decision {
     launch::step(&mut pass);
     waiters::step(&mut pass);
     progress::step(&mut pass);
+    budget::step(&mut pass);
     pass.finish()
 }

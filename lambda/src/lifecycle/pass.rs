@@ -1,16 +1,17 @@
 //! The working state of one decision.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
 
-use super::transition;
 use super::{Alarm, Call, Decision, Next, Power, Push, RowChange, Snapshot};
-use crate::config::FleetConfig;
+use super::{subjects, transition};
+use crate::config::{Caps, FleetConfig, SubjectCaps};
 use crate::guards::Guard;
 use crate::leases;
 use crate::model::{
-    Boot, BootHistory, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey,
+    Boot, BootHistory, Day, FleetState, Instance, InstanceId, InstanceStatus, Intent, Row, RowKey,
     Timestamp, Unavailable,
 };
 use crate::ports::{Ec2Instance, Ec2State};
@@ -29,6 +30,10 @@ pub(super) struct Pass<'a> {
     pub(super) unavailable: Vec<Unavailable>,
     pub(super) history: BootHistory,
     pub(super) charge: Option<Charge>,
+    /// Running time that this pass counts.
+    pub(super) ran: BTreeMap<Day, Duration>,
+    /// A waiter has been refused since a budget is spent.
+    pub(super) refused_for_budget: bool,
     pub(super) grants: Vec<Row>,
     pub(super) pushes: Vec<Push>,
     /// This pass's look at each server that has been ready.
@@ -62,6 +67,8 @@ impl<'a> Pass<'a> {
             unavailable: records.unavailable.clone(),
             history: records.history.clone(),
             charge: None,
+            ran: BTreeMap::new(),
+            refused_for_budget: false,
             grants: Vec::new(),
             pushes: Vec::new(),
             looks: BTreeMap::new(),
@@ -132,6 +139,18 @@ impl<'a> Pass<'a> {
 
     // What is wanted.
 
+    /// Returns the caps in force.
+    pub(super) fn caps(&self) -> Caps {
+        if self.guarded(Guard::Cap) {
+            return self.config.caps;
+        }
+        Caps {
+            launches_per_hour: u32::MAX,
+            starts_per_hour: u32::MAX,
+            subject: SubjectCaps::OFF,
+        }
+    }
+
     /// Returns the rows as this pass has changed them so far.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.rows.values()
@@ -139,8 +158,14 @@ impl<'a> Pass<'a> {
 
     /// Tells whether somebody waits who may wake an instance.
     pub(super) fn awaited(&self) -> bool {
-        self.rows()
-            .any(|row| leases::waits(row, &self.config.timing, self.now))
+        self.rows().any(|row| self.demands(row))
+    }
+
+    /// Tells whether a row waits and may wake an instance: its subject has not woken it in vain too
+    /// often.
+    pub(super) fn demands(&self, row: &Row) -> bool {
+        leases::waits(row, &self.config.timing, self.now)
+            && subjects::idle_room_at(self, &row.key.subject).is_none()
     }
 
     /// Tells whether an instance is wanted.
@@ -293,6 +318,7 @@ impl<'a> Pass<'a> {
                 .then(|| self.unavailable.clone()),
             history: (self.history != records.history).then(|| self.history.clone()),
             charge: self.charge.clone(),
+            ran: self.ran.clone(),
         };
         let nothing = commit.state == records.state
             && commit.put_instances.is_empty()

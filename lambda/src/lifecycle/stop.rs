@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::load::Verdict;
 use super::pass::Pass;
-use super::{Alarm, Power, boots};
+use super::{Alarm, Power, boots, subjects};
 use crate::config::FleetConfig;
 use crate::guards::Guard;
 use crate::model::{Instance, InstanceStatus, Lock, Timestamp};
@@ -193,6 +193,9 @@ fn reopen(pass: &mut Pass<'_>, mut instance: Instance, reason: &str) {
         };
         pass.instances.insert(instance.id.clone(), instance);
     } else {
+        if pass.awaited() {
+            subjects::undid(pass);
+        }
         boots::open(pass, instance);
     }
 }

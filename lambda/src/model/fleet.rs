@@ -1,12 +1,13 @@
 //! What the reconciler remembers of a fleet: its lock, its state, its instances and intents.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wakecast::ErrorCode;
 use wakecast::protocol::Phase;
 
-use super::{BootHistory, BootId, Fence, InstanceId, Timestamp};
+use super::{BootHistory, BootId, Day, Fence, InstanceId, Timestamp};
 use crate::config::Offering;
 use crate::lifecycle::Alarm;
 
@@ -44,6 +45,31 @@ pub struct FleetState {
     pub deaths: Vec<Timestamp>,
     /// Alarms that hold now; one is reported when it is raised, not while it holds.
     pub raised: BTreeSet<Alarm>,
+    /// The subject to which the boot under way is charged, until it is ready.
+    pub woken_by: Option<String>,
+    /// Boots and undone drains after which nothing has been streamed or played so far, oldest
+    /// first.
+    pub idle_wakes: Vec<IdleWake>,
+    /// What has been counted of the time that instances run.
+    pub ran: Ran,
+}
+
+/// A boot that a subject was charged for, or a drain that it undid, with no use since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleWake {
+    /// Whose wait it was.
+    pub subject: String,
+    /// When the instance began to grant.
+    pub at: Timestamp,
+}
+
+/// The time that the fleet's instances have run, as far as it has been counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// Counted up to then; none while nothing runs.
+    pub until: Option<Timestamp>,
+    /// The last two days of UTC on which something ran.
+    pub days: BTreeMap<Day, Duration>,
 }
 
 /// Why nothing is started for a while.
@@ -301,13 +327,18 @@ pub struct Unavailable {
     pub until: Timestamp,
 }
 
-/// Spent caps, as the store counted them.
+/// Spent caps and budgets, as the store counted them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// New instances in the last hour.
     pub launches: u32,
     /// Starts of any kind in the last hour.
     pub starts: u32,
+    /// Starts of the last ten minutes that were charged to each subject that was asked for, newest
+    /// first, at all fleets of the tenant.
+    pub by_subject: BTreeMap<String, Vec<Timestamp>>,
+    /// How long instances of the tenant have run today, in UTC.
+    pub tenant_ran: Duration,
 }
 
 /// The fleet's lock as it was taken.

@@ -46,6 +46,35 @@ impl Timestamp {
     }
 }
 
+/// A day of UTC, counted from the Unix epoch.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Day(pub u64);
+
+impl Day {
+    const MILLIS: u64 = 24 * 3600 * 1000;
+
+    /// Returns the day on which a moment lies.
+    #[must_use]
+    pub const fn of(at: Timestamp) -> Self {
+        Self(at.0 / Self::MILLIS)
+    }
+
+    /// Returns the day's first moment.
+    #[must_use]
+    pub const fn start(self) -> Timestamp {
+        Timestamp(self.0.saturating_mul(Self::MILLIS))
+    }
+
+    /// Returns the moment after its last, which is the next day's first.
+    #[must_use]
+    pub const fn end(self) -> Timestamp {
+        Self(self.0.saturating_add(1)).start()
+    }
+}
+
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
 

@@ -8,9 +8,9 @@ mod row;
 
 pub use connection::{Connection, Grants, Scope};
 pub use fleet::{
-    Boot, BootEnd, BootPath, Counters, FleetRecords, FleetState, Instance, InstanceStatus, Intent,
-    LaunchKind, Lock, Missing, Pause, Sample, Unavailable, WarmStep,
+    Boot, BootEnd, BootPath, Counters, FleetRecords, FleetState, IdleWake, Instance,
+    InstanceStatus, Intent, LaunchKind, Lock, Missing, Pause, Ran, Sample, Unavailable, WarmStep,
 };
 pub use history::{BootHistory, BootTimes};
-pub use ids::{BootId, ConnectionId, Fence, FleetKey, InstanceId, RowKey, Timestamp};
+pub use ids::{BootId, ConnectionId, Day, Fence, FleetKey, InstanceId, RowKey, Timestamp};
 pub use row::{Ask, Link, Row, RowEnd, RowState, WaitKind};

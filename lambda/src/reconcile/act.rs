@@ -7,18 +7,17 @@ use futures_util::future::join;
 use futures_util::stream;
 
 use super::observe::View;
-use super::push::{Outbox, Parcel};
+use super::push::Outbox;
+use super::share::Work;
 use super::turn::oldest_first;
 use super::{Broken, Run, report};
+use crate::delivery::{IN_FLIGHT, Parcel};
 use crate::grant::{Granting, ready_boot};
 use crate::guards::Guard;
 use crate::lifecycle::{Decision, Next, RowChange};
 use crate::model::{Instance, Row};
+use crate::ports::BootOf;
 use crate::store::{Commit, StoreError};
-
-/// Writes and posts in flight at once: enough for a herd of thousands within a round, few enough
-/// for one function's sockets.
-pub(super) const IN_FLIGHT: usize = 64;
 
 /// Rows that one round writes at most: seconds of a slow table, so that the lock outlives them and
 /// the first of a herd need not wait for the last.
@@ -49,25 +48,31 @@ impl Run<'_> {
         self.answers.clear();
         report::alarms(self.fleet, &self.lock, &alarms);
 
+        let spread = verify_spread(grants.len());
+        let ready = ready_boot(&instances_now(view, commit.as_ref()));
+        let work = Work {
+            rows,
+            grants,
+            pushes,
+        };
+        let Work {
+            rows,
+            grants,
+            pushes,
+        } = self.share(work, &view.rows, ready.as_ref(), spread).await?;
         // What is left over shows in the next round's rows, and is decided again.
-        let granted = grants.len();
         let (rows, grants, over) = oldest_first(rows, grants, WRITES_A_ROUND);
         let next = if over { Next::Now } else { next };
 
-        let spread = verify_spread(granted);
         let mut outbox = Outbox::default();
         for parcel in self.change_rows(rows).await? {
             outbox.add(parcel);
         }
-        for parcel in self.grant(grants, spread, view, commit.as_ref()).await? {
+        for parcel in self.grant(grants, spread, ready).await? {
             outbox.add(parcel);
         }
         for push in pushes {
-            outbox.add(Parcel {
-                link: push.link,
-                message: push.message,
-                ask: None,
-            });
+            outbox.add(Parcel::plain(push.link, push.message));
         }
 
         self.still_mine()?;
@@ -75,9 +80,12 @@ impl Run<'_> {
         // for their end.
         let delivered = self.deliver(outbox);
         let called = self.call_all(calls, view, commit.as_ref());
-        let (gone, answers) = join(delivered, called).await;
+        let (delivered, answers) = join(delivered, called).await;
         self.answers = answers;
-        self.mark_absent(&view.rows, &gone).await?;
+        if delivered.forbidden > 0 && !std::mem::replace(&mut self.told_forbidden, true) {
+            report::forbidden(self.fleet, &self.lock);
+        }
+        self.mark_absent(&view.rows, &delivered.gone).await?;
         Ok(next)
     }
 
@@ -125,10 +133,9 @@ impl Run<'_> {
         &self,
         rows: Vec<Row>,
         spread: Duration,
-        view: &View,
-        commit: Option<&Commit>,
+        ready: Option<BootOf>,
     ) -> Result<Vec<Parcel>, Broken> {
-        let Some(boot) = ready_boot(&instances_now(view, commit)) else {
+        let Some(boot) = ready else {
             return Ok(Vec::new());
         };
         let granting = Granting {

@@ -11,9 +11,9 @@ mod policy;
 mod power;
 mod push;
 mod report;
+mod share;
 mod turn;
 mod unwritten;
-mod within;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,10 +24,13 @@ use crate::decisions::DecisionLog;
 use crate::guards::{Guard, Guards};
 use crate::lifecycle::{Answer, Next};
 use crate::model::{FleetKey, Lock, Timestamp};
-use crate::ports::{Clock, Connections, Entropy, Fleet, MediaServer, Store, StreamTokens};
+use crate::ports::{Clock, Connections, Entropy, Fanout, Fleet, MediaServer, Store, StreamTokens};
 use crate::store::{Released, StoreError};
 
 pub use policy::{Lifecycle, Policy};
+pub use share::FAN_OUT_ABOVE;
+
+use share::{Entrusted, Sharing};
 use unwritten::Unwritten;
 
 /// A run leaves its loop with this much of its deadline left: time for the round under way.
@@ -76,6 +79,7 @@ pub struct Reconciler {
     policy: Arc<dyn Policy>,
     guards: Guards,
     log: Option<Arc<dyn DecisionLog>>,
+    fanout: Option<(Arc<dyn Fanout>, usize)>,
 }
 
 /// How a run went.
@@ -117,6 +121,7 @@ impl Reconciler {
             policy: Arc::new(Lifecycle),
             guards: Guards::ALL,
             log: None,
+            fanout: None,
         }
     }
 
@@ -140,6 +145,14 @@ impl Reconciler {
     #[must_use]
     pub fn with_decision_log(mut self, log: Arc<dyn DecisionLog>) -> Self {
         self.log = Some(log);
+        self
+    }
+
+    /// Lets `fanout` grant and tell where a round has more than `above` rows to tell the same; as a
+    /// rule [`FAN_OUT_ABOVE`]. Without it, the reconciler tells everybody itself, some rounds long.
+    #[must_use]
+    pub fn with_fanout(mut self, fanout: Arc<dyn Fanout>, above: usize) -> Self {
+        self.fanout = Some((fanout, above));
         self
     }
 
@@ -175,6 +188,12 @@ impl Reconciler {
             policy: self.policy.as_ref(),
             log: self.log.as_deref(),
             logged: None,
+            sharing: self.fanout.as_ref().map(|(fanout, above)| Sharing {
+                fanout: fanout.as_ref(),
+                above: *above,
+            }),
+            entrusted: Entrusted::default(),
+            told_forbidden: false,
             fleet,
             config,
             guards: self.guards,
@@ -206,6 +225,10 @@ struct Run<'a> {
     log: Option<&'a dyn DecisionLog>,
     /// The hash of the snapshot that was logged last.
     logged: Option<String>,
+    sharing: Option<Sharing<'a>>,
+    entrusted: Entrusted,
+    /// The operator was told that posts are forbidden.
+    told_forbidden: bool,
     fleet: &'a FleetKey,
     config: &'a FleetConfig,
     guards: Guards,

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::within::within;
 use super::{Broken, Run, report};
 use crate::decisions::{self, is_quiet};
-use crate::lifecycle::{Decision, Observation, Probe, Question, Reply, Snapshot};
+use crate::lifecycle::{Decision, Observation, Probe, Question, Reply, Snapshot, payers};
 use crate::model::{Counters, FleetRecords, Row};
 use crate::ports::{Ec2Error, Ec2Instance, MediaError};
+use crate::within::within;
 
 /// A describe that is slower than this is unreadable: the lock must not run out under it.
 const DESCRIBE_LIMIT: Duration = Duration::from_secs(5);
@@ -41,14 +41,15 @@ impl Run<'_> {
         let ec2 = self.describe().await;
         let now = self.now();
         let rows = store.rows(self.fleet, now).await?;
-        let counters = store.counters(self.fleet, now).await?;
         let mut view = View {
             records,
             ec2,
             rows,
-            counters,
+            counters: Counters::default(),
             observations: Vec::new(),
         };
+        let payers = payers(&self.snapshot(&view));
+        view.counters = store.counters(self.fleet, &payers, now).await?;
         let probes = self.policy.probes(&self.snapshot(&view));
         view.observations = join_all(probes.into_iter().map(|probe| self.look(probe))).await;
         Ok(view)

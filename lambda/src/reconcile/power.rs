@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::observe::View;
-use super::within::within;
 use super::{Run, report};
 use crate::guards::Guard;
 use crate::lifecycle::{Answer, Call, Power};
 use crate::model::Intent;
 use crate::ports::{Ec2Error, Ec2Instance};
 use crate::store::Commit;
+use crate::within::within;
 
 /// How long an answer is waited for. The lock's reserve is twice that.
 const CALL_LIMIT: Duration = Duration::from_secs(5);

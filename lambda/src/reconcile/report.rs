@@ -5,9 +5,11 @@
 use tracing::{debug, error, info, warn};
 
 use super::Outcome;
+use super::push::Delivered;
 use crate::decisions::is_quiet;
 use crate::lifecycle::{Alarm, Answer, Decision};
 use crate::model::{FleetKey, FleetRecords, Lock};
+use crate::ports::NotSent;
 use crate::store::StoreError;
 
 /// One line per decision; one that found nothing to do is for debugging only.
@@ -49,19 +51,38 @@ pub(super) fn called(fleet: &FleetKey, lock: &Lock, answer: &Answer) {
 }
 
 /// How the pushes of a round went, where not all were sent.
-pub(super) fn delivered(
-    fleet: &FleetKey,
-    lock: &Lock,
-    gone: usize,
-    withheld: u32,
-    failed: u32,
-    left: usize,
-) {
+pub(super) fn delivered(fleet: &FleetKey, lock: &Lock, delivered: &Delivered) {
+    let Delivered {
+        withheld,
+        forbidden,
+        failed,
+        left,
+        ..
+    } = *delivered;
+    let gone = delivered.gone.len();
+    if forbidden > 0 {
+        debug!(%fleet, fence = lock.fence.0, forbidden, "pushes were forbidden");
+    }
     if failed > 0 || left > 0 {
         warn!(%fleet, fence = lock.fence.0, gone, withheld, failed, left, "pushes were not sent");
     } else if gone > 0 || withheld > 0 {
         debug!(%fleet, fence = lock.fence.0, gone, withheld, "pushes had nobody to go to");
     }
+}
+
+/// The gateway forbids posts: said once a run.
+pub(super) fn forbidden(fleet: &FleetKey, lock: &Lock) {
+    error!(%fleet, fence = lock.fence.0, "posts are forbidden: the gateway's address, its stage or the function's role is wrong");
+}
+
+/// Work that went to the fan-out.
+pub(super) fn shared(fleet: &FleetKey, lock: &Lock, rows: usize, shards: usize) {
+    info!(%fleet, fence = lock.fence.0, rows, shards, "the fan-out was asked");
+}
+
+/// A shard that was not invoked: its rows stay here.
+pub(super) fn not_sent(fleet: &FleetKey, lock: &Lock, error: &NotSent) {
+    warn!(%fleet, fence = lock.fence.0, %error, "a shard was not asked");
 }
 
 /// A row that could not be written now.

@@ -6,15 +6,17 @@ pub mod keys;
 #[cfg(feature = "memory")]
 pub mod memory;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
 
+use crate::config::LinkCaps;
 use crate::model::{
-    BootHistory, Connection, ConnectionId, Counters, FleetKey, FleetRecords, FleetState, Grants,
-    Instance, InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
+    BootHistory, Connection, ConnectionId, Counters, Day, FleetKey, FleetRecords, FleetState,
+    Grants, Instance, InstanceId, Intent, Lock, Row, RowKey, Timestamp, Unavailable,
 };
 
 /// The one table. Reads are consistent unless a method says otherwise.
@@ -26,9 +28,34 @@ use crate::model::{
 pub trait Store: Send + Sync + fmt::Debug {
     // Connections: written by the gateway.
 
-    /// Puts a connection at `$connect` and counts it for the reconnect spread, in one transaction.
-    /// A connection that is already there is neither replaced nor counted again.
-    async fn put_connection(&self, connection: &Connection) -> Result<(), StoreError>;
+    /// Puts a connection at `$connect` and counts it, for the reconnect spread and for its subject,
+    /// in one transaction. A connection that is already there is neither replaced nor counted
+    /// again, and meets no cap.
+    ///
+    /// Returns [`StoreError::NoRoom`] with [`NoRoom::Connects`] or [`NoRoom::Links`], in this order,
+    /// where the subject's cap leaves no room for it: then nothing is written. A cap that is off is
+    /// not counted.
+    async fn put_connection(
+        &self,
+        connection: &Connection,
+        caps: &LinkCaps,
+    ) -> Result<(), StoreError>;
+
+    /// Reads what is counted of a subject's links, in one query.
+    async fn subject_links(
+        &self,
+        tenant: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<SubjectLinks, StoreError>;
+
+    /// Counts these links of a subject no longer as open.
+    async fn drop_links(
+        &self,
+        tenant: &str,
+        subject: &str,
+        links: &BTreeSet<ConnectionId>,
+    ) -> Result<(), StoreError>;
 
     /// Reads a connection.
     async fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError>;
@@ -52,9 +79,10 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Removes a connection and returns it as it was last; nobody else gets it then.
     ///
-    /// Its count is taken back where its window still counts at `now`. A table that cannot return
-    /// what a transaction removes takes it back in a second request; should that be lost, the
-    /// spread is too wide by one connection until the window is two hours old.
+    /// Its count is taken back where its window still counts at `now`, and it is open no longer for
+    /// its subject. A table that cannot return what a transaction removes takes both back in a
+    /// second request; should that be lost, one connection too many counts until it would be two
+    /// hours old.
     async fn delete_connection(
         &self,
         id: &ConnectionId,
@@ -81,12 +109,37 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Writes a row as [`Store::put_row`] does and notes it among the rows of a connection, in one
     /// transaction: either both take place or none, so that no row is left by a link that has gone
     /// meanwhile. Returns [`StoreError::NotFound`] if the connection is gone.
+    ///
+    /// The same transaction counts the row for its subject as `room` says. Where a cap has no room
+    /// nothing is written, and the answer is [`StoreError::NoRoom`] with [`NoRoom::Live`],
+    /// [`NoRoom::Rows`] or [`NoRoom::Protections`], in this order and after the other errors.
     async fn put_claimed_row(
         &self,
         connection: &ConnectionId,
         row: &Row,
         expected: Option<u64>,
+        room: &Room,
     ) -> Result<Row, StoreError>;
+
+    /// Reads the rows of one subject at a fleet that have not expired at `now`.
+    async fn subject_rows(
+        &self,
+        fleet: &FleetKey,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Row>, StoreError>;
+
+    /// Replaces the count of a subject's rows by `live` and `remembered`, if it still is `seen`;
+    /// else returns [`StoreError::Stale`]. Rows end and are forgotten without being counted down,
+    /// so that the count is never too low, and is taken anew once it leaves no room.
+    async fn recount_rows(
+        &self,
+        fleet: &FleetKey,
+        subject: &str,
+        seen: &RowCount,
+        live: u32,
+        remembered: u32,
+    ) -> Result<(), StoreError>;
 
     /// Raises the fleet's demand and returns it. It is written after the row that it announces and
     /// before the lock is read.
@@ -146,7 +199,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn instances(&self, fleet: &FleetKey) -> Result<Vec<Instance>, StoreError>;
 
     /// Applies the changes in one transaction, if owner and fence of `lock` hold it at `now`, the
-    /// state's version is `commit.expected` and every cap has room. Where several of these fail,
+    /// state's version is `commit.expected`, and every cap and budget of its charge has room. Where several of these fail,
     /// the first in this order is returned: [`StoreError::LockLost`], [`StoreError::Stale`],
     /// [`StoreError::CapSpent`].
     async fn commit(
@@ -157,8 +210,67 @@ pub trait Store: Send + Sync + fmt::Debug {
         commit: &Commit,
     ) -> Result<(), StoreError>;
 
-    /// Reads the spent caps of the hour before `now`.
-    async fn counters(&self, fleet: &FleetKey, now: Timestamp) -> Result<Counters, StoreError>;
+    /// Reads the fleet's caps that are spent at `now`, today's running time of its tenant, and the
+    /// starts charged to each of `subjects` (at most [`MAX_SUBJECTS`], further ones are left out):
+    /// one transaction of reads.
+    async fn counters(
+        &self,
+        fleet: &FleetKey,
+        subjects: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<Counters, StoreError>;
+}
+
+/// Subjects whose starts are read in one request: a transaction of the table has at most 100 items.
+pub const MAX_SUBJECTS: usize = 64;
+
+/// What is counted of a subject's links.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubjectLinks {
+    /// Connects of the present minute of the clock.
+    pub connects: u32,
+    /// Those that are open, and when they connected. One whose end was lost stays until it is
+    /// dropped.
+    pub open: BTreeMap<ConnectionId, Timestamp>,
+}
+
+/// What a row needs room for at its subject's counters. `None` is neither counted nor bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// The row begins to wait or hold: at most this many do.
+    pub live: Option<u32>,
+    /// The row is new: at most this many are remembered.
+    pub remembered: Option<u32>,
+    /// The row protects an instance: at most this many do in the hour of the clock around `at`.
+    pub protections: Option<u32>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How many rows a subject has at a fleet at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct RowCount {
+    /// Rows that wait or hold.
+    pub live: u32,
+    /// Rows that are remembered.
+    pub remembered: u32,
+    /// How often it was taken anew: two counts with the same numbers may be different ones.
+    pub taken: u64,
+}
+
+/// Which of a subject's counters has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoom {
+    /// Connects of the present minute.
+    Connects,
+    /// Open links.
+    Links,
+    /// Rows that wait or hold, by a count that may be too high.
+    Live(RowCount),
+    /// Rows that are remembered, by a count that may be too high.
+    Rows(RowCount),
+    /// Protecting leases of the present hour.
+    Protections,
 }
 
 /// One transaction over a fleet's own partition.
@@ -182,6 +294,8 @@ pub struct Commit {
     pub history: Option<BootHistory>,
     /// Launches and starts to count, each only while its cap has room.
     pub charge: Option<Charge>,
+    /// How long instances have run that nobody has counted yet, per day.
+    pub ran: BTreeMap<Day, Duration>,
 }
 
 /// What a commit adds to the counters, and up to where. A cap of `n` has room while the `n`-th
@@ -196,6 +310,20 @@ pub struct Charge {
     pub start_cap: u32,
     /// When the start is decided.
     pub at: Timestamp,
+    /// The subject that is charged too.
+    pub subject: Option<SubjectCharge>,
+    /// The budget that the tenant's running time of the day around `at` must be below.
+    pub tenant_budget: Option<Duration>,
+}
+
+/// A start that is charged to a subject, at all fleets of its tenant together. A cap of `n` has room
+/// while the `n`-th newest is at least ten minutes older than the charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SubjectCharge {
+    /// Who.
+    pub subject: String,
+    /// Its starts in ten minutes.
+    pub cap: u32,
 }
 
 /// How a release ended.
@@ -225,9 +353,12 @@ pub enum StoreError {
     /// The state has another version.
     #[error("the fleet's state has changed")]
     Stale,
-    /// A cap has no room.
+    /// A cap or a budget has no room for a start.
     #[error("a cap is spent")]
     CapSpent,
+    /// A subject's cap has no room.
+    #[error("a subject's cap has no room: {0:?}")]
+    NoRoom(NoRoom),
     /// What was to be changed is not there.
     #[error("not found")]
     NotFound,

@@ -38,7 +38,7 @@ fn access_tells_what_a_connect_would_have_met() {
 #[test]
 fn access_says_when_the_table_is_down() {
     let world = World::new();
-    world.store.next("open_connections", Trouble::Fails);
+    world.store.next("subject_links", Trouble::Fails);
     let response = world.http(&access(&world));
     assert_eq!(response["statusCode"], 503);
     assert_eq!(response["headers"]["Retry-After"], "5");

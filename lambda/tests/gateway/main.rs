@@ -10,4 +10,5 @@ mod limits;
 mod links;
 mod rules;
 mod status;
+mod wallet;
 mod world;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures::executor::block_on;
 use serde_json::json;
 use wakecast::protocol::{LeaseState, LostReason, Phase, RequestState, ServerMessage};
+use wakecast_lambda::config::LinkCaps;
+use wakecast_lambda::gateway::GatewayConfig;
 use wakecast_lambda::leases;
 use wakecast_lambda::model::{
     BootId, ConnectionId, InstanceId, InstanceStatus, RowEnd, RowState, Timestamp, WaitKind,
@@ -13,7 +15,7 @@ use wakecast_lambda::model::{
 use wakecast_lambda::ports::Clock as _;
 
 use crate::world::{
-    Trouble, World, acquire, acquire_for, assert_ack, at_once, draining, error_code, fleet,
+    Trouble, World, acquire, acquire_for, assert_ack, at_once, config, draining, error_code, fleet,
     fleet_config, granting, instance, is_waiting, message, ready, row_key, stopping,
 };
 
@@ -347,7 +349,7 @@ fn deadlines_are_kept_within_bounds() {
 #[test]
 fn shortest_bounds_leave_one_wait() {
     let second = Duration::from_secs(1);
-    let mut config = crate::world::config();
+    let mut config = config();
     config.waits.default = second;
     config.waits.longest = second;
     config.waits.watch = second;
@@ -366,9 +368,17 @@ fn shortest_bounds_leave_one_wait() {
     }
 }
 
+/// A world whose one subject stands for many.
+fn crowd() -> World {
+    World::with(GatewayConfig {
+        links: LinkCaps::OFF,
+        ..config()
+    })
+}
+
 #[test]
 fn spread_follows_the_number_of_connections() {
-    let world = World::new();
+    let world = crowd();
     assert_eq!(
         world.link("s0", "tab").reconnect_spread_ms,
         250,
@@ -391,7 +401,7 @@ fn spread_follows_the_number_of_connections() {
 
 #[test]
 fn whoever_asks_a_ready_server_looks_within_two_seconds() {
-    let world = World::new();
+    let world = crowd();
     world.given(7, InstanceStatus::Ready);
     for place in 1..1_400 {
         world.connect(&format!("s{place}"));
@@ -444,7 +454,7 @@ fn request_named_in_hello_waits_again_where_its_boot_is_not_ready() {
 
 #[test]
 fn hello_of_many_leases_fits_into_one_message() {
-    let mut config = crate::world::config();
+    let mut config = config();
     for fleet in config.fleets.values_mut() {
         fleet.endpoint.http_url = format!("https://{{address}}/{}", "x".repeat(1024));
     }

@@ -1,6 +1,6 @@
 //! `status`: what each scope is told, from reads alone, and of nobody else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
@@ -69,6 +69,7 @@ fn record(world: &World, change: impl FnOnce(&mut Commit)) {
         unavailable: None,
         history: None,
         charge: None,
+        ran: BTreeMap::new(),
     };
     change(&mut commit);
     at_once(world.table.commit(&fleet(), &lock, now, &commit)).expect("a commit");
@@ -291,7 +292,11 @@ fn an_operator_sees_instances_waiters_and_caps() {
         .map(|cap| (cap.name.as_str(), cap.spent, cap.limit, cap.window_ms));
     assert_eq!(
         caps.collect::<Vec<_>>(),
-        [("starts", 0, 20, 3_600_000), ("launches", 0, 6, 3_600_000)]
+        [
+            ("starts", 0, 20, 3_600_000),
+            ("launches", 0, 6, 3_600_000),
+            ("tenant_running_s", 0, 86_400, 86_400_000),
+        ]
     );
 
     // Who waits is counted, `watch` too; who has gone or let go is not.

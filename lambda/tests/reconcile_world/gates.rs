@@ -2,7 +2,12 @@
 
 use std::fmt;
 use std::future::pending;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use wakecast_lambda::ports::Clock;
+
+use super::VirtualClock;
 
 /// Every call of every port, in order, and what a test lets happen there.
 #[derive(Default)]
@@ -20,6 +25,7 @@ struct State {
     events: Vec<(String, Event)>,
     at: Vec<(usize, Event)>,
     refused: Option<(String, usize)>,
+    table_takes: Option<(Arc<VirtualClock>, Duration)>,
 }
 
 impl Gates {
@@ -38,6 +44,19 @@ impl Gates {
     /// Lets `event` happen at the gate with this number, counted from zero.
     pub fn at(&self, number: usize, event: impl FnOnce() + Send + 'static) {
         self.state().at.push((number, Box::new(event)));
+    }
+
+    /// Makes every call to the table take this long.
+    pub fn table_takes(&self, clock: &Arc<VirtualClock>, time: Duration) {
+        self.state().table_takes = Some((Arc::clone(clock), time));
+    }
+
+    /// Waits as long as a call to the table takes.
+    pub async fn wait(&self) {
+        let slow = self.state().table_takes.clone();
+        if let Some((clock, time)) = slow {
+            clock.sleep_until(clock.now() + time).await;
+        }
     }
 
     /// Makes the table not answer the next `times` calls with this name; with ` done` after the

@@ -25,8 +25,10 @@ use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use wakecast::protocol::{Phase, Purpose};
 use wakecast_lambda::config::{
-    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
+    Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, LinkCaps, Offering, Prior,
+    Timing,
 };
+use wakecast_lambda::fanout::FanoutPorts;
 use wakecast_lambda::grant::{self, Granting};
 use wakecast_lambda::guards::Guards;
 use wakecast_lambda::leases;
@@ -34,6 +36,7 @@ use wakecast_lambda::model::{
     Ask, Boot, BootId, BootPath, Connection, ConnectionId, FleetKey, Grants, Instance, InstanceId,
     InstanceStatus, Link, Row, RowKey, RowState, Scope, Timestamp, WaitKind, WarmStep,
 };
+use wakecast_lambda::ports::Connections;
 use wakecast_lambda::reconcile::{Outcome, Policy, Ports, Reconciler};
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_lambda::store::{Commit, Store};
@@ -84,6 +87,20 @@ impl World {
             fleet: self.ec2.clone(),
             media: self.media.clone(),
             connections: self.sockets.clone(),
+            clock: self.clock.clone(),
+            entropy: Arc::new(fakes::Counting::default()),
+            stream_tokens: Arc::new(fakes::Tokens),
+        }
+    }
+
+    /// The ports of a fan-out with gates of its own: it crashes alone.
+    pub fn fanout_ports(&self, gates: &Arc<Gates>, sockets: Arc<dyn Connections>) -> FanoutPorts {
+        FanoutPorts {
+            store: Arc::new(store::Gated {
+                table: self.table.as_fanout(),
+                gates: Arc::clone(gates),
+            }),
+            connections: sockets,
             clock: self.clock.clone(),
             entropy: Arc::new(fakes::Counting::default()),
             stream_tokens: Arc::new(fakes::Tokens),
@@ -168,7 +185,7 @@ impl World {
         let now = self.clock.time();
         self.gateway(async |table| {
             table
-                .put_connection(&connection(&link, now))
+                .put_connection(&connection(&link, now), &LinkCaps::OFF)
                 .await
                 .expect("a connection");
             let row = table
@@ -198,7 +215,7 @@ impl World {
             );
             let held = world.gateway(async |table| {
                 table
-                    .put_connection(&connection(&link, now))
+                    .put_connection(&connection(&link, now), &LinkCaps::OFF)
                     .await
                     .expect("a connection");
                 table.put_row(&held, None).await.expect("G1")
@@ -411,6 +428,7 @@ pub fn commit(expected: u64) -> Commit {
         unavailable: None,
         history: None,
         charge: None,
+        ran: BTreeMap::new(),
     }
 }
 
@@ -435,6 +453,7 @@ pub fn config() -> FleetConfig {
         counts: Counts::ENTERPRISE,
         timing: Timing::default(),
         caps: Caps::default(),
+        budget: Budget::default(),
         prior: Prior::defaults(),
         table_id: "table".to_owned(),
     }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use wakecast_lambda::config::LinkCaps;
 use wakecast_lambda::model::{
     Connection, ConnectionId, Counters, FleetKey, FleetRecords, Grants, Instance, InstanceId, Lock,
     Row, RowKey, Timestamp,
 };
 use wakecast_lambda::store::memory::MemoryStore;
-use wakecast_lambda::store::{Commit, Released, Store, StoreError};
+use wakecast_lambda::store::{Commit, Released, Room, RowCount, Store, StoreError, SubjectLinks};
 
 use super::Gates;
 
@@ -28,6 +29,7 @@ impl Gated {
         if self.gates.refuses(name) {
             return Err(StoreError::Unavailable(name.to_owned()));
         }
+        self.gates.wait().await;
         let answer = self.gates.around(name.to_owned(), call).await;
         if self.gates.refuses(&format!("{name} done")) {
             return Err(StoreError::Unavailable(name.to_owned()));
@@ -38,9 +40,16 @@ impl Gated {
 
 #[async_trait]
 impl Store for Gated {
-    async fn put_connection(&self, connection: &Connection) -> Result<(), StoreError> {
-        self.pass("put_connection", self.table.put_connection(connection))
-            .await
+    async fn put_connection(
+        &self,
+        connection: &Connection,
+        caps: &LinkCaps,
+    ) -> Result<(), StoreError> {
+        self.pass(
+            "put_connection",
+            self.table.put_connection(connection, caps),
+        )
+        .await
     }
 
     async fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
@@ -98,12 +107,57 @@ impl Store for Gated {
         id: &ConnectionId,
         row: &Row,
         expected: Option<u64>,
+        room: &Room,
     ) -> Result<Row, StoreError> {
         self.pass(
             "put_claimed_row",
-            self.table.put_claimed_row(id, row, expected),
+            self.table.put_claimed_row(id, row, expected, room),
         )
         .await
+    }
+
+    async fn subject_links(
+        &self,
+        tenant: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<SubjectLinks, StoreError> {
+        let links = self.table.subject_links(tenant, subject, now);
+        self.pass("subject_links", links).await
+    }
+
+    async fn drop_links(
+        &self,
+        tenant: &str,
+        subject: &str,
+        links: &BTreeSet<ConnectionId>,
+    ) -> Result<(), StoreError> {
+        let dropped = self.table.drop_links(tenant, subject, links);
+        self.pass("drop_links", dropped).await
+    }
+
+    async fn subject_rows(
+        &self,
+        fleet: &FleetKey,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Row>, StoreError> {
+        let rows = self.table.subject_rows(fleet, subject, now);
+        self.pass("subject_rows", rows).await
+    }
+
+    async fn recount_rows(
+        &self,
+        fleet: &FleetKey,
+        subject: &str,
+        seen: &RowCount,
+        live: u32,
+        remembered: u32,
+    ) -> Result<(), StoreError> {
+        let counted = self
+            .table
+            .recount_rows(fleet, subject, seen, live, remembered);
+        self.pass("recount_rows", counted).await
     }
 
     async fn raise_demand(&self, fleet: &FleetKey) -> Result<u64, StoreError> {
@@ -184,7 +238,13 @@ impl Store for Gated {
             .await
     }
 
-    async fn counters(&self, fleet: &FleetKey, now: Timestamp) -> Result<Counters, StoreError> {
-        self.pass("counters", self.table.counters(fleet, now)).await
+    async fn counters(
+        &self,
+        fleet: &FleetKey,
+        subjects: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<Counters, StoreError> {
+        self.pass("counters", self.table.counters(fleet, subjects, now))
+            .await
     }
 }

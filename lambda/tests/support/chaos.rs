@@ -112,6 +112,8 @@ impl World {
             ])
             .expect("purposes");
         let wait = Duration::from_secs(60 + dice.below(900));
+        // Some ask for themselves, many for one.
+        self.subject = dice.pick(&[None, None, Some("one".to_owned())]).flatten();
         self.acquire_for(&id, purpose, wait);
     }
 

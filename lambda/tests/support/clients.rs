@@ -13,12 +13,14 @@ use super::World;
 pub const WAIT: Duration = Duration::from_secs(600);
 
 impl World {
+    /// The key of a row: its subject is the one that asked first under this id.
     pub fn key(&self, id: &str) -> RowKey {
-        RowKey {
+        let known = self.rows.keys().find(|key| key.id == id);
+        known.cloned().unwrap_or_else(|| RowKey {
             fleet: self.fleet.clone(),
-            subject: format!("subject-{id}"),
+            subject: self.subject.clone().unwrap_or(format!("subject-{id}")),
             id: id.to_owned(),
-        }
+        })
     }
 
     pub fn row(&self, id: &str) -> &Row {

@@ -64,6 +64,9 @@ pub struct Ec2 {
     pub stopping_for: Duration,
     pub describe_lag: Duration,
     pub unreadable: bool,
+    /// What is started falls back to `stopped` after a second, as an encrypted disk without its key
+    /// does.
+    pub falls_back: bool,
     /// Left out of every describe.
     pub omitted: BTreeSet<InstanceId>,
     pub no_capacity: BTreeSet<(String, String)>,
@@ -81,6 +84,7 @@ impl Ec2 {
             stopping_for: Duration::from_secs(20),
             describe_lag: Duration::ZERO,
             unreadable: false,
+            falls_back: false,
             omitted: BTreeSet::new(),
             no_capacity: BTreeSet::new(),
             launch_faults: VecDeque::new(),
@@ -175,7 +179,7 @@ impl Ec2 {
             return lost(fault);
         }
         refuse(fault)?;
-        let pending_for = self.pending_for;
+        let (pending_for, falls_back) = (self.pending_for, self.falls_back);
         let offering = match self.machines.get(id) {
             Some(machine) => machine.offering.clone(),
             None => return Err(Ec2Error::NotFound(id.to_string())),
@@ -190,10 +194,12 @@ impl Ec2 {
                 assert!(!machine.elastic, "started with the Elastic IP on");
                 machine.starts += 1;
                 machine.launched_at = now;
-                let up = [
-                    (Duration::ZERO, Ec2State::Pending),
-                    (pending_for, Ec2State::Running),
-                ];
+                let then = if falls_back {
+                    (Duration::from_secs(1), Ec2State::Stopped)
+                } else {
+                    (pending_for, Ec2State::Running)
+                };
+                let up = [(Duration::ZERO, Ec2State::Pending), then];
                 machine.turn(now, &up);
             }
             Some(Ec2State::Pending | Ec2State::Running) => {}

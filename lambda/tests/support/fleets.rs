@@ -1,7 +1,7 @@
 //! The fleets that worlds are made of.
 
 use wakecast_lambda::config::{
-    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
+    Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
 };
 
 use super::media;
@@ -33,6 +33,7 @@ pub fn config() -> FleetConfig {
         counts: Counts::ENTERPRISE,
         timing: Timing::default(),
         caps: Caps::default(),
+        budget: Budget::default(),
         prior: Prior::defaults(),
         table_id: "table".into(),
     }

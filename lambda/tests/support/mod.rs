@@ -14,17 +14,18 @@ mod fleets;
 mod laws;
 pub mod media;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wakecast::protocol::ServerMessage;
 use wakecast_lambda::config::FleetConfig;
 use wakecast_lambda::guards::Guards;
 use wakecast_lambda::lifecycle::{
-    Alarm, Answer, Decision, Next, Observation, Power, Snapshot, Transition, decide, probes,
+    Alarm, Answer, Decision, Next, Observation, Power, Question, Reply, Snapshot, Transition,
+    decide, payers, probes,
 };
 use wakecast_lambda::model::{
-    Counters, Fence, FleetKey, FleetRecords, InstanceId, InstanceStatus, Lock, Row, RowKey,
+    Counters, Day, Fence, FleetKey, FleetRecords, InstanceId, InstanceStatus, Lock, Row, RowKey,
     Timestamp,
 };
 use wakecast_lambda::ports::{Ec2State, MediaError};
@@ -49,6 +50,16 @@ pub enum Crash {
 /// Looks at what each decision has seen and what it was.
 pub type Witness = Box<dyn FnMut(&Snapshot<'_>, &Decision)>;
 
+/// A look at the load that is not surely of this boot at its proved address, or not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stray {
+    OtherAddress,
+    OtherInstance,
+    /// Each look shows a server that has just begun.
+    OtherBoot,
+    NoCounts,
+}
+
 pub struct World {
     pub now: Timestamp,
     pub config: FleetConfig,
@@ -59,6 +70,8 @@ pub struct World {
     pub media: BTreeMap<InstanceId, Media>,
     /// What every new server starts as.
     pub next_media: Media,
+    /// What is wrong with every look at the load.
+    pub stray: Option<Stray>,
     /// The next pass ends here.
     pub crash: Option<Crash>,
     pub told: Vec<(Timestamp, String, ServerMessage)>,
@@ -68,6 +81,16 @@ pub struct World {
     pub timeline: Vec<String>,
     pub last: Option<Decision>,
     pub charges: Vec<(Timestamp, bool)>,
+    /// Starts that were charged to a subject.
+    pub charged: Vec<(Timestamp, String)>,
+    /// The tenant's running time as it was counted; tests add what other fleets run.
+    pub ran: BTreeMap<Day, Duration>,
+    /// Commits so far.
+    pub commits: usize,
+    /// How long instances have been up, as the passes saw it.
+    pub up: Duration,
+    /// Whose rows the next acquires are; a subject of its own for each id by default.
+    pub subject: Option<String>,
     /// What a law's breach was.
     pub breaches: Vec<String>,
     /// Instances that an operator started: they may exceed the maximum for a while.
@@ -78,6 +101,10 @@ pub struct World {
     lock: Option<Lock>,
     fence: u64,
     answers: Vec<Answer>,
+    /// Running time that a test has set, as if other fleets had run.
+    pub ran_before: Duration,
+    /// Since when this many instances have been up.
+    up_since: Option<(Timestamp, u32)>,
     in_flight: bool,
     next_pass: Timestamp,
     next_tick: Timestamp,
@@ -103,6 +130,7 @@ impl World {
             ec2: Ec2::new(),
             media: BTreeMap::new(),
             next_media: Media::new(),
+            stray: None,
             crash: None,
             told: Vec::new(),
             calls: Vec::new(),
@@ -111,6 +139,13 @@ impl World {
             timeline: Vec::new(),
             last: None,
             charges: Vec::new(),
+            charged: Vec::new(),
+            ran: BTreeMap::new(),
+            commits: 0,
+            up: Duration::ZERO,
+            up_since: None,
+            ran_before: Duration::ZERO,
+            subject: None,
             breaches: Vec::new(),
             foreign: 0,
             end_of_heal: None,
@@ -305,7 +340,7 @@ impl World {
         let described = self.ec2.describe(self.now);
         let rows = self.rows.values().cloned().collect::<Vec<_>>();
         let records = self.records.clone();
-        let counters = self.counters();
+        let blind = Counters::default();
         let answers = std::mem::take(&mut self.answers);
         let (config, fleet) = (self.config.clone(), self.fleet.clone());
         let mut snapshot = Snapshot {
@@ -316,11 +351,13 @@ impl World {
             ec2: described.as_deref(),
             records: &records,
             rows: &rows,
-            counters: &counters,
+            counters: &blind,
             observations: &[],
             answers: &answers,
             guards: Guards::ALL,
         };
+        let counters = self.counters(&payers(&snapshot));
+        snapshot.counters = &counters;
         let asked = probes(&snapshot);
         let observations = asked
             .into_iter()
@@ -405,27 +442,59 @@ impl World {
             Some(media) => media.answer(self.now, &probe.question),
             None => Err(MediaError::NotYet("refused".into())),
         };
-        Observation {
+        let observation = Observation {
             probe,
             sent_at,
             result,
+        };
+        match self.stray {
+            Some(stray) => stray.of(observation),
+            None => observation,
         }
     }
 
+    /// Adds up how long instances are up, from one commit to the next.
+    fn note_up(&mut self) {
+        if let Some((since, count)) = self.up_since {
+            self.up += self.now.since(since) * count;
+        }
+        let up = self.records.instances.values().filter(|known| {
+            !matches!(known.status, InstanceStatus::Stopped | InstanceStatus::Gone)
+        });
+        let count = u32::try_from(up.count()).expect("few");
+        self.up_since = Some((self.now, count));
+    }
+
     fn commit(&mut self, commit: &Commit) {
+        self.note_up();
         assert_eq!(
             commit.expected, self.records.state.version,
             "a commit over another version"
         );
         if let Some(charge) = &commit.charge {
-            let spent = self.counters();
+            let spent = self.counters(&charge.subject.iter().map(|c| c.subject.clone()).collect());
             assert!(spent.starts < charge.start_cap, "the start cap is exceeded");
             assert!(
                 !charge.launch || spent.launches < charge.launch_cap,
                 "the launch cap is exceeded"
             );
+            if let Some(charged) = &charge.subject {
+                let used = spent.by_subject[&charged.subject].len();
+                assert!(used < charged.cap as usize, "a subject's cap is exceeded");
+                self.charged.push((self.now, charged.subject.clone()));
+            }
+            let budget = charge.tenant_budget;
+            assert!(
+                budget.is_none_or(|budget| spent.tenant_ran < budget),
+                "a start after the tenant's budget was spent"
+            );
             self.charges.push((self.now, charge.launch));
         }
+        for (day, time) in &commit.ran {
+            let ran = self.ran.entry(*day).or_default();
+            *ran += *time;
+        }
+        self.commits += 1;
         let version = self.records.state.version + 1;
         self.records.state = commit.state.clone();
         self.records.state.version = version;
@@ -445,6 +514,11 @@ impl World {
         }
         if let Some(unavailable) = &commit.unavailable {
             self.records.unavailable.clone_from(unavailable);
+        }
+        self.note_up();
+        let counted: Duration = self.ran.values().sum();
+        if counted > self.up + self.ran_before {
+            self.breach(format!("{counted:?} are counted, {:?} have run", self.up));
         }
         if let Some(history) = &commit.history {
             self.records.history.clone_from(history);
@@ -515,7 +589,7 @@ impl World {
         }
     }
 
-    fn counters(&self) -> Counters {
+    fn counters(&self, subjects: &BTreeSet<String>) -> Counters {
         let lately = self
             .charges
             .iter()
@@ -525,7 +599,24 @@ impl World {
             launches: u32::try_from(lately.iter().filter(|(_, launch)| *launch).count())
                 .expect("few"),
             starts: u32::try_from(lately.len()).expect("few"),
+            by_subject: subjects
+                .iter()
+                .map(|subject| (subject.clone(), self.charged_lately(subject)))
+                .collect(),
+            tenant_ran: self
+                .ran
+                .get(&Day::of(self.now))
+                .copied()
+                .unwrap_or_default(),
         }
+    }
+
+    fn charged_lately(&self, subject: &str) -> Vec<Timestamp> {
+        let window = Duration::from_secs(600);
+        let own = self.charged.iter().rev();
+        own.filter(|(at, who)| who == subject && self.now.since(*at) < window)
+            .map(|(at, _)| *at)
+            .collect()
     }
 
     /// Starts the server process of every machine that has come to run.
@@ -558,5 +649,23 @@ fn message_id(message: &ServerMessage) -> Option<String> {
         ServerMessage::Lost(lost) => Some(lost.lease.clone()),
         ServerMessage::Error(error) => error.id.clone(),
         _ => None,
+    }
+}
+
+impl Stray {
+    fn of(self, mut look: Observation) -> Observation {
+        if look.probe.question != Question::Load {
+            return look;
+        }
+        match (self, &mut look.result) {
+            (Self::OtherAddress, _) => look.probe.address = "198.51.100.9".into(),
+            (Self::OtherInstance, _) => look.probe.instance = InstanceId::new("i-other"),
+            (Self::OtherBoot, Ok(Reply::Load(load))) => {
+                load.start_time_ms = Some(look.sent_at.as_millis());
+            }
+            (Self::NoCounts, Ok(Reply::Load(load))) => load.live_streams = None,
+            _ => {}
+        }
+        look
     }
 }

@@ -129,7 +129,7 @@ pub enum FunctionOutcome {
     Crash,
     /// It does its work and its response is lost.
     LoseResponse,
-    /// It never ends.
+    /// It ends without a response, long after the integration's time is over.
     Hang,
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wakecast_lambda::config::{
-    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
+    Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, LinkCaps, Offering, Prior,
+    SubjectCaps, Timing,
 };
 use wakecast_lambda::decisions::DecisionLog;
 use wakecast_lambda::gateway::{LinkConfig, Waits};
@@ -59,8 +60,12 @@ pub struct LocalConfig {
     pub waits: Waits,
     /// Times of the lifecycle.
     pub timing: Timing,
-    /// Launch caps.
+    /// Caps on starts, and on what one subject may ask for.
     pub caps: Caps,
+    /// How many links one subject may open.
+    pub links: LinkCaps,
+    /// How long instances may run in a day.
+    pub budget: Budget,
     /// Boot times that are told before there is history.
     pub prior: Vec<Prior>,
     /// What can be launched, in order.
@@ -124,6 +129,13 @@ impl LocalConfig {
             caps: Caps {
                 launches_per_hour: 1_000,
                 starts_per_hour: 1_000,
+                // Everybody here shares the one token that is printed.
+                subject: SubjectCaps::OFF,
+            },
+            links: LinkCaps::OFF,
+            budget: Budget {
+                fleet_per_day: None,
+                tenant_per_day: None,
             },
             prior: Prior::demonstration(),
             offerings: vec![
@@ -175,6 +187,7 @@ impl LocalConfig {
                 .map_or(Counts::ENTERPRISE, |real| real.counts),
             timing: self.timing,
             caps: self.caps,
+            budget: self.budget,
             prior: self.prior.clone(),
             table_id: TABLE_ID.to_owned(),
         }

@@ -6,6 +6,7 @@ mod front;
 mod machines;
 mod parts;
 mod reconciling;
+mod sharding;
 mod timeline;
 mod tokens;
 mod watching;
@@ -19,10 +20,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use wakecast_lambda::config::ConfigError;
+use wakecast_lambda::fanout::{FanoutPorts, Worker};
 use wakecast_lambda::gateway::{Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint};
 use wakecast_lambda::media::{HttpMediaServer, JwtStreamTokens, Scheme};
 use wakecast_lambda::ports::{Clock, Entropy, MediaServer};
-use wakecast_lambda::reconcile::{Ports, Reconciler};
+use wakecast_lambda::reconcile::{FAN_OUT_ABOVE, Ports, Reconciler};
 use wakecast_lambda::store::memory::MemoryStore;
 
 use crate::Listener;
@@ -35,6 +37,7 @@ use front::ElasticFront;
 use machines::MediaMachines;
 use parts::Secrets;
 use reconciling::{Reconciling, Waker};
+use sharding::Sharding;
 use watching::{HttpFunction, WatchedConnections, WatchedPolicy, WebSocketFunction};
 
 pub use config::{APP, LONGEST_TOKEN_LIFE, LocalConfig, Profile};
@@ -194,6 +197,18 @@ impl LocalCloud {
             fleets.clone(),
         )
         .with_policy(Arc::new(WatchedPolicy::new(timeline.clone())));
+        let worker = Worker::new(
+            FanoutPorts {
+                store: Arc::new(store.as_fanout()),
+                connections: connections.clone(),
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                stream_tokens: stream_tokens.clone(),
+            },
+            fleets.clone(),
+        );
+        let sharding = Arc::new(Sharding::new(worker, clock.clone()));
+        reconciler = reconciler.with_fanout(sharding, FAN_OUT_ABOVE);
         if let Some(log) = config.decision_log {
             reconciler = reconciler.with_decision_log(log);
         }
@@ -222,6 +237,7 @@ impl LocalCloud {
                 }],
                 origins: vec!["*".to_owned()],
                 link: config.link,
+                links: config.links,
                 waits: config.waits,
             },
         )?;

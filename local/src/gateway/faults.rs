@@ -29,7 +29,7 @@ pub enum FunctionFault {
     Crashes,
     /// It does its work and its response is lost.
     LosesResponse,
-    /// It never ends.
+    /// It ends without a response, long after the integration's time is over.
     Hangs,
 }
 

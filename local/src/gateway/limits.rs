@@ -40,7 +40,7 @@ impl Default for Limits {
 
 /// A token bucket on virtual time, in thousandths of a token so that no fraction is lost.
 #[derive(Clone, Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     rate: u64,
     capacity: u64,
     level: u64,
@@ -50,7 +50,9 @@ pub(super) struct Bucket {
 impl Bucket {
     const TOKEN: u64 = 1000;
 
-    pub(super) fn full(per_second: u32, burst: u32, now: Timestamp) -> Self {
+    /// Builds a full bucket of `burst` tokens that gains `per_second` of them a second.
+    #[must_use]
+    pub fn full(per_second: u32, burst: u32, now: Timestamp) -> Self {
         let capacity = u64::from(burst) * Self::TOKEN;
         Self {
             rate: u64::from(per_second),
@@ -61,7 +63,7 @@ impl Bucket {
     }
 
     /// Takes one token if there is one.
-    pub(super) fn take(&mut self, now: Timestamp) -> bool {
+    pub fn take(&mut self, now: Timestamp) -> bool {
         let passed = u64::try_from(now.since(self.filled_at).as_millis()).unwrap_or(u64::MAX);
         // One token a second is one thousandth of a token a millisecond.
         self.level = self

@@ -18,7 +18,7 @@ mod words;
 pub use faults::{Counted, FunctionFault, GatewayFaults};
 pub use function::{Crash, Function};
 pub use http_api::HttpApi;
-pub use limits::Limits;
+pub use limits::{Bucket, Limits};
 pub use model::GatewayModel;
 pub use server::WebSocketApi;
 pub use sockets::Sockets;

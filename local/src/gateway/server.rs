@@ -155,7 +155,11 @@ impl Api {
                 self.function.invoke(event).await?;
                 Err(Crash("scripted, after its work".to_owned()))
             }
-            Some(FunctionFault::Hangs) => std::future::pending().await,
+            // The platform ends it, when nobody waits for it any more.
+            Some(FunctionFault::Hangs) => {
+                self.sockets.function_times_out().await;
+                Err(Crash("scripted, timed out".to_owned()))
+            }
         }
     }
 

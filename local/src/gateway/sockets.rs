@@ -190,6 +190,13 @@ impl Sockets {
         state.model.gone(id)
     }
 
+    /// Waits until a function that begins now has run out of time, which is later than the
+    /// gateway's patience with it. Cancel-safe.
+    pub(super) async fn function_times_out(&self) {
+        let limit = self.limits().integration * 2;
+        self.shared.clock.sleep_until(self.now() + limit).await;
+    }
+
     /// Takes the fate of one invocation.
     pub(super) fn take_function_fault(&self) -> Option<super::FunctionFault> {
         self.state().faults.take_function_fault()

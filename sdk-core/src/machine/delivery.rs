@@ -183,7 +183,8 @@ impl Machine {
                 probe |= request.probing;
             }
         }
-        if probe && live {
+        // A liveness deadline that has passed is judged right after: it asks again or ends the link.
+        if probe && live && !self.pong_overdue() {
             self.probe_link(false);
         }
     }

@@ -298,7 +298,11 @@ impl Machine {
             Dial::Wait { .. } | Dial::Rest if self.links.active.is_none() => {
                 let soon = self.now + self.moment();
                 let until = match self.attempts.last_cut {
-                    Some(last) if !self.may_cut() => soon.max(last + CUT_INTERVAL),
+                    // A wait that has passed meanwhile was waited for: begun anew at each return, it
+                    // would never end.
+                    Some(last) if self.dial == Dial::Rest && !self.may_cut() => {
+                        soon.max(last + CUT_INTERVAL)
+                    }
                     _ => soon,
                 };
                 self.attempts.last_cut = Some(until);

@@ -69,7 +69,8 @@ impl Machine {
             && (self.requests.is_empty() || !self.link_live())
     }
 
-    /// No link is wanted: closes what is open, and keeps only the wait before the next attempt.
+    /// No link is wanted: closes what is open, and keeps only the wait before the next attempt and an
+    /// open question to the provider: it may show a login, and the app be in the background for it.
     pub(super) fn rest(&mut self) {
         if self.intent == Intent::Closing {
             return;
@@ -78,7 +79,7 @@ impl Machine {
         if self.links.active.is_some() {
             self.drop_links();
         }
-        self.tokens.stop();
+        self.tokens.forget_appointment();
         self.attempts.reason = None;
         self.attempts.shown_wait = Duration::ZERO;
     }

@@ -74,6 +74,12 @@ impl Machine {
         self.write_to(epoch, &ClientMessage::Ping(PingMessage {}));
     }
 
+    /// Whether the answer to a ping should have come by now.
+    pub(super) fn pong_overdue(&self) -> bool {
+        let ping = self.links.active.as_ref().and_then(|link| link.ping);
+        ping.is_some_and(|ping| ping.until <= self.now)
+    }
+
     /// Fires heartbeat, pong and probe deadlines.
     pub(super) fn fire_liveness(&mut self) {
         if self.intent != Intent::Open {

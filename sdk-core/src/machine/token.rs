@@ -99,6 +99,11 @@ impl Tokens {
         self.fetch_at = None;
     }
 
+    /// Asks no more by itself; a question that is open stays so.
+    pub(super) fn forget_appointment(&mut self) {
+        self.fetch_at = None;
+    }
+
     fn reason(&self) -> TokenReason {
         match &self.current {
             _ if self.refusals > 0 => TokenReason::Rejected,
@@ -212,7 +217,9 @@ impl Machine {
             return self.fresh_token_refused(&secret);
         }
         self.tokens.fetch = None;
-        let life = expires_in.or_else(|| jwt::life(secret.expose()));
+        // A life of nothing is a provider that does not know: the token itself, or the server, tells.
+        let told = expires_in.filter(|life| !life.is_zero());
+        let life = told.or_else(|| jwt::life(secret.expose()));
         let same = self
             .tokens
             .current

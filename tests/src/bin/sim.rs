@@ -1,14 +1,15 @@
 //! Runs random worlds and herds, and prints what they showed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use wakecast_tests::sim::coverage::Coverage;
 use wakecast_tests::sim::explore::{Summary, explore};
+use wakecast_tests::sim::herd;
 use wakecast_tests::sim::minimise::{law, minimise};
 use wakecast_tests::sim::plan::{Piece, Plan};
+use wakecast_tests::sim::tally::Tally;
+use wakecast_tests::sim::timeline;
 
 const USAGE: &str = "\
 usage: sim [--seeds N] [--start SEED] [--threads N] [--keep-going] [--herds] [--require-coverage]
@@ -28,13 +29,6 @@ usage: sim [--seeds N] [--start SEED] [--threads N] [--keep-going] [--herds] [--
 
 /// As many worlds as the test command plays.
 const SEEDS: u64 = 2_000;
-
-/// Between two lines of progress where the output is no terminal: calm in a log, soon enough to see
-/// that it lives.
-const CALM: Duration = Duration::from_secs(30);
-
-/// Between two on a terminal: it looks alive, and costs nothing.
-const LIVELY: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     match Order::read(std::env::args().skip(1)) {
@@ -137,31 +131,81 @@ impl Order {
     }
 
     fn explore(&self) -> bool {
-        let start = self.start.unwrap_or(1);
-        let worlds = self.seeds.unwrap_or(SEEDS);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.map_or(cores, |threads| {
             usize::try_from(threads).unwrap_or(usize::MAX)
         });
-        let mut tally = Tally::new(start, worlds);
-        explore(
-            start..start.saturating_add(worlds),
-            threads,
-            self.keep_going,
-            |summary| tally.add(summary),
-        );
-        tally.end(threads);
-        let mut well = tally.broken.is_empty();
-        if self.require_coverage && well {
-            for fault in tally.coverage.faults() {
+        let mut coverage = Coverage::default();
+        let mut checks = Checks::default();
+        // Herds alone, if nothing is said of worlds.
+        if self.seeds.is_some() || self.start.is_some() || !self.herds {
+            checks.add(self.worlds(threads, &mut coverage));
+        }
+        if self.herds && (checks.failed == 0 || self.keep_going) {
+            herds(threads, &mut coverage, &mut checks);
+        }
+        print!("{coverage}");
+        if self.require_coverage && checks.failed == 0 {
+            let faults = coverage.faults();
+            for fault in &faults {
                 println!("coverage     {fault}");
-                well = false;
             }
+            checks.add(faults.is_empty());
         }
-        if let Some(seed) = tally.broken.first() {
-            tell_smallest(*seed);
+        let Checks { passed, failed } = checks;
+        println!("checks       {passed} passed, {failed} failed");
+        failed == 0
+    }
+
+    fn worlds(&self, threads: usize, coverage: &mut Coverage) -> bool {
+        let start = self.start.unwrap_or(1);
+        let worlds = self.seeds.unwrap_or(SEEDS);
+        let seeds = start..start.saturating_add(worlds);
+        let mut tally = Tally::new(start, worlds);
+        explore(seeds, threads, self.keep_going, |summary| {
+            coverage.add(&summary);
+            tally.add(summary);
+        });
+        tally.end(threads);
+        if let Some(seed) = tally.first_broken() {
+            println!();
+            tell_smaller(&Plan::draw(seed));
+            println!("whole: cargo xtask sim --replay {seed}\n");
+            return false;
         }
-        well
+        true
+    }
+}
+
+/// The worlds together, each herd, and the coverage are one check each.
+#[derive(Default)]
+struct Checks {
+    passed: u64,
+    failed: u64,
+}
+
+impl Checks {
+    fn add(&mut self, well: bool) {
+        self.passed += u64::from(well);
+        self.failed += u64::from(!well);
+    }
+}
+
+fn herds(threads: usize, coverage: &mut Coverage, checks: &mut Checks) {
+    let clients = herd::CLIENTS;
+    println!("herds        {} of {clients} clients", herd::ALL.len());
+    for (herd, showed, took) in herd::play_all(threads) {
+        let took = took.as_secs_f64();
+        println!("  {:<10} {}: {took:.1} s", herd.name, herd.what);
+        for figure in &showed.figures {
+            println!("             {figure}");
+        }
+        coverage.add(&showed.summary);
+        checks.add(showed.timeline.is_none());
+        if let Some(timeline) = &showed.timeline {
+            println!("{timeline}");
+            print!("{}", timeline::verdict(&showed.summary.violations));
+        }
     }
 }
 
@@ -169,107 +213,6 @@ fn pieces(names: &str) -> BTreeSet<Piece> {
     let names = names.split(',').map(str::trim);
     let names = names.filter(|name| !name.is_empty() && *name != "nothing");
     names.filter_map(|name| name.parse().ok()).collect()
-}
-
-/// What many worlds showed together.
-struct Tally {
-    start: u64,
-    worlds: u64,
-    played: u64,
-    began: Instant,
-    told_at: Instant,
-    coverage: Coverage,
-    served: usize,
-    boots: u64,
-    outcomes: BTreeMap<String, u64>,
-    broken: Vec<u64>,
-}
-
-impl Tally {
-    fn new(start: u64, worlds: u64) -> Self {
-        Self {
-            start,
-            worlds,
-            played: 0,
-            began: Instant::now(),
-            told_at: Instant::now(),
-            coverage: Coverage::default(),
-            served: 0,
-            boots: 0,
-            outcomes: BTreeMap::new(),
-            broken: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, summary: Summary) {
-        self.played += 1;
-        self.coverage.add(&summary);
-        self.served += summary.served;
-        self.boots += summary.boots;
-        for (code, count) in summary.outcomes {
-            *self.outcomes.entry(code).or_default() += count;
-        }
-        if let Some(first) = summary.violations.first() {
-            self.clear_line();
-            println!("world {} broke {first}", summary.seed);
-            self.broken.push(summary.seed);
-        }
-        self.progress();
-    }
-
-    /// Says how far it is, on the error stream: the output is the same for the same seeds.
-    fn progress(&mut self) {
-        let terminal = io::stderr().is_terminal();
-        let pause = if terminal { LIVELY } else { CALM };
-        if self.told_at.elapsed() < pause || self.played == self.worlds {
-            return;
-        }
-        self.told_at = Instant::now();
-        let rate = self.rate();
-        let left = (self.worlds - self.played) as f64 / rate.max(1.0);
-        let text = format!(
-            "{} of {} worlds, {rate:.0} a minute, {left:.0} min left, {} broken",
-            self.played,
-            self.worlds,
-            self.broken.len()
-        );
-        let end = if terminal { "\x1b[K\r" } else { "\n" };
-        let _ = write!(io::stderr(), "{text}{end}");
-    }
-
-    fn clear_line(&self) {
-        if io::stderr().is_terminal() {
-            let _ = write!(io::stderr(), "\x1b[K");
-        }
-    }
-
-    fn rate(&self) -> f64 {
-        self.played as f64 / self.began.elapsed().as_secs_f64().max(0.001) * 60.0
-    }
-
-    fn end(&self, threads: usize) {
-        self.clear_line();
-        let last = self.start.saturating_add(self.played).saturating_sub(1);
-        let seconds = self.began.elapsed().as_secs_f64();
-        println!(
-            "worlds       {}, seeds {} to {last}",
-            self.played, self.start
-        );
-        println!(
-            "rate         {:.0} a minute on {threads} threads, {seconds:.1} s",
-            self.rate()
-        );
-        println!("people       {} served, {} boots", self.served, self.boots);
-        for (code, count) in &self.outcomes {
-            println!("             {count:>6} ended with {code}");
-        }
-        print!("{}", self.coverage);
-        match self.broken.len() {
-            0 => println!("laws         held in every world"),
-            1 => println!("laws         BROKEN in one world"),
-            many => println!("laws         BROKEN in {many} worlds"),
-        }
-    }
 }
 
 fn replay(order: &Order, seed: u64) -> bool {
@@ -298,23 +241,10 @@ fn tell(plan: &Plan) -> bool {
     let played = plan.play();
     let timeline = &played.world.around().timeline;
     println!("{plan}");
-    print!("{timeline}");
+    println!("{timeline}");
     let violations = timeline.violations();
-    if violations.is_empty() {
-        println!("\nworld {}: every law held", plan.seed);
-        return true;
-    }
-    println!("\nworld {} broke {} times:", plan.seed, violations.len());
-    for violation in &violations {
-        println!("  {violation}");
-    }
-    false
-}
-
-fn tell_smallest(seed: u64) {
-    println!();
-    tell_smaller(&Plan::draw(seed));
-    println!("whole: cargo xtask sim --replay {seed}");
+    print!("{}", timeline::verdict(&violations));
+    violations.is_empty()
 }
 
 /// Minimises a plan and tells what is left. Returns whether there was nothing to minimise.

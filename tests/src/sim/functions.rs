@@ -22,6 +22,7 @@ use super::executor::{Tasks, VirtualClock};
 use super::ports::Through;
 use super::process::{Host, Process};
 use super::setting;
+use super::shards::Shards;
 use super::timeline::Timeline;
 use super::world::{Hands, Surroundings};
 use crate::judge::Fact;
@@ -145,7 +146,7 @@ pub(super) fn gateway_function(
             entropy,
             stream_tokens: Arc::new(setting::stream_tokens()),
         };
-        let gateway = setting::gateway(gateway_ports, &ports.config);
+        let gateway = setting::gateway(gateway_ports, &ports.config, ports.links.get());
         Arc::new(ports.guards.on_gateway(gateway))
     })
 }
@@ -156,6 +157,7 @@ pub(super) fn reconciler_function(
     base: (Host, Tasks),
     mut chance: Chance,
     steps: Arc<Steps>,
+    shards: Shards,
 ) -> Function<Container> {
     let own = chance.fork();
     let chance = RefCell::new(chance);
@@ -181,6 +183,7 @@ pub(super) fn reconciler_function(
         };
         let configs = BTreeMap::from([(setting::fleet(), (*around.config).clone())]);
         let reconciler = Reconciler::new(ports, configs).with_policy(policy);
+        let reconciler = shards.on_reconciler(reconciler);
         Arc::new(Container {
             reconciler: around.guards.on_reconciler(reconciler),
             clock: process.clock(),
@@ -232,7 +235,7 @@ impl Wake for Alarm {
 }
 
 #[derive(Debug)]
-struct Draws(Mutex<Chance>);
+pub(super) struct Draws(pub(super) Mutex<Chance>);
 
 impl Entropy for Draws {
     fn next_u64(&self) -> u64 {

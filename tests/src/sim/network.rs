@@ -15,7 +15,7 @@ use wakecast::machine::{AccessAnswer, CheckId, Epoch, Input, Refusal, TransportE
 use wakecast_lambda::gateway::Gateway;
 use wakecast_lambda::model::{ConnectionId, Timestamp};
 use wakecast_lambda::ports::{Connections, PostError};
-use wakecast_local::gateway::Limits;
+use wakecast_local::gateway::{Bucket, Limits};
 
 use super::chance::Chance;
 use super::containers::{Function, Invocation};
@@ -62,7 +62,35 @@ struct Local {
     faults: NetworkFaults,
     calls: CallFaults,
     next_link: u64,
+    bucket: Bucket,
+    upgrades: Upgrades,
     by_epoch: BTreeMap<(String, Epoch), ConnectionId>,
+}
+
+/// The upgrades that have reached the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upgrades {
+    /// All of them.
+    pub all: u64,
+    /// Refused over the account's rate, with 429.
+    pub refused: u64,
+    /// The most within one second of the clock.
+    pub peak: u64,
+    second: u64,
+    in_second: u64,
+}
+
+impl Upgrades {
+    fn count(&mut self, now: Timestamp, let_in: bool) {
+        let second = now.as_millis() / 1_000;
+        if second != self.second {
+            (self.second, self.in_second) = (second, 0);
+        }
+        self.all += 1;
+        self.in_second += 1;
+        self.peak = self.peak.max(self.in_second);
+        self.refused += u64::from(!let_in);
+    }
 }
 
 /// The open links, which the `@connections` port reaches from any thread.
@@ -92,18 +120,25 @@ impl Network {
     /// Builds a network without a gateway function yet.
     #[must_use]
     pub fn new(clock: VirtualClock, tasks: Tasks, timeline: Timeline, chance: Chance) -> Self {
+        let limits = Limits::default();
         let local = Local {
             chance,
             faults: NetworkFaults::default(),
             calls: CallFaults::default(),
             next_link: 0,
+            bucket: Bucket::full(
+                limits.connects_per_second,
+                limits.connect_burst,
+                clock.true_now(),
+            ),
+            upgrades: Upgrades::default(),
             by_epoch: BTreeMap::new(),
         };
         Self {
             shared: Rc::new(RefCell::new(local)),
             links: Links::default(),
             function: Rc::default(),
-            limits: Limits::default(),
+            limits,
             clock,
             tasks,
             timeline,
@@ -125,6 +160,12 @@ impl Network {
         let mut local = self.shared.borrow_mut();
         local.faults = faults;
         local.calls = calls;
+    }
+
+    /// Returns how many upgrades have reached the gateway since the last call.
+    #[must_use]
+    pub fn take_upgrades(&self) -> Upgrades {
+        std::mem::take(&mut self.shared.borrow_mut().upgrades)
     }
 
     /// Returns the `@connections` port.
@@ -230,6 +271,16 @@ impl Network {
         }
     }
 
+    /// Cuts every link of the world: all see a reset at once.
+    pub fn cut_all(&self) {
+        let all: Vec<_> = self.links.lock().keys().cloned().collect();
+        self.timeline
+            .say("network", format!("cuts {} links", all.len()));
+        for id in all {
+            self.cut(&id);
+        }
+    }
+
     /// Turns every link of a client into a black hole.
     pub fn swallow_client(&self, client: &str) {
         for id in self.links_of(client) {
@@ -289,6 +340,21 @@ impl Network {
             let _ = inbox.unbounded_send(Input::Refused { epoch, refusal });
             return;
         }
+        let now = self.clock.true_now();
+        let let_in = {
+            let mut local = self.shared.borrow_mut();
+            let let_in = local.bucket.take(now);
+            local.upgrades.count(now, let_in);
+            let_in
+        };
+        if !let_in {
+            let refusal = Refusal::Http {
+                status: 429,
+                retry_after: None,
+            };
+            let _ = inbox.unbounded_send(Input::Refused { epoch, refusal });
+            return;
+        }
         let id = {
             let mut local = self.shared.borrow_mut();
             local.next_link += 1;
@@ -296,7 +362,6 @@ impl Network {
             local.by_epoch.insert((client.clone(), epoch), id.clone());
             id
         };
-        let now = self.clock.true_now();
         let (down, pushes) = futures::channel::mpsc::unbounded();
         let link = Link {
             client: client.clone(),

@@ -83,6 +83,10 @@ struct Inner {
     /// Calls of ours under way that move the fleet's address.
     addressing: u32,
     processes: u64,
+    /// Runs of the reconciler that crashed, failed or froze.
+    crashes: usize,
+    /// Processes that froze.
+    freezes: usize,
 }
 
 impl Observer {
@@ -104,6 +108,8 @@ impl Observer {
             stops: BTreeMap::new(),
             addressing: 0,
             processes: 0,
+            crashes: 0,
+            freezes: 0,
         };
         Self {
             shared: Arc::new(Mutex::new(inner)),
@@ -304,7 +310,20 @@ impl Observer {
 
     /// A run of the reconciler crashed, failed or lost its lock.
     pub fn crashed(&self) {
+        self.inner().crashes += 1;
         self.tell(&Fact::Crashed);
+    }
+
+    /// Returns how many runs of the reconciler crashed, failed or froze.
+    #[must_use]
+    pub fn crashes(&self) -> usize {
+        self.inner().crashes
+    }
+
+    /// Returns how many processes froze.
+    #[must_use]
+    pub fn freezes(&self) -> usize {
+        self.inner().freezes
     }
 
     /// A call failed or was held up, or a wake was lost.
@@ -313,8 +332,9 @@ impl Observer {
     }
 
     /// A process freezes: as good as a crash for as long as it does.
-    pub fn freezes(&self, role: Role, until: Timestamp) {
+    pub fn froze(&self, role: Role, until: Timestamp) {
         let seconds = until.since(self.clock.true_now()).as_secs();
+        self.inner().freezes += 1;
         let who = format!("{role:?}").to_lowercase();
         self.timeline.say(who, format!("freezes for {seconds} s"));
         if role == Role::Reconciler {

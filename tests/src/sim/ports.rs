@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::channel::oneshot;
 use serde_json::Value;
+use wakecast_lambda::config::LinkCaps;
 use wakecast_lambda::model::{
     Connection, ConnectionId, Counters, FleetKey, FleetRecords, Grants, Instance, InstanceId,
     Intent, Lock, Row, RowKey, Timestamp,
@@ -15,7 +16,7 @@ use wakecast_lambda::model::{
 use wakecast_lambda::ports::{
     Connections, Ec2Error, Ec2Instance, Fleet, Load, MediaError, MediaServer, PostError, Store,
 };
-use wakecast_lambda::store::{Commit, Released, StoreError};
+use wakecast_lambda::store::{Commit, Released, Room, RowCount, StoreError, SubjectLinks};
 
 use super::observer::Observer;
 use super::process::{Fate, Process, Role};
@@ -128,10 +129,14 @@ fn media() -> MediaError {
 
 #[async_trait]
 impl Store for Through<dyn Store> {
-    async fn put_connection(&self, connection: &Connection) -> Result<(), StoreError> {
+    async fn put_connection(
+        &self,
+        connection: &Connection,
+        caps: &LinkCaps,
+    ) -> Result<(), StoreError> {
         self.call(
             "put_connection",
-            self.port.put_connection(connection),
+            self.port.put_connection(connection, caps),
             table,
         )
         .await
@@ -217,13 +222,61 @@ impl Store for Through<dyn Store> {
         connection: &ConnectionId,
         row: &Row,
         expected: Option<u64>,
+        room: &Room,
     ) -> Result<Row, StoreError> {
         let put = async {
-            let written = self.port.put_claimed_row(connection, row, expected).await?;
+            let written = self
+                .port
+                .put_claimed_row(connection, row, expected, room)
+                .await?;
             self.observer().row(&written);
             Ok(written)
         };
         self.call("put_claimed_row", put, table).await
+    }
+
+    async fn subject_links(
+        &self,
+        tenant: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<SubjectLinks, StoreError> {
+        let links = self.port.subject_links(tenant, subject, now);
+        self.call("subject_links", links, table).await
+    }
+
+    async fn drop_links(
+        &self,
+        tenant: &str,
+        subject: &str,
+        links: &BTreeSet<ConnectionId>,
+    ) -> Result<(), StoreError> {
+        let dropped = self.port.drop_links(tenant, subject, links);
+        self.call("drop_links", dropped, table).await
+    }
+
+    async fn subject_rows(
+        &self,
+        fleet: &FleetKey,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Row>, StoreError> {
+        let rows = self.port.subject_rows(fleet, subject, now);
+        self.call("subject_rows", rows, table).await
+    }
+
+    async fn recount_rows(
+        &self,
+        fleet: &FleetKey,
+        subject: &str,
+        seen: &RowCount,
+        live: u32,
+        remembered: u32,
+    ) -> Result<(), StoreError> {
+        let counted = self
+            .port
+            .recount_rows(fleet, subject, seen, live, remembered);
+        self.call("recount_rows", counted, table).await
     }
 
     async fn raise_demand(&self, fleet: &FleetKey) -> Result<u64, StoreError> {
@@ -316,8 +369,13 @@ impl Store for Through<dyn Store> {
         self.call("commit", put, table).await
     }
 
-    async fn counters(&self, fleet: &FleetKey, now: Timestamp) -> Result<Counters, StoreError> {
-        self.call("counters", self.port.counters(fleet, now), table)
+    async fn counters(
+        &self,
+        fleet: &FleetKey,
+        subjects: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<Counters, StoreError> {
+        self.call("counters", self.port.counters(fleet, subjects, now), table)
             .await
     }
 }

@@ -32,6 +32,8 @@ pub struct CallFaults {
     pub late: u64,
     /// The whole process freezes for longer than a lock lives, and goes on then.
     pub pause: u64,
+    /// The only call at which that happens, if one is named.
+    pub pause_at: Option<&'static str>,
 }
 
 /// A request that is under way arrives within this time: less than the minute after which a stop
@@ -62,6 +64,8 @@ pub enum Role {
     Gateway,
     /// The reconciler.
     Reconciler,
+    /// The fan-out.
+    Fanout,
 }
 
 /// What all processes of one function stand on.
@@ -214,7 +218,14 @@ impl Process {
             } else {
                 Fate::Works
             };
-            (delay, fate, dies, inner.chance.happens(faults.pause))
+            (
+                delay,
+                fate,
+                dies,
+                faults.pause > 0
+                    && faults.pause_at.is_none_or(|at| at == call)
+                    && inner.chance.happens(faults.pause),
+            )
         };
         let fate = self.or_late(fate);
         let dies = if dies {
@@ -228,7 +239,7 @@ impl Process {
             // Half of them before the call leaves, half when its answer is there.
             _ => freezes.then(|| self.inner().chance.happens(500)),
         };
-        if dies.is_some() || freezes.is_some() || fate != Fate::Works || delay.as_millis() >= 500 {
+        if dies.is_some() || freezes.is_some() || fate != Fate::Works {
             self.host.observer.hindered();
         }
         match freezes {
@@ -295,7 +306,7 @@ impl Process {
         let until = self.host.clock.true_now() + inner.chance.millis(FROZEN);
         inner.frozen_until = Some(until);
         drop(inner);
-        self.host.observer.freezes(self.host.role, until);
+        self.host.observer.froze(self.host.role, until);
     }
 
     async fn die(&self, call: &'static str, late: bool) {

@@ -7,7 +7,8 @@ use serde_json::json;
 use wakecast::Secret;
 use wakecast_lambda::auth::{Issuer, Key};
 use wakecast_lambda::config::{
-    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Prior, Timing,
+    Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, LinkCaps, Offering, Prior,
+    Timing,
 };
 use wakecast_lambda::gateway::{Gateway, GatewayConfig, GatewayPorts, LinkConfig, Waits};
 use wakecast_lambda::media::JwtStreamTokens;
@@ -72,6 +73,7 @@ pub fn config() -> FleetConfig {
         },
         timing: Timing::default(),
         caps: Caps::default(),
+        budget: Budget::default(),
         prior: Prior::defaults(),
         table_id: "0123456789abcdef".to_owned(),
     }
@@ -169,7 +171,7 @@ fn signed_token(subject: &str, expires_at: Timestamp, secret: &str) -> Secret {
 /// # Panics
 /// If the simulation's own configuration is wrong.
 #[must_use]
-pub fn gateway(ports: GatewayPorts, config: &FleetConfig) -> Gateway {
+pub fn gateway(ports: GatewayPorts, config: &FleetConfig, links: LinkCaps) -> Gateway {
     let issuer = Issuer {
         name: ISSUER.to_owned(),
         keys: vec![Key {
@@ -185,6 +187,7 @@ pub fn gateway(ports: GatewayPorts, config: &FleetConfig) -> Gateway {
         hints: Vec::new(),
         origins: vec!["*".to_owned()],
         link: LinkConfig::default(),
+        links,
         waits: Waits::default(),
     };
     match Gateway::new(ports, config) {

@@ -20,8 +20,6 @@ const OUTCOME_SLACK: Duration = Duration::from_secs(2);
 /// How often a player asks again for a stream that is not there yet, as the vendor's player does.
 const PLAY_AGAIN: Duration = Duration::from_secs(3);
 
-/// How often a person who waits for a moment looks.
-const GLANCE: Duration = Duration::from_millis(200);
 /// Where nothing goes wrong, whoever waits this long is served: the end of a stop, a start, a boot.
 const SERVED: Duration = Duration::from_secs(90);
 /// A server that was used is stopped well within this time.
@@ -148,8 +146,7 @@ pub async fn live(around: Surroundings, client: Client, part: Part) {
 async fn wait_for(around: &Surroundings, moment: Moment, whim: Duration) {
     let end = around.clock.true_now() + LONGEST_WAIT;
     while around.clock.true_now() < end {
-        let status = around.instance().map(|instance| instance.status);
-        let wait = match (moment, status) {
+        let wait = match (moment, around.glance().await) {
             (Moment::Drain, Some(InstanceStatus::Draining { .. })) => 60_000,
             (
                 Moment::LastLook,
@@ -159,10 +156,7 @@ async fn wait_for(around: &Surroundings, moment: Moment, whim: Duration) {
                 }),
             ) => 6_500,
             (Moment::Stopped, Some(InstanceStatus::Stopping { .. })) => 20_000,
-            _ => {
-                around.clock.sleep(GLANCE).await;
-                continue;
-            }
+            _ => continue,
         };
         // The whim of each person is another one: spread them over what is left of the moment.
         let whim = u64::try_from(whim.as_millis()).unwrap_or(0) % wait;

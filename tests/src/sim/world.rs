@@ -1,6 +1,6 @@
 //! One world: its clock, its cloud, its people, and the hands that hurt it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
@@ -15,10 +15,10 @@ use futures::future::{AbortHandle, BoxFuture};
 use futures::stream::StreamExt;
 use wakecast::machine::StateKind;
 use wakecast::{ErrorCode, Secret};
-use wakecast_lambda::config::FleetConfig;
+use wakecast_lambda::config::{FleetConfig, LinkCaps};
 use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
-use wakecast_lambda::model::{Instance, RowState, Timestamp};
+use wakecast_lambda::model::{Instance, InstanceStatus, RowState, Timestamp};
 use wakecast_lambda::ports::{Ec2State, Store};
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_local::ec2::{Ec2Model, Ec2Settings, SimulatedEc2};
@@ -37,12 +37,16 @@ use super::observer::{self, Observer};
 use super::points::Points;
 use super::process::{CallFaults, Host, Role};
 use super::setting;
+use super::shards::{self, Shards};
 use super::timeline::Timeline;
 use super::users::{self, Part};
 use crate::judge::Fact;
 
 /// How finely [`World::run_until`] looks: shorter than any call, so that no step is missed.
 const STEP: Duration = Duration::from_millis(1);
+
+/// How often those look who wait for a stage of an instance: most stages last for seconds.
+const GLANCE: Duration = Duration::from_millis(200);
 
 /// What everybody in a world can reach.
 #[derive(Clone, Debug)]
@@ -65,9 +69,12 @@ pub struct Surroundings {
     pub observer: Observer,
     /// How many row writes the table refuses now, in per mille: a hot partition refuses everybody.
     pub hot_rows: Arc<AtomicU64>,
+    /// What the gateway lets one subject connect; to be set before anybody does.
+    pub links: Rc<Cell<LinkCaps>>,
     /// The rules in force.
     pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
+    glanced: Rc<RefCell<Option<(Timestamp, Option<InstanceStatus>)>>>,
 }
 
 /// What is counted while a world moves.
@@ -171,8 +178,10 @@ impl World {
             config: Arc::new(config),
             observer,
             hot_rows: Arc::default(),
+            links: Rc::default(),
             guards,
             notes: Rc::default(),
+            glanced: Rc::default(),
             clock,
         };
         let (wakes, requests) = unbounded();
@@ -198,16 +207,25 @@ impl World {
         let (own, alarm) = (chance.fork(), Arc::clone(&wakes));
         let gateway = gateway_function(&around, base(Role::Gateway), own, alarm);
         around.network.install(gateway);
+        let (shards, errands) = Shards::new(seed, &guards);
         let (own, taken) = (chance.fork(), Arc::clone(&steps));
-        let reconciler = reconciler_function(&around, base(Role::Reconciler), own, taken);
+        let reconciler = reconciler_function(&around, base(Role::Reconciler), own, taken, shards);
         let reconciler = Rc::new(reconciler);
         tasks.spawn(let_travel(tasks.clone(), travellers));
+        let hands: Rc<RefCell<Hands>> = Rc::default();
+        tasks.spawn(shards::serve(
+            around.clone(),
+            base(Role::Fanout),
+            Rc::clone(&hands),
+            Chance::of(seed, "the fan-out"),
+            errands,
+        ));
         let world = Self {
             runtime,
             tasks,
             chance,
             steps,
-            hands: Rc::default(),
+            hands,
             reconciler,
             runs: Rc::default(),
             wakes,
@@ -379,6 +397,23 @@ impl Surroundings {
         instances
             .into_iter()
             .max_by_key(|instance| instance.boot.as_ref().map(|boot| boot.id))
+    }
+
+    /// Waits for the next moment in which those look who wait for a stage of the newest instance, and
+    /// returns where it stands then. All look in the same moments, so that one look serves them.
+    pub async fn glance(&self) -> Option<InstanceStatus> {
+        let now = self.clock.true_now();
+        let past = now.since(setting::START).as_millis() % GLANCE.as_millis();
+        let rest = GLANCE - Duration::from_millis(u64::try_from(past).unwrap_or(0));
+        self.clock.sleep(rest).await;
+        let now = self.clock.true_now();
+        let known = self.glanced.borrow().clone();
+        if let Some((_, status)) = known.filter(|(at, _)| *at == now) {
+            return status;
+        }
+        let status = self.instance().map(|instance| instance.status);
+        *self.glanced.borrow_mut() = Some((now, status.clone()));
+        status
     }
 
     /// Returns how often EC2 truly started or launched an instance.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{START, after, connection, fleet, row_key};
+use crate::config::LinkCaps;
 use crate::model::ConnectionId;
 use crate::store::{Store, StoreError};
 
@@ -10,20 +11,26 @@ use crate::store::{Store, StoreError};
 pub async fn a_connection_is_read_back_as_it_was_put(store: &dyn Store) {
     let put = connection("c=1", START);
     assert_eq!(store.connection(&put.id).await, Ok(None));
-    store.put_connection(&put).await.expect("a put");
+    store
+        .put_connection(&put, &LinkCaps::OFF)
+        .await
+        .expect("a put");
     assert_eq!(store.connection(&put.id).await, Ok(Some(put)));
 }
 
 /// A `$connect` that is carried out twice changes nothing.
 pub async fn a_second_put_neither_replaces_nor_counts(store: &dyn Store) {
     let put = connection("c=1", START);
-    store.put_connection(&put).await.expect("a put");
+    store
+        .put_connection(&put, &LinkCaps::OFF)
+        .await
+        .expect("a put");
     store
         .claim(&put.id, "client", &BTreeSet::new())
         .await
         .expect("a claim");
     store
-        .put_connection(&put)
+        .put_connection(&put, &LinkCaps::OFF)
         .await
         .expect("the same put again");
     let found = store
@@ -38,7 +45,10 @@ pub async fn a_second_put_neither_replaces_nor_counts(store: &dyn Store) {
 /// `renew` replaces what the token allows and nothing else.
 pub async fn a_renewal_replaces_the_grants(store: &dyn Store) {
     let mut put = connection("c=1", START);
-    store.put_connection(&put).await.expect("a put");
+    store
+        .put_connection(&put, &LinkCaps::OFF)
+        .await
+        .expect("a put");
     let rows = BTreeSet::from([row_key(&fleet("main"), "alice", "a")]);
     store
         .claim(&put.id, "client", &rows)
@@ -63,7 +73,10 @@ pub async fn a_renewal_replaces_the_grants(store: &dyn Store) {
 /// Rows are added; the client's name is the last one given.
 pub async fn claims_name_the_client_and_add_up(store: &dyn Store) {
     let put = connection("c=1", START);
-    store.put_connection(&put).await.expect("a put");
+    store
+        .put_connection(&put, &LinkCaps::OFF)
+        .await
+        .expect("a put");
     let [a, b] = ["a", "b"].map(|id| row_key(&fleet("main"), "alice", id));
     store
         .claim(&put.id, "one", &BTreeSet::from([a.clone()]))
@@ -86,7 +99,10 @@ pub async fn claims_name_the_client_and_add_up(store: &dyn Store) {
 /// Claims that are given up are gone, and nothing else is.
 pub async fn claims_can_be_given_up(store: &dyn Store) {
     let put = connection("c=1", START);
-    store.put_connection(&put).await.expect("a put");
+    store
+        .put_connection(&put, &LinkCaps::OFF)
+        .await
+        .expect("a put");
     let [a, b, c] = ["a", "b", "c"].map(|id| row_key(&fleet("main"), "alice", id));
     store
         .claim(&put.id, "one", &BTreeSet::from([a.clone(), b.clone()]))
@@ -106,7 +122,10 @@ pub async fn claims_can_be_given_up(store: &dyn Store) {
 /// A message that overtakes `$disconnect` does not bring the connection back.
 pub async fn nothing_is_written_to_a_connection_that_is_gone(store: &dyn Store) {
     let put = connection("c=1", START);
-    store.put_connection(&put).await.expect("a put");
+    store
+        .put_connection(&put, &LinkCaps::OFF)
+        .await
+        .expect("a put");
     store
         .delete_connection(&put.id, after(1))
         .await
@@ -123,7 +142,10 @@ pub async fn nothing_is_written_to_a_connection_that_is_gone(store: &dyn Store) 
 /// `$disconnect` learns every row that was claimed, and only one caller learns it.
 pub async fn a_delete_returns_the_last_state_once(store: &dyn Store) {
     let put = connection("c=1", START);
-    store.put_connection(&put).await.expect("a put");
+    store
+        .put_connection(&put, &LinkCaps::OFF)
+        .await
+        .expect("a put");
     let rows = BTreeSet::from([row_key(&fleet("main"), "alice", "a")]);
     store
         .claim(&put.id, "client", &rows)
@@ -144,7 +166,7 @@ pub async fn open_connections_are_counted_and_taken_back(store: &dyn Store) {
     assert_eq!(store.open_connections(START).await, Ok(0));
     for (id, at) in [("c1", 0), ("c2", 599), ("c3", 600), ("c4", 3_000)] {
         store
-            .put_connection(&connection(id, after(at)))
+            .put_connection(&connection(id, after(at)), &LinkCaps::OFF)
             .await
             .expect("a put");
     }
@@ -166,11 +188,11 @@ pub async fn windows_over_two_hours_old_count_nothing(store: &dyn Store) {
     let window = 600;
     let life = 2 * 3_600;
     store
-        .put_connection(&connection("old", START))
+        .put_connection(&connection("old", START), &LinkCaps::OFF)
         .await
         .expect("a put");
     store
-        .put_connection(&connection("new", after(window)))
+        .put_connection(&connection("new", after(window)), &LinkCaps::OFF)
         .await
         .expect("a put");
     assert_eq!(store.open_connections(after(life)).await, Ok(2));

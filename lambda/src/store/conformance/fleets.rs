@@ -1,5 +1,7 @@
 //! Rules of a fleet's records and caps.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures_util::future::join;
 
 use super::{START, after, fleet, instance, intent, locked, offering};
@@ -9,7 +11,7 @@ use crate::model::{
 };
 use crate::store::{Charge, Commit, Store, StoreError};
 
-fn commit(expected: u64) -> Commit {
+pub(super) fn commit(expected: u64) -> Commit {
     Commit {
         expected,
         state: FleetState::default(),
@@ -20,6 +22,7 @@ fn commit(expected: u64) -> Commit {
         unavailable: None,
         history: None,
         charge: None,
+        ran: BTreeMap::new(),
     }
 }
 
@@ -29,7 +32,13 @@ fn charge(launch: bool, at: u64) -> Option<Charge> {
         launch_cap: 2,
         start_cap: 3,
         at: after(at),
+        subject: None,
+        tenant_budget: None,
     })
+}
+
+fn nobody() -> BTreeSet<String> {
+    BTreeSet::new()
 }
 
 /// Nothing has to be set up for a fleet.
@@ -42,7 +51,10 @@ pub async fn a_fleet_without_records_is_empty(store: &dyn Store) {
         store.instance(&main, &InstanceId::new("i-1")).await,
         Ok(None)
     );
-    assert_eq!(store.counters(&main, START).await, Ok(Counters::default()));
+    assert_eq!(
+        store.counters(&main, &nobody(), START).await,
+        Ok(Counters::default())
+    );
 }
 
 /// Owner, fence and time: each alone refuses.
@@ -127,10 +139,11 @@ pub async fn of_two_commits_on_one_version_one_wins(store: &dyn Store) {
     .await;
     assert!(one.is_ok() != two.is_ok(), "{one:?} and {two:?}");
     assert_eq!(
-        store.counters(&main, after(1)).await,
+        store.counters(&main, &nobody(), after(1)).await,
         Ok(Counters {
             launches: 1,
-            starts: 1
+            starts: 1,
+            ..Counters::default()
         })
     );
 }
@@ -241,10 +254,11 @@ pub async fn a_spent_cap_refuses_the_whole_commit(store: &dyn Store) {
     );
     assert_eq!(store.fleet(&main).await, Ok(before));
     assert_eq!(
-        store.counters(&main, after(3)).await,
+        store.counters(&main, &nobody(), after(3)).await,
         Ok(Counters {
             launches: 2,
-            starts: 2
+            starts: 2,
+            ..Counters::default()
         })
     );
 }
@@ -273,7 +287,7 @@ pub async fn a_cap_counts_a_sliding_hour(store: &dyn Store) {
     assert_eq!(start(5_400).await, Ok(()));
     let spent = async |at| {
         store
-            .counters(&main, after(at))
+            .counters(&main, &nobody(), after(at))
             .await
             .expect("a read")
             .starts
@@ -294,13 +308,15 @@ pub async fn a_refused_launch_charges_no_start(store: &dyn Store) {
         launch_cap: 0,
         start_cap: 3,
         at: after(1),
+        subject: None,
+        tenant_budget: None,
     });
     assert_eq!(
         store.commit(&main, &held, after(1), &refused).await,
         Err(StoreError::CapSpent)
     );
     assert_eq!(
-        store.counters(&main, after(1)).await,
+        store.counters(&main, &nobody(), after(1)).await,
         Ok(Counters::default())
     );
     refused.charge = Some(Charge {
@@ -308,13 +324,15 @@ pub async fn a_refused_launch_charges_no_start(store: &dyn Store) {
         launch_cap: 1,
         start_cap: 0,
         at: after(1),
+        subject: None,
+        tenant_budget: None,
     });
     assert_eq!(
         store.commit(&main, &held, after(1), &refused).await,
         Err(StoreError::CapSpent)
     );
     assert_eq!(
-        store.counters(&main, after(1)).await,
+        store.counters(&main, &nobody(), after(1)).await,
         Ok(Counters::default())
     );
 }
@@ -343,12 +361,13 @@ pub async fn fleets_share_nothing(store: &dyn Store) {
             store.fleet(fleet).await.expect("a read").state.sequence,
             number
         );
-        let counters = store.counters(fleet, after(1)).await;
+        let counters = store.counters(fleet, &nobody(), after(1)).await;
         assert_eq!(
             counters,
             Ok(Counters {
                 launches: 1,
-                starts: 1
+                starts: 1,
+                ..Counters::default()
             })
         );
     }

@@ -7,6 +7,7 @@ pub mod connections;
 pub mod fleets;
 pub mod locks;
 pub mod rows;
+pub mod subjects;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -63,6 +64,18 @@ macro_rules! store_conformance {
             fleets::a_cap_counts_a_sliding_hour,
             fleets::a_refused_launch_charges_no_start,
             fleets::fleets_share_nothing,
+            subjects::a_subject_connects_so_often_a_minute,
+            subjects::a_connection_that_is_there_meets_no_cap,
+            subjects::a_subject_has_so_many_links_open,
+            subjects::a_cap_that_is_off_is_not_counted,
+            subjects::a_row_is_counted_with_its_write,
+            subjects::of_two_rows_for_one_place_one_wins,
+            subjects::rows_are_counted_anew_and_nothing_is_lost,
+            subjects::a_subjects_rows_are_its_own,
+            subjects::protecting_leases_are_counted_by_the_hour,
+            subjects::a_subjects_starts_are_counted_over_its_fleets,
+            subjects::running_time_adds_up_by_the_day,
+            subjects::a_spent_budget_refuses_a_start,
         }
     };
     ($block_on:path, $store:expr; $($module:ident :: $rule:ident),+ $(,)?) => {

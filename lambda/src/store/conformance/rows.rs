@@ -7,8 +7,9 @@ use std::task::Poll;
 use futures_util::future::join;
 
 use super::{START, after, connection, fleet, row, row_key};
+use crate::config::LinkCaps;
 use crate::model::RowKey;
-use crate::store::{Store, StoreError};
+use crate::store::{Room, Store, StoreError};
 
 /// An id is written first by exactly one caller.
 pub async fn a_new_row_needs_that_there_is_none(store: &dyn Store) {
@@ -79,14 +80,17 @@ pub async fn a_claimed_row_and_its_claim_are_one(store: &dyn Store) {
     let link = connection("c=1", START);
     let [one, two] = ["a", "b"].map(|id| row_key(&fleet("main"), "alice", id));
     let gone = store
-        .put_claimed_row(&link.id, &row(one.clone()), None)
+        .put_claimed_row(&link.id, &row(one.clone()), None, &Room::default())
         .await;
     assert_eq!(gone, Err(StoreError::NotFound));
     assert_eq!(store.row(&one).await, Ok(None));
 
-    store.put_connection(&link).await.expect("a put");
+    store
+        .put_connection(&link, &LinkCaps::OFF)
+        .await
+        .expect("a put");
     let written = store
-        .put_claimed_row(&link.id, &row(one.clone()), None)
+        .put_claimed_row(&link.id, &row(one.clone()), None, &Room::default())
         .await;
     let written = written.expect("a claim");
     assert_eq!(store.row(&one).await, Ok(Some(written)));
@@ -94,7 +98,9 @@ pub async fn a_claimed_row_and_its_claim_are_one(store: &dyn Store) {
         .put_row(&row(two.clone()), None)
         .await
         .expect("another's row");
-    let lost = store.put_claimed_row(&link.id, &row(two), None).await;
+    let lost = store
+        .put_claimed_row(&link.id, &row(two), None, &Room::default())
+        .await;
     assert_eq!(lost, Err(StoreError::Conflict(Some(Box::new(there)))));
     let last = store
         .delete_connection(&link.id, after(1))

@@ -4,6 +4,7 @@
 //! what is stored, expired items stay until they are purged, and a writer that touches a partition
 //! of another is refused.
 
+mod counters;
 mod operations;
 mod table;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::StoreError;
+use super::{StoreError, keys};
 use crate::guards::Guards;
 use crate::model::Timestamp;
 use table::{Table, Transaction};
@@ -29,10 +30,13 @@ pub struct MemoryStore {
 pub enum Writer {
     /// Tests and tools: everything.
     Anyone,
-    /// The function that the internet can reach: `C#`, `D#`, `B#`.
+    /// The function that the internet can reach: `C#`, `D#`, and of `B#` the connections and what
+    /// subjects asked of it.
     Gateway,
-    /// The function with power over instances: `D#`, `F#`, `B#`.
+    /// The function with power over instances: `D#`, `F#`, and of `B#` what it has started.
     Reconciler,
+    /// The function that tells a herd: `D#`.
+    Fanout,
 }
 
 impl Writer {
@@ -41,8 +45,9 @@ impl Writer {
     pub fn may_write(self, partition: &str) -> bool {
         let own: &[&str] = match self {
             Self::Anyone => return true,
-            Self::Gateway => &["C#", "D#", "B#"],
-            Self::Reconciler => &["D#", "F#", "B#"],
+            Self::Gateway => &["C#", "D#", "B#S#", keys::CONNECTION_COUNTS],
+            Self::Reconciler => &["D#", "F#", "B#F#", "B#U#", "B#T#"],
+            Self::Fanout => &["D#"],
         };
         own.iter().any(|prefix| partition.starts_with(prefix))
     }
@@ -90,6 +95,16 @@ impl MemoryStore {
         Self {
             shared: Arc::clone(&self.shared),
             writer: Writer::Reconciler,
+            guards: self.guards,
+        }
+    }
+
+    /// Returns the same table with the fan-out's permissions.
+    #[must_use]
+    pub fn as_fanout(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            writer: Writer::Fanout,
             guards: self.guards,
         }
     }

@@ -4,21 +4,27 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-use super::super::{Charge, Commit, Released, Store, StoreError, keys};
-use super::MemoryStore;
+use super::super::{Commit, Released, Room, RowCount, Store, StoreError, SubjectLinks, keys};
 use super::table::{Item, LockItem, Starts, Transaction};
+use super::{MemoryStore, counters};
+use crate::config::LinkCaps;
 use crate::guards::Guard;
 use crate::model::{
-    Connection, ConnectionId, Counters, Fence, FleetKey, FleetRecords, Grants, Instance,
+    Connection, ConnectionId, Counters, Day, Fence, FleetKey, FleetRecords, Grants, Instance,
     InstanceId, Lock, Row, RowKey, Timestamp,
 };
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn put_connection(&self, connection: &Connection) -> Result<(), StoreError> {
+    async fn put_connection(
+        &self,
+        connection: &Connection,
+        caps: &LinkCaps,
+    ) -> Result<(), StoreError> {
         self.operate("put_connection", |table| {
             let partition = keys::connection(&connection.id);
             if table.get(&partition, keys::CONNECTION).is_none() {
+                counters::admit_link(table, connection, caps)?;
                 table.put(
                     &partition,
                     keys::CONNECTION,
@@ -28,6 +34,29 @@ impl Store for MemoryStore {
                 let count = connection_count(table, &window);
                 count_connections(table, window, count.saturating_add(1));
             }
+            Ok(())
+        })
+    }
+
+    async fn subject_links(
+        &self,
+        tenant: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<SubjectLinks, StoreError> {
+        self.operate("subject_links", |table| {
+            Ok(counters::subject_links(table, (tenant, subject), now))
+        })
+    }
+
+    async fn drop_links(
+        &self,
+        tenant: &str,
+        subject: &str,
+        links: &BTreeSet<ConnectionId>,
+    ) -> Result<(), StoreError> {
+        self.operate("drop_links", |table| {
+            counters::drop_links(table, (tenant, subject), links);
             Ok(())
         })
     }
@@ -96,6 +125,8 @@ impl Store for MemoryStore {
             if count > 0 && window >= keys::oldest_connection_window(now) {
                 count_connections(table, window, count.saturating_sub(1));
             }
+            let grants = &connection.grants;
+            counters::drop_links(table, (&grants.tenant, &grants.subject), [id]);
             Ok(Some(connection))
         })
     }
@@ -132,17 +163,59 @@ impl Store for MemoryStore {
         id: &ConnectionId,
         row: &Row,
         expected: Option<u64>,
+        room: &Room,
     ) -> Result<Row, StoreError> {
         self.operate("put_claimed_row", |table| {
             let mut connection = connection(table, id).ok_or(StoreError::NotFound)?.clone();
             connection.rows.insert(row.key.clone());
             let written = put_row(table, row, expected)?;
+            counters::admit_row(table, &row.key, room)?;
             table.put(
                 &keys::connection(id),
                 keys::CONNECTION,
                 Item::Connection(connection),
             );
             Ok(written)
+        })
+    }
+
+    async fn subject_rows(
+        &self,
+        fleet: &FleetKey,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.operate("subject_rows", |table| {
+            let prefix = keys::rows_of(subject);
+            let items = table.query(&keys::demand(fleet), &prefix);
+            let own = items.take_while(|(sort, _)| sort.starts_with(&prefix));
+            let rows = own.filter_map(|(_, item)| match item {
+                Item::Row(row) if row.expires_at > now => Some(row.clone()),
+                _ => None,
+            });
+            Ok(rows.collect())
+        })
+    }
+
+    async fn recount_rows(
+        &self,
+        fleet: &FleetKey,
+        subject: &str,
+        seen: &RowCount,
+        live: u32,
+        remembered: u32,
+    ) -> Result<(), StoreError> {
+        self.operate("recount_rows", |table| {
+            if counters::row_count(table, fleet, subject) != *seen {
+                return Err(StoreError::Stale);
+            }
+            let anew = RowCount {
+                live,
+                remembered,
+                taken: seen.taken.saturating_add(1),
+            };
+            counters::put_row_count(table, fleet, subject, anew);
+            Ok(())
         })
     }
 
@@ -294,12 +367,14 @@ impl Store for MemoryStore {
                 Some(Item::State(state)) => state.version,
                 _ => 0,
             };
-            if version != commit.expected {
+            if version != commit.expected && self.guards.on(Guard::StateVersion) {
                 return Err(StoreError::Stale);
             }
             if let Some(charge) = &commit.charge {
-                let charged = charge_starts(starts(table, fleet), charge)?;
-                table.put(&keys::caps(fleet), keys::STARTS, Item::Starts(charged));
+                counters::charge(table, fleet, charge)?;
+            }
+            for (day, time) in &commit.ran {
+                counters::add_ran(table, &fleet.tenant, *day, *time);
             }
             let mut state = commit.state.clone();
             state.version = version.saturating_add(1);
@@ -335,12 +410,19 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn counters(&self, fleet: &FleetKey, now: Timestamp) -> Result<Counters, StoreError> {
+    async fn counters(
+        &self,
+        fleet: &FleetKey,
+        subjects: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<Counters, StoreError> {
         self.operate("counters", |table| {
-            let Starts { starts, launches } = starts(table, fleet);
+            let Starts { starts, launches } = counters::starts(table, fleet);
             Ok(Counters {
-                launches: within_hour(&launches, now),
-                starts: within_hour(&starts, now),
+                launches: counters::within(&launches, now, keys::CAP_WINDOW),
+                starts: counters::within(&starts, now, keys::CAP_WINDOW),
+                by_subject: counters::charged(table, &fleet.tenant, subjects, now),
+                tenant_ran: counters::ran(table, &fleet.tenant, Day::of(now)),
             })
         })
     }
@@ -425,38 +507,4 @@ fn put_lock(table: &mut Transaction<'_>, fleet: &FleetKey, fence: Fence, holder:
         keys::LOCK,
         Item::Lock(LockItem { fence, holder }),
     );
-}
-
-fn starts(table: &Transaction<'_>, fleet: &FleetKey) -> Starts {
-    match table.get(&keys::caps(fleet), keys::STARTS) {
-        Some(Item::Starts(starts)) => starts.clone(),
-        _ => Starts::default(),
-    }
-}
-
-/// Adds a start, and a launch where it is one, or neither.
-fn charge_starts(mut times: Starts, charge: &Charge) -> Result<Starts, StoreError> {
-    let full = |times: &[Timestamp], cap| within_hour(times, charge.at) >= cap;
-    if full(&times.starts, charge.start_cap)
-        || (charge.launch && full(&times.launches, charge.launch_cap))
-    {
-        return Err(StoreError::CapSpent);
-    }
-    let newest_first = |times: &mut Vec<Timestamp>| {
-        times.retain(|time| charge.at.since(*time) < keys::CAP_WINDOW);
-        times.insert(0, charge.at);
-    };
-    newest_first(&mut times.starts);
-    if charge.launch {
-        newest_first(&mut times.launches);
-    }
-    Ok(times)
-}
-
-fn within_hour(times: &[Timestamp], now: Timestamp) -> u32 {
-    let recent = times
-        .iter()
-        .filter(|time| now.since(**time) < keys::CAP_WINDOW)
-        .count();
-    u32::try_from(recent).unwrap_or(u32::MAX)
 }

@@ -1,10 +1,12 @@
 //! Items under a partition and a sort key, and a set of writes that takes place as one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::super::keys;
+use super::super::{RowCount, keys};
 use crate::model::{
-    BootHistory, Connection, Fence, FleetState, Instance, Intent, Lock, Row, Timestamp, Unavailable,
+    BootHistory, Connection, ConnectionId, Day, Fence, FleetState, Instance, Intent, Lock, Row,
+    Timestamp, Unavailable,
 };
 
 /// What an item holds.
@@ -22,6 +24,21 @@ pub(super) enum Item {
     Unavailable(Vec<Unavailable>),
     Boots(BootHistory),
     Starts(Starts),
+    /// The starts that a subject is charged for, newest first.
+    Charged(Vec<Timestamp>),
+    /// How long a tenant's instances have run on a day.
+    Ran {
+        day: Day,
+        time: Duration,
+    },
+    /// The open links of a subject.
+    Links(BTreeMap<ConnectionId, Timestamp>),
+    RowCount(RowCount),
+    /// A counter that is of no use after its window.
+    Window {
+        count: u32,
+        end: Timestamp,
+    },
 }
 
 /// The lock's item outlives its holders, since the fence must never fall.
@@ -82,6 +99,9 @@ impl Table {
                     now.since(connection.connected_at) <= keys::CONNECTION_LIFE
                 }
                 Item::ConnectionCount(_) => *sort >= oldest_window,
+                Item::Window { end, .. } => *end > now,
+                // Yesterday's may still be added to.
+                Item::Ran { day, .. } => day.0.saturating_add(1) >= Day::of(now).0,
                 _ => true,
             });
         }

@@ -16,7 +16,7 @@ use wakecast::Secret;
 use wakecast::protocol::{Phase, Ready, ServerMessage, Welcome};
 use wakecast_lambda::auth::{Issuer, Key};
 use wakecast_lambda::config::{
-    Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, Offering, Timing,
+    Budget, Caps, Counts, EndpointConfig, FleetConfig, KnownSetting, LinkCaps, Offering, Timing,
 };
 use wakecast_lambda::gateway::{
     Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint, LinkConfig, Waits,
@@ -282,6 +282,7 @@ pub(crate) async fn given(table: &MemoryStore, now: Timestamp, instance: Instanc
         unavailable: None,
         history: None,
         charge: None,
+        ran: BTreeMap::new(),
     };
     table
         .commit(&fleet(), &lock, now, &commit)
@@ -390,6 +391,7 @@ pub(crate) fn config() -> GatewayConfig {
         }],
         origins: vec!["https://app.example.com".to_owned()],
         link: LinkConfig::default(),
+        links: LinkCaps::default(),
         waits: Waits::default(),
     }
 }
@@ -425,6 +427,7 @@ pub(crate) fn fleet_config() -> FleetConfig {
         counts: Counts::ENTERPRISE,
         timing: Timing::default(),
         caps: Caps::default(),
+        budget: Budget::default(),
         prior: Vec::new(),
         table_id: "table".to_owned(),
     }

@@ -5,12 +5,13 @@ use std::future::pending;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use wakecast_lambda::config::LinkCaps;
 use wakecast_lambda::model::{
     Connection, ConnectionId, Counters, FleetKey, FleetRecords, Grants, Instance, InstanceId, Lock,
     Row, RowKey, Timestamp,
 };
 use wakecast_lambda::store::memory::MemoryStore;
-use wakecast_lambda::store::{Commit, Released, Store, StoreError};
+use wakecast_lambda::store::{Commit, Released, Room, RowCount, Store, StoreError, SubjectLinks};
 
 type Event = Box<dyn FnOnce() + Send>;
 
@@ -128,7 +129,9 @@ macro_rules! forward {
 }
 
 forward! {
-    put_connection(connection: &Connection) -> ();
+    put_connection(connection: &Connection, caps: &LinkCaps) -> ();
+    subject_links(tenant: &str, subject: &str, now: Timestamp) -> SubjectLinks;
+    drop_links(tenant: &str, subject: &str, links: &BTreeSet<ConnectionId>) -> ();
     connection(id: &ConnectionId) -> Option<Connection>;
     renew_connection(id: &ConnectionId, grants: &Grants) -> ();
     claim(id: &ConnectionId, client_id: &str, rows: &BTreeSet<RowKey>) -> ();
@@ -138,7 +141,9 @@ forward! {
     row(key: &RowKey) -> Option<Row>;
     rows(fleet: &FleetKey, now: Timestamp) -> Vec<Row>;
     put_row(row: &Row, expected: Option<u64>) -> Row;
-    put_claimed_row(connection: &ConnectionId, row: &Row, expected: Option<u64>) -> Row;
+    put_claimed_row(id: &ConnectionId, row: &Row, expected: Option<u64>, room: &Room) -> Row;
+    subject_rows(fleet: &FleetKey, subject: &str, now: Timestamp) -> Vec<Row>;
+    recount_rows(fleet: &FleetKey, subject: &str, seen: &RowCount, live: u32, all: u32) -> ();
     raise_demand(fleet: &FleetKey) -> u64;
     demand(fleet: &FleetKey) -> u64;
     lock(fleet: &FleetKey) -> Option<Lock>;
@@ -149,5 +154,5 @@ forward! {
     instance(fleet: &FleetKey, id: &InstanceId) -> Option<Instance>;
     instances(fleet: &FleetKey) -> Vec<Instance>;
     commit(fleet: &FleetKey, lock: &Lock, now: Timestamp, commit: &Commit) -> ();
-    counters(fleet: &FleetKey, now: Timestamp) -> Counters;
+    counters(fleet: &FleetKey, subjects: &BTreeSet<String>, now: Timestamp) -> Counters;
 }

@@ -13,7 +13,7 @@ mod stops;
 pub use clients::{accept_then_close, late_callbacks, late_tokens, overtaken_pushes};
 pub use grants::{hot_partition, last_moment_token, older_link, slow_camera, stream_in_the_drain};
 pub use launches::{dying_servers, early_probes, forgotten_launch, lost_replies};
-pub use stops::{demand_at_the_end, frozen_holder, last_minute, silent_server};
+pub use stops::{demand_at_the_end, frozen_holder, frozen_writer, last_minute, silent_server};
 
 use std::time::Duration;
 

@@ -1,19 +1,23 @@
 //! A stop that meets somebody.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use wakecast::machine::Input;
+use wakecast_lambda::model::InstanceStatus;
+use wakecast_local::ec2::Ec2Settings;
 use wakecast_local::media::Faults;
 
 use super::super::guards::Guards;
+use super::super::network::NetworkFaults;
 use super::super::process::CallFaults;
 use super::super::setting;
-use super::super::world::World;
+use super::super::world::{Surroundings, World};
 use super::grants::left_idle;
+use super::launches::terminate;
 use super::people::{announced, looked_once, passes_through, publish, ready, status};
 use super::{MINUTE, SECOND, Stage};
-use wakecast_lambda::model::InstanceStatus;
-use wakecast_local::ec2::Ec2Settings;
 
 /// People ask in the last seconds before the stop.
 #[must_use]
@@ -54,17 +58,72 @@ pub fn frozen_holder(seed: u64, guards: Guards) -> World {
         });
     }
     if stage.until(MINUTE * 15, SECOND, looked_once) {
-        // The run that follows is the one that freezes.
-        stage.world.crash_reconcilers();
-        let pause = stage.chance.within(40..160);
-        stage.hands(CallFaults {
-            pause,
-            ..CallFaults::default()
-        });
-        stage.world.run_for(MINUTE * 4);
-        stage.hands(CallFaults::default());
+        stage.freeze_one_run();
     }
     stage.play(MINUTE * 12)
+}
+
+/// The reconciler freezes for longer than its lock while it writes down that a server has died. The
+/// next one launches two others meanwhile; then the sleeper's old state is written, by which their
+/// numbers, and so their tokens, are free again.
+#[must_use]
+pub fn frozen_writer(seed: u64, guards: Guards) -> World {
+    let mut config = setting::config();
+    // Two launches must fit into the sleep.
+    config.timing.tick = SECOND * 15;
+    let mut stage = Stage::with(seed, guards, config, Ec2Settings::default());
+    let first = stage.person("ada");
+    let others = ["bob", "cleo"].map(|name| stage.person(name));
+    let last = stage.person("dan");
+    let mut chance = stage.chance.fork();
+    let gone = Rc::new(Cell::new(false));
+    let gone_too = Rc::clone(&gone);
+    stage.world.spawn(async move {
+        passes_through(first, SECOND).await;
+        gone_too.set(true);
+        if !last.until(frozen).await {
+            return;
+        }
+        let broken = last.around.observer.crashes();
+        for person in others {
+            person.until(|around| !ready(around)).await;
+            passes_through(person, chance.millis(500..5_000)).await;
+            // The second one serves until the sleeper wakes up and finds that its lock is gone.
+            if last.around.boots() > 2 {
+                let woken = |around: &Surroundings| around.observer.crashes() > broken;
+                last.until(woken).await;
+                last.sleep(chance.millis(500..5_000)).await;
+            }
+            terminate(&last.around);
+        }
+        last.until(|around| !ready(around)).await;
+        last.acquire().await;
+    });
+    if stage.until(MINUTE * 5, SECOND, |_| gone.get()) {
+        terminate(stage.world.around());
+        stage.freeze_one_run();
+    }
+    stage.play(MINUTE * 12)
+}
+
+/// A process has been frozen.
+fn frozen(around: &Surroundings) -> bool {
+    around.observer.freezes() > 0
+}
+
+impl Stage {
+    /// Kills the reconciler, and freezes the run that follows at one of its commits.
+    fn freeze_one_run(&mut self) {
+        let pause = self.chance.within(200..700);
+        self.world.crash_reconcilers();
+        self.hands(CallFaults {
+            pause,
+            pause_at: Some("commit"),
+            ..CallFaults::default()
+        });
+        self.until(MINUTE * 4, SECOND, frozen);
+        self.hands(CallFaults::default());
+    }
 }
 
 /// The media server does not answer for minutes while people publish.
@@ -97,33 +156,53 @@ pub fn silent_server(seed: u64, guards: Guards) -> World {
     stage.play(MINUTE * 30)
 }
 
-/// Somebody asks while the last round over a stopped server ends, and the tick is far away.
+/// Somebody asks while the last round over a stopped server ends, and is in a tunnel then: nothing
+/// they send reminds the cloud. When they are back the server is long up.
 #[must_use]
 pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
     let mut config = setting::config();
-    // A tick that would help only whoever waits for ten minutes.
+    // A tick that helps nobody who waits for a minute.
     config.timing.tick = MINUTE * 10;
     let mut stage = Stage::with(seed, guards, config, Ec2Settings::default());
-    let slow = stage.chance.within(100..500);
+    left_idle(&mut stage);
+    let person = stage.person("bob");
+    let late = stage.chance.millis(0..5_000);
+    person.give(Input::Connect);
+    stage.world.spawn(async move {
+        person.until(ready).await;
+        let stopped = Some(InstanceStatus::Stopped);
+        person.until(|around| status(around) == stopped).await;
+        person.sleep(late).await;
+        let asked = person.acquire_as(publish(&person), TUNNEL + SECOND * 25);
+        let tunnel = async {
+            person.sleep(SECOND * 2).await;
+            person.around.tunnel(true);
+            person.around.network.swallow_client("bob");
+            person.sleep(TUNNEL).await;
+            person.around.tunnel(false);
+            person.give(Input::NetworkChanged);
+        };
+        futures::join!(asked, tunnel);
+    });
+    stage.until(MINUTE * 5, SECOND, ready);
+    let slow = stage.chance.within(100..400);
     stage.hands(CallFaults {
         slow,
         ..CallFaults::default()
     });
-    let opener = stage.person("opener");
-    stage.world.spawn(passes_through(opener, SECOND * 5));
-    for number in 0..stage.chance.within(1..4) {
-        let person = stage.person(&format!("bob-{number}"));
-        let late = stage.chance.millis(0..6_000);
-        person.give(Input::Connect);
-        stage.world.spawn(async move {
-            person.until(ready).await;
-            person
-                .until(|around| status(around) == Some(InstanceStatus::Stopped))
-                .await;
-            person.sleep(late).await;
-            let patience = Duration::from_mins(3);
-            person.acquire_as(publish(&person), patience).await;
-        });
+    stage.play(MINUTE * 35)
+}
+
+/// A start takes half a minute, and seconds more where calls are slow.
+const TUNNEL: Duration = Duration::from_secs(75);
+
+impl Surroundings {
+    /// Lets nobody connect, or everybody.
+    fn tunnel(&self, closed: bool) {
+        let faults = NetworkFaults {
+            connect_fails: u64::from(closed) * 1_000,
+            ..NetworkFaults::default()
+        };
+        self.network.set_faults(faults, CallFaults::default());
     }
-    stage.play(MINUTE * 40)
 }

@@ -347,7 +347,11 @@ fn doom(chance: &mut Chance) -> Vec<(Option<Stage>, Trouble)> {
         2 => vec![(Some(Draining), end)],
         3 => vec![(Some(Draining), blind), (Some(Draining), end)],
         4 => vec![(Some(Draining), restart)],
-        5 => vec![(None, no_stop), (Some(Stopping), end)],
+        5 => vec![
+            (None, no_stop),
+            (Some(Stopping), blind),
+            (Some(Stopping), end),
+        ],
         6 => vec![(None, no_stop), (Some(Stopping), restart)],
         7 => vec![
             (Some(Ready), restart),

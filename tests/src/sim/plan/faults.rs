@@ -142,6 +142,7 @@ impl Faults {
             crash: self.of(Fault::Crash),
             late: self.of(Fault::LateCall),
             pause: self.of(Fault::Freeze),
+            ..CallFaults::default()
         }
     }
 

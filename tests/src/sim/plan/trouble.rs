@@ -17,9 +17,6 @@ use crate::sim::world::Surroundings;
 /// and describes that fail on the way.
 const NOTICED: Duration = Duration::from_mins(4);
 
-/// How often a trouble that waits for a stage looks: most stages last for seconds.
-const GLANCE: Duration = Duration::from_millis(100);
-
 /// A stage that has not come by then is not waited for: the world must come to rest.
 const LATEST: Duration = Duration::from_mins(45);
 
@@ -295,11 +292,10 @@ impl Timed {
 async fn wait_for(around: &Surroundings, stage: Stage) -> bool {
     let end = setting::START + LATEST;
     while around.clock.true_now() < end {
-        let status = around.instance().map(|instance| instance.status);
+        let status = around.glance().await;
         if status.as_ref().and_then(Stage::of) == Some(stage) {
             return true;
         }
-        around.clock.sleep(GLANCE).await;
     }
     false
 }

@@ -10,7 +10,7 @@ use crate::ports::Clock;
 
 /// Returns what `work` returns, or `None` once `limit` has passed without it. The work is dropped
 /// then: it may or may not have taken effect.
-pub(super) async fn within<T>(
+pub(crate) async fn within<T>(
     clock: &dyn Clock,
     limit: Duration,
     work: impl Future<Output = T>,

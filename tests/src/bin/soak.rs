@@ -1,0 +1,56 @@
+//! Lives through minutes with hundreds of clients, and says whether anything was lost.
+
+use std::process::ExitCode;
+
+use tokio::runtime::Builder;
+use wakecast_lambda::ports::Entropy;
+use wakecast_local::system::OsEntropy;
+use wakecast_tests::soak;
+use wakecast_tests::soak::arguments::{Arguments, USAGE};
+use wakecast_tests::soak::{report, verdict};
+
+/// Short enough to type again.
+const SEEDS: u64 = 1_000_000;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            eprintln!("{problem}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let seed = arguments
+        .seed
+        .unwrap_or_else(|| OsEntropy.next_u64() % SEEDS);
+    println!(
+        "{} clients for {} min, seed {seed}",
+        arguments.clients, arguments.minutes
+    );
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let figures = runtime.block_on(soak::run(&arguments, seed, |line| println!("{line}")));
+    let figures = match figures {
+        Ok(figures) => figures,
+        Err(problem) => {
+            eprintln!("soak: {problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let checks = verdict::checks(&figures);
+    println!("\n{}", report::table(&figures, &checks));
+    let broken = checks.iter().filter(|check| !check.holds).count();
+    if broken == 0 {
+        println!("nothing was lost and nothing is left");
+        return ExitCode::SUCCESS;
+    }
+    let again = arguments.again(seed);
+    println!("{broken} checks are broken; the same script again (its timing is the machine's):");
+    println!("  {again}");
+    ExitCode::FAILURE
+}

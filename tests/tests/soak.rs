@@ -1,0 +1,239 @@
+//! The soak's arguments, its counters and its verdict; the run itself is `cargo xtask soak`.
+
+use std::time::Duration;
+
+use wakecast::{Error, ErrorCode, Outcome, Stage};
+use wakecast_lambda::model::{ConnectionId, InstanceId, Timestamp};
+use wakecast_local::cloud::{Event, What};
+use wakecast_local::ec2::Happened;
+use wakecast_tests::soak::arguments::Arguments;
+use wakecast_tests::soak::process::{Sample, Usage};
+use wakecast_tests::soak::report;
+use wakecast_tests::soak::tally::Tally;
+use wakecast_tests::soak::verdict::{Figures, GROWTH_KIB, checks, growth, slope};
+use wakecast_tests::soak::watchman::Seen;
+
+fn parse(line: &str) -> Result<Arguments, String> {
+    Arguments::parse(line.split_whitespace().map(str::to_owned))
+}
+
+#[test]
+fn arguments_are_read_and_lead_to_the_same_run() {
+    let arguments = parse("--minutes 10").unwrap();
+    assert_eq!(arguments.duration(), Duration::from_mins(10));
+    assert_eq!((arguments.clients, arguments.seed), (500, None));
+    let arguments = parse("--clients=20 --seed 7 --minutes=1").unwrap();
+    let again = arguments.again(7);
+    let line = again.strip_prefix("cargo xtask soak ").unwrap();
+    assert_eq!(parse(line).unwrap(), arguments);
+}
+
+#[test]
+fn arguments_that_cannot_be_meant_are_named() {
+    for (line, words) in [
+        ("", "`--minutes` is missing"),
+        ("--minutes", "--minutes needs a number"),
+        ("--minutes 0", "--minutes 0: expected 1 to 1440"),
+        ("--minutes soon", "expected 1 to 1440"),
+        ("--minutes 1 --clients 0", "--clients 0: expected 1 to 4000"),
+        ("--minutes 1 --clients 9999", "expected 1 to 4000"),
+        ("--minutes 1 --seed -1", "--seed -1: expected 0 to"),
+        ("--hours 1", "unknown argument `--hours`"),
+    ] {
+        let problem = parse(line).unwrap_err();
+        assert!(problem.contains(words), "{line}: {problem}");
+    }
+}
+
+#[test]
+fn the_slope_is_that_of_the_line_through_the_points() {
+    assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0)]), None);
+    assert_eq!(slope(&[(1.0, 1.0), (1.0, 2.0), (1.0, 3.0)]), None);
+    assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]), Some(2.0));
+    assert_eq!(slope(&[(0.0, 4.0), (1.0, 4.0), (5.0, 4.0)]), Some(0.0));
+    // Noise around a falling line.
+    let noisy = [(0.0, 11.0), (1.0, 8.0), (2.0, 7.0), (3.0, 4.0)];
+    assert!((slope(&noisy).unwrap() + 2.2).abs() < 1e-9);
+}
+
+/// Ten minutes of ten clients in which nothing was lost; memory grows by `kib` a minute after
+/// half of the time, and steeply before.
+fn good(kib: u64) -> Figures {
+    let tally = Tally::default();
+    tally.acquire();
+    tally.outcome(Ok(()), Duration::ZERO, "person-0");
+    let used = Usage {
+        memory_kib: 10_000,
+        files: 20,
+        tasks: 8,
+    };
+    let memory = |minute: u64| 10_000 + 5_000 * minute.min(5) + kib * minute.saturating_sub(5);
+    let sample = |minute: u64| Sample {
+        at: Duration::from_secs(60 * minute),
+        usage: Usage {
+            memory_kib: memory(minute),
+            ..used
+        },
+    };
+    Figures {
+        clients: 10,
+        lived: Duration::from_mins(10),
+        counts: tally.counts(),
+        samples: (0..=10).map(sample).collect(),
+        before: used,
+        after: used,
+        came_to_rest: true,
+        ..Figures::default()
+    }
+}
+
+fn broken(figures: &Figures) -> Vec<&'static str> {
+    let broken = checks(figures).into_iter().filter(|check| !check.holds);
+    broken.map(|check| check.what).collect()
+}
+
+#[test]
+fn a_good_run_passes_and_its_table_shows_every_check() {
+    let figures = good(0);
+    assert_eq!(broken(&figures), [""; 0]);
+    let checks = checks(&figures);
+    let table = report::table(&figures, &checks);
+    for check in &checks {
+        assert!(table.contains(check.what), "{table}");
+    }
+    assert!(!table.contains("BROKEN"), "{table}");
+}
+
+#[test]
+fn only_growth_after_the_warm_up_counts() {
+    assert!(growth(&good(0)).unwrap().abs() < 1e-9);
+    let least = 10 * (GROWTH_KIB as u64 + 1);
+    assert_eq!(broken(&good(least)), ["memory after the warm-up"]);
+    let few = Figures {
+        samples: Vec::new(),
+        ..good(0)
+    };
+    assert_eq!(broken(&few), ["memory after the warm-up"]);
+}
+
+#[test]
+fn whatever_is_lost_or_left_breaks_the_run() {
+    type Harm = fn(&mut Figures);
+    let cases: [(&str, Harm); 9] = [
+        ("waiters lost", |figures| figures.counts.acquires += 1),
+        ("waiters lost", |figures| figures.counts.lost.count += 1),
+        ("outcomes without a reason", |figures| {
+            figures.counts.wrong.count += 1
+        }),
+        ("most instances at once", |figures| figures.seen.most = 2),
+        ("stops under a stream or viewer", |figures| {
+            figures.seen.busy_stops = 1
+        }),
+        ("instance at rest at the end", |figures| {
+            figures.came_to_rest = false
+        }),
+        ("tasks after the last client", |figures| {
+            figures.after.tasks += 1
+        }),
+        ("files after the last client", |figures| {
+            figures.after.files += 1
+        }),
+        ("token providers kept", |figures| figures.providers = 1),
+    ];
+    for (what, harm) in cases {
+        let mut figures = good(0);
+        harm(&mut figures);
+        assert_eq!(broken(&figures), [what]);
+        let table = report::table(&figures, &checks(&figures));
+        assert!(table.contains("BROKEN"), "{table}");
+    }
+    let mut figures = good(0);
+    figures.counts = Tally::default().counts();
+    assert_eq!(
+        broken(&figures),
+        ["waiters lost"],
+        "a run without an acquire"
+    );
+}
+
+#[test]
+fn an_outcome_that_no_fault_explains_is_wrong() {
+    let tally = Tally::default();
+    let error = |code| Error::new(code, Outcome::Unknown, Stage::Local);
+    for code in [ErrorCode::StartTimeout, ErrorCode::ProtocolError] {
+        tally.acquire();
+        tally.outcome(Err(&error(code)), Duration::from_millis(3), "person-1");
+    }
+    tally.acquire();
+    tally.lost_acquire("person-2: no outcome".to_owned());
+    let counts = tally.counts();
+    assert_eq!((counts.open(), counts.leases()), (0, 0));
+    assert_eq!((counts.wrong.count, counts.lost.count), (1, 1));
+    assert!(counts.wrong.words[0].starts_with("person-1: protocol_error"));
+    assert_eq!(counts.latest, Duration::from_millis(3));
+}
+
+fn event(what: What) -> Event {
+    Event {
+        at: Timestamp::from_millis(0),
+        elapsed_ms: 0,
+        what,
+    }
+}
+
+fn ec2(instance: &str, happened: Happened) -> Event {
+    event(What::Ec2 {
+        instance: InstanceId::new(instance),
+        happened,
+    })
+}
+
+fn media(publishers: u64, viewers: u64) -> Event {
+    event(What::Media {
+        instance: InstanceId::new("i-1"),
+        phase: "ready".to_owned(),
+        publishers,
+        viewers,
+    })
+}
+
+#[test]
+fn the_watchman_counts_what_lives_until_it_has_stopped() {
+    let mut seen = Seen::default();
+    assert!(seen.is_quiet());
+    for happened in [
+        Happened::Launched,
+        Happened::Running,
+        Happened::StopAccepted,
+    ] {
+        seen.take(&ec2("i-1", happened));
+        assert!(!seen.is_quiet(), "{happened:?}");
+    }
+    seen.take(&ec2("i-1", Happened::Stopped));
+    assert!(seen.is_quiet());
+    seen.take(&ec2("i-1", Happened::Started));
+    assert_eq!((seen.launches, seen.starts, seen.stops), (1, 1, 1));
+    assert_eq!((seen.most, seen.wrong.len()), (1, 0));
+    seen.take(&ec2("i-2", Happened::Launched));
+    assert_eq!((seen.most, seen.wrong.len()), (2, 1));
+    let connection = ConnectionId::new("c");
+    seen.take(&event(What::Connected { connection }));
+    assert_eq!(seen.connects, 1);
+}
+
+#[test]
+fn the_watchman_notices_a_stop_under_a_viewer() {
+    let mut seen = Seen::default();
+    seen.take(&ec2("i-1", Happened::Launched));
+    seen.take(&media(1, 2));
+    assert_eq!(seen.load(), 3);
+    seen.take(&media(0, 0));
+    seen.take(&ec2("i-1", Happened::StopAccepted));
+    assert_eq!(seen.busy_stops, 0);
+    seen.take(&ec2("i-1", Happened::Stopped));
+    seen.take(&ec2("i-1", Happened::Started));
+    seen.take(&media(0, 1));
+    seen.take(&ec2("i-1", Happened::StopAccepted));
+    assert_eq!(seen.busy_stops, 1);
+    assert!(seen.wrong[0].contains("i-1"), "{:?}", seen.wrong);
+}

@@ -97,13 +97,13 @@ pub fn frozen_writer(seed: u64, guards: Guards) -> World {
         if !last.until(frozen).await {
             return;
         }
-        let broken = last.around.notes().broken_runs.len();
+        let broken = last.around.observer.crashes();
         for person in others {
             person.until(|around| !serves(around)).await;
             passes_through(person, chance.millis(500..5_000)).await;
             // The second one serves until the sleeper wakes up and finds that its lock is gone.
             if last.around.boots() > 2 {
-                let woken = |around: &Surroundings| around.notes().broken_runs.len() > broken;
+                let woken = |around: &Surroundings| around.observer.crashes() > broken;
                 last.until(woken).await;
                 last.sleep(chance.millis(500..5_000)).await;
             }
@@ -121,8 +121,7 @@ pub fn frozen_writer(seed: u64, guards: Guards) -> World {
 
 /// A process has been frozen.
 fn frozen(around: &Surroundings) -> bool {
-    let faults = around.logs.faults.since(setting::START);
-    faults.iter().any(|(_, call)| *call == "pause")
+    around.observer.freezes() > 0
 }
 
 impl Stage {

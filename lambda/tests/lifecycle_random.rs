@@ -62,7 +62,7 @@ fn random_worlds_keep_the_laws() {
 fn live(seed: u64) -> World {
     let mut dice = Dice(seed);
     let mut config = if dice.once_in(2) { config() } else { elastic() };
-    if dice.once_in(3) {
+    if dice.once_in(6) {
         config.budget.fleet_per_day = Some(Duration::from_secs(600 + dice.below(1_200)));
     }
     let mut world = World::with(config);

@@ -304,7 +304,7 @@ codes! {
         "the lease is gone: acquire again";
     /// A quota is used up.
     QuotaExceeded = "quota_exceeded", false, ContactOperator,
-        "a quota is used up: ask the operator to raise it";
+        "a quota is used up: ask again after `retry_after` if there is one, or ask the operator for more";
     /// The service is set up wrongly.
     Misconfigured = "misconfigured", false, ContactOperator,
         "the service is set up wrongly: the operator must mend it";

@@ -112,8 +112,8 @@ impl World {
             ])
             .expect("purposes");
         let wait = Duration::from_secs(60 + dice.below(900));
-        // Some ask for themselves, many for one.
-        self.subject = dice.pick(&[None, None, Some("one".to_owned())]).flatten();
+        // Most ask for themselves, some for one.
+        self.subject = dice.once_in(5).then(|| "one".to_owned());
         self.acquire_for(&id, purpose, wait);
     }
 

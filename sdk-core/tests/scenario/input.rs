@@ -42,6 +42,10 @@ pub enum Do {
         key: u64,
         lease: String,
     },
+    Status {
+        key: u64,
+        fleet: Option<String>,
+    },
     Retry,
     Close,
     Detach,
@@ -234,6 +238,10 @@ impl Play {
             Do::Release { key, lease } => Input::Release {
                 key: RequestKey(key),
                 lease,
+            },
+            Do::Status { key, fleet } => Input::Status {
+                key: RequestKey(key),
+                fleet,
             },
             Do::Retry => Input::Retry,
             Do::Close => Input::Close,

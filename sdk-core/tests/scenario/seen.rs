@@ -29,7 +29,12 @@ const KINDS: [(&str, &[&str]); 12] = [
             "error",
         ],
     ),
-    ("settled", &["answer", "lease", "endpoint", "error"]),
+    (
+        "settled",
+        &[
+            "answer", "lease", "endpoint", "error", "fleet", "ready", "phase",
+        ],
+    ),
     (
         "progress",
         &[
@@ -226,6 +231,10 @@ fn event(event: &Event) -> Value {
                     "endpoint": self::endpoint(endpoint)})
             }
             Ok(Answer::Released) => json!({"settled": key.0, "answer": "released"}),
+            Ok(Answer::Status(status)) => {
+                json!({"settled": key.0, "answer": "status", "fleet": status.fleet,
+                    "ready": status.ready, "phase": status.phase.map(|phase| phase.as_str())})
+            }
             Ok(other) => json!({"settled": key.0, "unknown": format!("{other:?}")}),
             Err(error) => json!({"settled": key.0, "error": self::error(error)}),
         },

@@ -141,7 +141,7 @@ pub(super) fn gateway_function(
                 entropy,
                 stream_tokens: Arc::new(setting::stream_tokens()),
             };
-            let gateway = setting::gateway(gateway_ports, &ports.config);
+            let gateway = setting::gateway(gateway_ports, &ports.config, ports.links.get());
             Arc::new(ports.guards.on_gateway(gateway))
         },
     )

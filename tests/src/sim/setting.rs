@@ -171,7 +171,7 @@ fn signed_token(subject: &str, expires_at: Timestamp, secret: &str) -> Secret {
 /// # Panics
 /// If the simulation's own configuration is wrong.
 #[must_use]
-pub fn gateway(ports: GatewayPorts, config: &FleetConfig) -> Gateway {
+pub fn gateway(ports: GatewayPorts, config: &FleetConfig, links: LinkCaps) -> Gateway {
     let issuer = Issuer {
         name: ISSUER.to_owned(),
         keys: vec![Key {
@@ -187,7 +187,7 @@ pub fn gateway(ports: GatewayPorts, config: &FleetConfig) -> Gateway {
         hints: Vec::new(),
         origins: vec!["*".to_owned()],
         link: LinkConfig::default(),
-        links: LinkCaps::default(),
+        links,
         waits: Waits::default(),
     };
     match Gateway::new(ports, config) {

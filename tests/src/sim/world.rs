@@ -1,6 +1,6 @@
 //! One world: its clock, its cloud, its people, and the hands that hurt it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::AbortHandle;
 use wakecast::machine::StateKind;
 use wakecast::{ErrorCode, Secret};
-use wakecast_lambda::config::FleetConfig;
+use wakecast_lambda::config::{FleetConfig, LinkCaps};
 use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
 use wakecast_lambda::model::{Instance, InstanceStatus, RowState, Timestamp};
@@ -62,6 +62,8 @@ pub struct Surroundings {
     pub config: Arc<FleetConfig>,
     /// Faults of calls and writes to the table.
     pub logs: Logs,
+    /// What the gateway lets one subject connect; to be set before anybody does.
+    pub links: Rc<Cell<LinkCaps>>,
     /// The rules in force.
     pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
@@ -173,6 +175,7 @@ impl World {
             )),
             config: Arc::new(config),
             logs: Logs::default(),
+            links: Rc::default(),
             guards,
             notes: Rc::default(),
             glanced: Rc::default(),

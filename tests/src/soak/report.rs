@@ -96,11 +96,12 @@ fn memory(figures: &Figures) -> String {
     let clients = u64::from(figures.clients.max(1));
     let each = |kib: u64| kib.saturating_sub(figures.before.memory_kib) / clients;
     format!(
-        "{} MiB before, {} first, {} peak, {} last; {} KiB a client at the peak, {} last",
+        "{} MiB before, {} first, {} peak, {} last, {} after; {} KiB a client at the peak, {} last",
         figures.before.memory_kib / 1024,
         first / 1024,
         peak / 1024,
         last / 1024,
+        figures.after.memory_kib / 1024,
         each(peak),
         each(last),
     )

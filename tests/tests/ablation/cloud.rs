@@ -4,7 +4,10 @@ use wakecast_lambda::guards::{self, Guard};
 use wakecast_tests::sim::aim;
 use wakecast_tests::sim::guards::Guards;
 
-use crate::seen;
+use crate::{kept, seen};
+
+/// Worlds in which a guard that another one covers is not missed.
+const ALONE: u64 = 60;
 
 fn without(guard: Guard) -> Guards {
     Guards {
@@ -47,9 +50,30 @@ fn without_second_read_a_waiter_is_stopped_away_from_under() {
     seen("second_read", without(Guard::SecondRead), aim::last_minute);
 }
 
+/// Two guards at one door: each covers the other, and without both a sleeper overwrites.
+fn seen_without_both(name: &str, guard: Guard, other: Guard) {
+    kept(
+        &format!("without {name} alone"),
+        without(guard),
+        aim::frozen_writer,
+        ALONE,
+    );
+    let neither = Guards {
+        cloud: guards::Guards::ALL.without(guard).without(other),
+        ..Guards::default()
+    };
+    let names = format!("{name} and {}", other.name());
+    seen(&names, neither, aim::frozen_writer);
+}
+
 #[test]
-fn without_lock_owner_a_sleeper_commits() {
-    seen("lock_owner", without(Guard::LockOwner), aim::frozen_holder);
+fn without_lock_owner_the_state_version_alone_refuses_a_sleeper() {
+    seen_without_both("lock_owner", Guard::LockOwner, Guard::StateVersion);
+}
+
+#[test]
+fn without_state_version_the_lock_owner_alone_refuses_a_sleeper() {
+    seen_without_both("state_version", Guard::StateVersion, Guard::LockOwner);
 }
 
 #[test]

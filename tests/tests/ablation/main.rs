@@ -1,6 +1,8 @@
 //! Each guard's removal is seen: worlds that are aimed at it break a law without it, and none
-//! with it. `cargo test --features ablation --test ablation -- --nocapture` prints after how many
-//! worlds.
+//! with it. With `-- --nocapture` it prints after how many worlds.
+//!
+//! `WAKECAST_STORY=7` tells world 7 instead, without the guard and with it, and
+//! `WAKECAST_WORLDS=900` plays at least so many with it.
 
 mod client;
 mod cloud;
@@ -18,8 +20,19 @@ const WORDS: usize = 120;
 /// Plays worlds without the guard until a law breaks, and as many with every guard, which must
 /// keep them all.
 fn seen(name: &str, without: Guards, family: Family) {
-    let found = (1..=MOST).find_map(|seed| Some((seed, broken(seed, without, family)?)));
-    let Some((seed, violation)) = found else {
+    if let Some(seed) = number("WAKECAST_STORY") {
+        for (guards, which) in [(without, "without"), (Guards::default(), "with")] {
+            let world = family(seed, guards);
+            println!("{which} {name}, world {seed}:\n{}", world.around().timeline);
+        }
+        return;
+    }
+    let broken = |seed| {
+        let world = family(seed, without);
+        let violation = world.around().timeline.violations().first().cloned()?;
+        Some((seed, violation))
+    };
+    let Some((seed, violation)) = (1..=MOST).find_map(broken) else {
         panic!("without {name}: no law is broken in {MOST} worlds");
     };
     let (law, what) = violation.split_once(": ").unwrap_or((&violation, ""));
@@ -30,7 +43,8 @@ fn seen(name: &str, without: Guards, family: Family) {
 
 /// Plays worlds that must keep every law: as many as were played without the guard.
 fn kept(name: &str, guards: Guards, family: Family, worlds: u64) {
-    for seed in 1..=worlds.max(LEAST) {
+    let least = number("WAKECAST_WORLDS").unwrap_or(LEAST);
+    for seed in 1..=worlds.max(least) {
         let world = family(seed, guards);
         let timeline = &world.around().timeline;
         assert!(
@@ -41,7 +55,6 @@ fn kept(name: &str, guards: Guards, family: Family, worlds: u64) {
     }
 }
 
-fn broken(seed: u64, guards: Guards, family: Family) -> Option<String> {
-    let world = family(seed, guards);
-    world.around().timeline.violations().first().cloned()
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wakecast::machine::{ConnectionState, Input};
+use wakecast_lambda::config::LinkCaps;
 
 use super::super::client::{ClientSetup, ProviderFaults};
 use super::super::guards::Guards;
@@ -58,9 +59,10 @@ pub fn late_tokens(seed: u64, guards: Guards) -> World {
 #[must_use]
 pub fn overtaken_pushes(seed: u64, guards: Guards) -> World {
     let mut stage = Stage::new(seed, guards);
-    let reorder = stage.chance.within(200..700);
+    let (reorder, slow) = (stage.chance.within(200..700), stage.chance.within(100..400));
     stage.network(NetworkFaults {
         reorder,
+        slow,
         ..NetworkFaults::default()
     });
     for number in 0..stage.chance.within(1..4) {
@@ -88,6 +90,8 @@ pub fn overtaken_pushes(seed: u64, guards: Guards) -> World {
 #[must_use]
 pub fn accept_then_close(seed: u64, guards: Guards) -> World {
     let mut stage = Stage::new(seed, guards);
+    // The gateway's own cap would slow a storm down: who closes here may stand in front of it.
+    stage.world.around().links.set(LinkCaps::OFF);
     for number in 0..stage.chance.within(1..4) {
         let person = stage.person(&format!("ada-{number}"));
         let mut chance = stage.chance.fork();

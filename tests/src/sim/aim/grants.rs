@@ -54,7 +54,6 @@ fn comes_back(seed: u64, guards: Guards, hesitates: std::ops::Range<u64>) -> Wor
 #[must_use]
 pub fn slow_camera(seed: u64, guards: Guards) -> World {
     let mut stage = Stage::new(seed, guards);
-    stage.slow_reconciler();
     for number in 0..stage.chance.within(1..3) {
         let person = stage.person(&format!("ada-{number}"));
         let chooses = stage.chance.millis(200_000..880_000);

@@ -35,13 +35,7 @@ pub fn dying_servers(seed: u64, guards: Guards) -> World {
             around.clock.sleep(SECOND).await;
             if ready(&around) {
                 around.clock.sleep(chance.millis(1_000..60_000)).await;
-                around.ec2.with(|model, now| {
-                    let lives = |state| matches!(state, Ec2State::Pending | Ec2State::Running);
-                    let id = model.instances().find(|truth| lives(truth.state));
-                    if let Some(id) = id.map(|truth| truth.id.clone()) {
-                        model.terminate(now, &id);
-                    }
-                });
+                terminate(&around);
                 around.clock.sleep(SECOND * 30).await;
             }
         }
@@ -49,11 +43,23 @@ pub fn dying_servers(seed: u64, guards: Guards) -> World {
     stage.play(MINUTE * 65)
 }
 
+/// Terminates the instance that lives.
+pub(super) fn terminate(around: &Surroundings) {
+    around.ec2.with(|model, now| {
+        let lives = |state| matches!(state, Ec2State::Pending | Ec2State::Running);
+        let id = model.instances().find(|truth| lives(truth.state));
+        if let Some(id) = id.map(|truth| truth.id.clone()) {
+            model.terminate(now, &id);
+        }
+    });
+}
+
 /// EC2 accepts a launch, its caller dies at once, and `describe` shows nothing for a while.
 #[must_use]
 pub fn forgotten_launch(seed: u64, guards: Guards) -> World {
+    // Later than a crashed run's lock lasts, sooner than an instance counts as gone.
     let ec2 = Ec2Settings {
-        describe_lag: Span::millis(20_000, 70_000),
+        describe_lag: Span::millis(20_000, 50_000),
         ..Ec2Settings::default()
     };
     let mut stage = Stage::with(seed, guards, setting::config(), ec2);

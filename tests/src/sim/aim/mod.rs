@@ -56,7 +56,7 @@ impl Stage {
 
     /// Lets some calls of the reconciler take seconds, so that other things fall in between.
     fn slow_reconciler(&mut self) {
-        let slow = self.chance.within(0..400);
+        let slow = self.chance.within(0..200);
         self.hands(CallFaults {
             slow,
             ..CallFaults::default()

@@ -1,9 +1,12 @@
 //! A stop that meets somebody.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use wakecast::machine::Input;
-use wakecast_lambda::ports::Ec2State;
+use wakecast_lambda::model::InstanceStatus;
+use wakecast_local::ec2::Ec2Settings;
 use wakecast_local::media::Faults;
 
 use super::super::guards::Guards;
@@ -12,16 +15,17 @@ use super::super::process::CallFaults;
 use super::super::setting;
 use super::super::world::{Surroundings, World};
 use super::grants::left_idle;
-use super::people::{announced, looked_once, publish, ready, status};
+use super::launches::terminate;
+use super::people::{
+    announced, drains, looked_once, passes_through, publish, ready, serves, status,
+};
 use super::{MINUTE, SECOND, Stage};
-use wakecast_lambda::model::InstanceStatus;
-use wakecast_local::ec2::Ec2Settings;
 
-/// People ask in the last seconds before the stop.
+/// People ask in the last seconds before the stop, and a reconciler whose calls take seconds is
+/// about to carry it out.
 #[must_use]
 pub fn last_minute(seed: u64, guards: Guards) -> World {
     let mut stage = Stage::new(seed, guards);
-    stage.slow_reconciler();
     left_idle(&mut stage);
     for number in 0..stage.chance.within(1..5) {
         let person = stage.person(&format!("bob-{number}"));
@@ -33,7 +37,18 @@ pub fn last_minute(seed: u64, guards: Guards) -> World {
             person.acquire().await;
         });
     }
-    stage.play(MINUTE * 15)
+    if stage.until(MINUTE * 15, SECOND, drains) {
+        let late = stage.chance.millis(0..40_000);
+        stage.world.run_for(late);
+        // The slow one takes over.
+        stage.world.crash_reconcilers();
+        let slow = stage.chance.within(100..500);
+        stage.hands(CallFaults {
+            slow,
+            ..CallFaults::default()
+        });
+    }
+    stage.play(MINUTE * 8)
 }
 
 /// The reconciler freezes for longer than its lock while it stops a server, and thaws when the next
@@ -61,44 +76,47 @@ pub fn frozen_holder(seed: u64, guards: Guards) -> World {
     stage.play(MINUTE * 12)
 }
 
-/// The reconciler freezes for longer than its lock while it writes down that a server has stopped,
-/// and thaws when the next one has started it again for somebody.
+/// The reconciler freezes for longer than its lock while it writes down that a server has died. The
+/// next one launches two others meanwhile; then the sleeper's old state is written, by which their
+/// numbers, and so their tokens, are free again.
 #[must_use]
 pub fn frozen_writer(seed: u64, guards: Guards) -> World {
-    let mut stage = Stage::new(seed, guards);
-    left_idle(&mut stage);
-    for number in 0..stage.chance.within(1..4) {
-        let person = stage.person(&format!("bob-{number}"));
-        let late = stage.chance.millis(0..40_000);
-        person.give(Input::Connect);
-        stage.world.spawn(async move {
-            if !person.until(frozen).await {
-                return;
+    let mut config = setting::config();
+    // Two launches must fit into the sleep.
+    config.timing.tick = SECOND * 15;
+    let mut stage = Stage::with(seed, guards, config, Ec2Settings::default());
+    let first = stage.person("ada");
+    let others = ["bob", "cleo"].map(|name| stage.person(name));
+    let last = stage.person("dan");
+    let mut chance = stage.chance.fork();
+    let gone = Rc::new(Cell::new(false));
+    let gone_too = Rc::clone(&gone);
+    stage.world.spawn(async move {
+        passes_through(first, SECOND).await;
+        gone_too.set(true);
+        if !last.until(frozen).await {
+            return;
+        }
+        let broken = last.around.notes().broken_runs.len();
+        for person in others {
+            person.until(|around| !serves(around)).await;
+            passes_through(person, chance.millis(500..5_000)).await;
+            // The second one serves until the sleeper wakes up and finds that its lock is gone.
+            if last.around.boots() > 2 {
+                let woken = |around: &Surroundings| around.notes().broken_runs.len() > broken;
+                last.until(woken).await;
+                last.sleep(chance.millis(500..5_000)).await;
             }
-            person.sleep(late).await;
-            let Some((lease, handed)) = person.acquire_as(publish(&person), MINUTE * 10).await
-            else {
-                return;
-            };
-            let Some(instance) = person.around.instance() else {
-                return;
-            };
-            let keeps = person.clone().keeps(lease, instance.id, MINUTE * 6);
-            let streams = person.publish(&handed, MINUTE * 5);
-            futures::join!(keeps, streams);
-        });
-    }
-    stage.until(MINUTE * 15, SECOND, announced);
-    let off = |around: &Surroundings| {
-        around.ec2.with(|model, _| {
-            let mut all = model.instances();
-            all.all(|truth| truth.state == Ec2State::Stopped)
-        })
-    };
-    if stage.until(MINUTE, SECOND / 10, off) {
+            terminate(&last.around);
+        }
+        last.until(|around| !serves(around)).await;
+        last.acquire().await;
+    });
+    if stage.until(MINUTE * 5, SECOND, |_| gone.get()) {
+        terminate(stage.world.around());
         stage.freeze_one_run();
     }
-    stage.play(MINUTE * 15)
+    stage.play(MINUTE * 12)
 }
 
 /// A process has been frozen.
@@ -169,7 +187,7 @@ pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
         let stopped = Some(InstanceStatus::Stopped);
         person.until(|around| status(around) == stopped).await;
         person.sleep(late).await;
-        let asked = person.acquire_as(publish(&person), TUNNEL + SECOND * 25);
+        let asked = person.acquire_as(publish(&person), TUNNEL + SECOND * 22);
         let tunnel = async {
             person.sleep(SECOND * 2).await;
             person.around.tunnel(true);
@@ -177,11 +195,14 @@ pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
             person.sleep(TUNNEL).await;
             person.around.tunnel(false);
             person.give(Input::NetworkChanged);
+            // A change that meets an attempt under way may leave a long wait: the next one cuts it.
+            person.sleep(SECOND * 6).await;
+            person.give(Input::NetworkChanged);
         };
         futures::join!(asked, tunnel);
     });
     stage.until(MINUTE * 5, SECOND, ready);
-    let slow = stage.chance.within(100..400);
+    let slow = stage.chance.within(50..250);
     stage.hands(CallFaults {
         slow,
         ..CallFaults::default()
@@ -189,8 +210,8 @@ pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
     stage.play(MINUTE * 35)
 }
 
-/// A start takes half a minute, and seconds more where calls are slow.
-const TUNNEL: Duration = Duration::from_secs(75);
+/// A start takes half a minute, and more where calls are slow; after two minutes nobody waits.
+const TUNNEL: Duration = Duration::from_secs(100);
 
 impl Surroundings {
     /// Lets nobody connect, or everybody.

@@ -224,6 +224,24 @@ fn settings_lost_in_a_restart_are_an_alarm_and_then_a_drain() {
 }
 
 #[test]
+fn a_server_whose_start_is_not_known_stays_closed_so_that_no_restart_goes_unseen() {
+    let mut world = World::new();
+    world.next_media.hides_load = true;
+    world.acquire("a", Purpose::Publish);
+    world.run(60);
+    assert!(world.is_waiting("a"), "{}", world.story());
+    world.media().hides_load = false;
+    world.run_until(5, |world| world.is_held("a"));
+    // It restarts right away and loses its settings: the first look after that knows.
+    let now = world.now;
+    world.media().lose_settings = 1;
+    world.media().begin(now);
+    world.run_until(120, World::is_draining);
+    assert!(world.is_draining(), "{}", world.story());
+    world.check();
+}
+
+#[test]
 fn a_waiter_hears_of_an_overdue_phase_once() {
     let mut world = World::new();
     world.next_media.liveness_after = Duration::from_secs(200);

@@ -214,8 +214,10 @@ fn setting(pass: &Pass<'_>, id: &InstanceId, boot: &mut Boot) -> Progress {
                 let expected = shown(&known.value, "the configured one");
                 return Progress::Lost(format!("{} is {found}, not {expected}", known.name));
             }
-            if let Some(Ok(Reply::Load(load))) = answer(pass, id, &Question::Load) {
-                boot.server_start_ms = load.start_time_ms;
+            // A server whose start is not known could restart unseen, and lose its settings.
+            match answer(pass, id, &Question::Load) {
+                Some(Ok(Reply::Load(load))) => boot.server_start_ms = load.start_time_ms,
+                other => return refused(pass, boot, other),
             }
             let elastic = pass.config.endpoint.elastic;
             if elastic {

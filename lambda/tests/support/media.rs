@@ -22,6 +22,8 @@ pub struct Media {
     pub hangs: bool,
     pub hung_at: Option<Timestamp>,
     pub forbids: bool,
+    /// Asked for its load it says nothing.
+    pub hides_load: bool,
     /// Boots whose settings are lost, from the next on.
     pub lose_settings: u32,
     pub settings_lost: bool,
@@ -47,6 +49,7 @@ impl Media {
             hangs: false,
             hung_at: None,
             forbids: false,
+            hides_load: false,
             lose_settings: 0,
             settings_lost: false,
             value: Value::Bool(SETTING),
@@ -96,6 +99,7 @@ impl Media {
                 Ok(Reply::Setting(Some(Value::Bool(false))))
             }
             Question::Setting { .. } => Ok(Reply::Setting(Some(self.value.clone()))),
+            Question::Load if self.hides_load => Err(MediaError::NotYet("empty 500".into())),
             Question::Load => Ok(Reply::Load(Load {
                 live_streams: Some(self.streams),
                 webrtc_streams: self.webrtc.then_some(self.streams),

@@ -111,6 +111,10 @@ impl Order {
         if self.seeds == Some(0) || self.threads == Some(0) {
             return Err("--seeds and --threads begin at 1".to_owned());
         }
+        let start = self.start.unwrap_or(1);
+        if start.checked_add(self.seeds.unwrap_or(SEEDS)).is_none() {
+            return Err(format!("--start {start} leaves no room for so many worlds"));
+        }
         Ok(())
     }
 

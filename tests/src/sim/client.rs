@@ -281,8 +281,10 @@ impl Driver {
             Effect::Send { epoch, text } => around.network.send(&self.setup.name, epoch, &text),
             Effect::CloseTransport { epoch, .. } => around.network.close(&self.setup.name, epoch),
             Effect::FetchToken { generation, reason } => {
-                // A renewal every few minutes says nothing of a story.
-                if reason != TokenReason::Expiring {
+                // A renewal every few minutes says nothing of a story: it is counted.
+                if reason == TokenReason::Expiring {
+                    around.renews();
+                } else {
                     let text = format!("fetches a token: {reason:?}");
                     around.timeline.say(&self.setup.name, text);
                 }

@@ -151,7 +151,7 @@ fn table<S: Debug + Ord>(
         writeln!(f)?;
     }
     for step in all.iter().filter(|step| !taken.contains_key(step)) {
-        let reason = excuse(step, excuses).unwrap_or("NOT EXCUSED");
+        let reason = excuse(step, excuses).unwrap_or("not seen in these worlds");
         writeln!(f, "  not taken: {}: {reason}", named(step))?;
     }
     Ok(())

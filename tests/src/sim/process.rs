@@ -27,8 +27,8 @@ pub struct CallFaults {
     pub slow: u64,
     /// The process dies at this call.
     pub crash: u64,
-    /// The request is on its way for up to [`LATEST`]; its caller has long given up on it, or dies
-    /// meanwhile.
+    /// The request is on its way for up to twenty seconds; its caller has long given up on it, or
+    /// dies meanwhile.
     pub late: u64,
     /// The whole process freezes for longer than a lock lives, and goes on then.
     pub pause: u64,

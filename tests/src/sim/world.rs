@@ -93,6 +93,8 @@ pub struct Notes {
     pub excused_until: Timestamp,
     /// Launches and starts of instances.
     pub boots: u64,
+    /// Tokens that were asked for since the last one was about to end.
+    pub renewals: u64,
     /// Nothing is made to go wrong in this world.
     pub kind: bool,
     /// Changes of connection state that clients took.
@@ -505,6 +507,11 @@ impl Surroundings {
         let mut notes = self.notes.borrow().clone();
         notes.boots = self.observer.boots();
         notes
+    }
+
+    /// Counts a token that is asked for since the last one is about to end.
+    pub fn renews(&self) {
+        self.notes.borrow_mut().renewals += 1;
     }
 
     /// Notes changes of connection state.

@@ -281,7 +281,13 @@ fn i27_nine_tenths_of_each_limit_is_kept_and_eleven_tenths_is_one_stop_and_one_r
     };
     let pending = |world: &mut World, takes: Duration| world.ec2.pending_for = takes;
     let timing = config().timing;
-    let limits: [(&str, fn() -> World, &dyn Fn(&mut World, Duration), Duration); 3] = [
+    type Slowed<'a> = (
+        &'a str,
+        fn() -> World,
+        &'a dyn Fn(&mut World, Duration),
+        Duration,
+    );
+    let limits: [Slowed<'_>; 3] = [
         ("new", World::new, &media, timing.boot_limit_new),
         ("stopped", stopped, &media, timing.boot_limit_stopped),
         ("pending", stopped, &pending, timing.pending_limit),
@@ -317,7 +323,8 @@ fn i27_nine_tenths_of_each_limit_is_kept_and_eleven_tenths_is_one_stop_and_one_r
 
 #[test]
 fn i31_a_session_that_begins_in_the_grace_or_the_drain_is_never_cut() {
-    let kinds: [(&str, fn(&mut World, u64)); 3] = [
+    type Count = fn(&mut World, u64);
+    let kinds: [(&str, Count); 3] = [
         ("stream", |world, count| world.media().streams = count),
         ("WebRTC viewer", |world, count| {
             world.media().viewers = count

@@ -10,7 +10,7 @@ use support::{Stray, World};
 use wakecast::ErrorCode;
 use wakecast::protocol::Purpose;
 use wakecast_lambda::lifecycle::{Alarm, Power};
-use wakecast_lambda::model::RowEnd;
+use wakecast_lambda::model::{RowEnd, RowState};
 
 /// A fleet whose one lease has been given back.
 fn idle() -> World {
@@ -188,4 +188,31 @@ fn i12_a_ready_server_that_cannot_be_read_in_any_way_stays_on() {
         assert!(world.is_held("b"), "way {nth}");
         world.check();
     }
+}
+
+#[test]
+fn i34_a_row_that_cannot_be_read_counts_as_busy_and_is_an_alarm_once() {
+    let mut world = idle();
+    world.acquire("poison", Purpose::Play);
+    let key = world.key("poison");
+    let row = world.rows.get_mut(&key).expect("the row");
+    row.ask = None;
+    row.link = None;
+    row.state = RowState::Ended {
+        end: RowEnd::Unreadable,
+        at: row.created_at,
+    };
+    row.expires_at = world.now + Duration::from_secs(4 * 3600);
+    // Nobody knows what it held: nothing is stopped, and the others are served.
+    world.run(3 * 3600);
+    assert_eq!(world.stops(), 0);
+    assert_eq!(raised(&world, |alarm| *alarm == Alarm::UnreadableRow), 1);
+    world.acquire("b", Purpose::Publish);
+    assert!(world.is_held("b"));
+    world.release("b");
+    // It is removed, or expires.
+    world.rows.remove(&key);
+    world.run_until(1200, World::is_stopped);
+    assert_eq!(raised(&world, |alarm| *alarm == Alarm::UnreadableRow), 1);
+    world.check();
 }

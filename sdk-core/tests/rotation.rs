@@ -330,7 +330,11 @@ impl Day {
     fn push(&mut self, world: &mut World) {
         self.pushed += 1;
         world.rev += 1;
-        let host = if self.pushed % 2 == 0 { "a" } else { "b" };
+        let host = if self.pushed.is_multiple_of(2) {
+            "a"
+        } else {
+            "b"
+        };
         let mut owner = world.sent.iter().rev();
         let owner = owner.find(|(_, _, message)| message.action() == "hello");
         let epoch = owner.unwrap().1;

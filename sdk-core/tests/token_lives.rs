@@ -72,7 +72,7 @@ fn n28_there_is_one_question_at_a_time_and_no_answer_is_wasted() {
                 _ => Input::Connect,
             };
             world.input(input);
-            if world.open_sockets() > 0 && step % 97 == 0 {
+            if world.open_sockets() > 0 && step.is_multiple_of(97) {
                 world.cut(TransportEnd::Dropped);
             }
             world.run(700);

@@ -1,4 +1,5 @@
 //! The whole system on one virtual clock, and for minutes in real time.
 
+pub mod judge;
 pub mod sim;
 pub mod soak;

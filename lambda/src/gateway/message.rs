@@ -11,6 +11,7 @@ use super::event::{Response, SocketEvent};
 use super::push::push;
 use super::reply::{Refusal, bye};
 use crate::model::{Connection, ConnectionId, Link, RowEnd, Timestamp};
+use crate::store::StoreError;
 
 /// After its token's end a link is kept this long, so that a client which is told `token_expired`
 /// can still renew.
@@ -59,7 +60,12 @@ impl Gateway {
         message: &ClientMessage,
     ) -> Result<Connection, Kept> {
         let found = self.ports.store.connection(id).await;
-        let Some(connection) = found.map_err(|error| Kept::Refused(not_carried_out(error)))? else {
+        let found = match found {
+            // The next link writes a new one.
+            Err(StoreError::Unreadable(_)) => None,
+            found => found.map_err(|error| Kept::Refused(not_carried_out(error)))?,
+        };
+        let Some(connection) = found else {
             return Err(Kept::Dismissed(ErrorCode::ConnectionLost));
         };
         let now = self.ports.clock.now();
@@ -135,7 +141,7 @@ enum Kept {
     Dismissed(ErrorCode),
 }
 
-fn not_carried_out(error: crate::store::StoreError) -> Refusal {
+fn not_carried_out(error: StoreError) -> Refusal {
     Refusal::from(error).rejected()
 }
 

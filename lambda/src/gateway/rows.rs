@@ -102,7 +102,8 @@ impl RowCall<'_> {
     ) -> Result<Answer, StoreError> {
         let now = self.gateway.ports.clock.now();
         let visit = self.visit(now);
-        let known = stored.filter(|row| row.expires_at > now);
+        // One that cannot be read is written over, as one that has expired is.
+        let known = stored.filter(|row| row.expires_at > now && !row.is_unreadable());
         if self.guarded
             && let Some(ask) = known.and_then(|row| row.ask.as_ref())
             && let Err(error) = allows(&self.caller.connection.grants, &self.key.fleet, ask)
@@ -268,7 +269,7 @@ impl RowCall<'_> {
             true => self.store().row(&self.key).await?,
             false => None,
         };
-        match row.filter(|row| row.expires_at > now) {
+        match row.filter(|row| row.expires_at > now && !row.is_unreadable()) {
             Some(row) => Err(StoreError::Conflict(Some(Box::new(row)))),
             None => Ok(Answer::Full),
         }

@@ -32,9 +32,12 @@ pub use words::{drains, end_code, granted, lease_report, lost_boot, lost_reason,
 ///
 /// It does from its grant until the first of: its release, `protected_until`, a readable sample
 /// that began after the grant and counted its kind, or an absence of `timing.absence`. `watch`
-/// never protects.
+/// never protects. A row that cannot be read protects every boot until it expires.
 #[must_use]
 pub fn protects(row: &Row, boot: &Boot, timing: &Timing, now: Timestamp) -> bool {
+    if row.is_unreadable() {
+        return now < row.expires_at;
+    }
     let RowState::Held {
         boot: held,
         granted_at,

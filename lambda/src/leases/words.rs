@@ -52,7 +52,7 @@ pub fn end_code(end: &RowEnd) -> ErrorCode {
     match end {
         RowEnd::Cancelled => ErrorCode::Cancelled,
         RowEnd::Failed(code) => code.clone(),
-        RowEnd::Released | RowEnd::Lost(_) => ErrorCode::LeaseLost,
+        RowEnd::Released | RowEnd::Lost(_) | RowEnd::Unreadable => ErrorCode::LeaseLost,
     }
 }
 
@@ -62,7 +62,7 @@ pub fn lost_reason(end: &RowEnd) -> LostReason {
     match end {
         RowEnd::Lost(reason) => *reason,
         RowEnd::Failed(_) => LostReason::StartFailed,
-        RowEnd::Cancelled | RowEnd::Released => LostReason::Released,
+        RowEnd::Cancelled | RowEnd::Released | RowEnd::Unreadable => LostReason::Released,
     }
 }
 

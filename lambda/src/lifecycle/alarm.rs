@@ -74,6 +74,8 @@ pub enum Alarm {
         /// One that nothing explains.
         instance: InstanceId,
     },
+    /// A row of the fleet's demand cannot be read: nothing is stopped until it expires or is removed.
+    UnreadableRow,
     /// EC2 knows the token of an intent with other parameters.
     TokenMismatch {
         /// The intent.
@@ -108,6 +110,7 @@ impl fmt::Display for Alarm {
             }
             Self::Died { instance } => write!(f, "the server on {instance} died"),
             Self::Surplus { instance } => write!(f, "nothing explains {instance}"),
+            Self::UnreadableRow => f.write_str("a row of the demand cannot be read"),
             Self::TokenMismatch { sequence } => {
                 write!(
                     f,

@@ -3,6 +3,7 @@
 use wakecast::ErrorCode;
 use wakecast::protocol::{ErrorPush, LostReason, Outcome, Phase, ServerMessage};
 
+use super::Alarm;
 use super::pass::Pass;
 use super::subjects::{self, Payer, payer};
 use super::{budget, ends, forecast};
@@ -11,6 +12,9 @@ use crate::model::{Day, Instance, InstanceStatus, Row, RowEnd, RowState, Timesta
 
 pub(super) fn step(pass: &mut Pass<'_>) {
     let rows = pass.rows().cloned().collect::<Vec<_>>();
+    if rows.iter().any(Row::is_unreadable) {
+        pass.alarm(Alarm::UnreadableRow);
+    }
     let refusal = refusal(pass);
     let budget = budget_refusal(pass);
     let ready = pass

@@ -117,4 +117,22 @@ pub enum RowEnd {
     Failed(ErrorCode),
     /// The lease was lost; the same `acquire` begins anew.
     Lost(LostReason),
+    /// The item cannot be read: another version wrote it, or a hand. What it held is unknown, and
+    /// unknown counts as busy: it protects every boot until it expires or is removed. Its owner's
+    /// next message begins anew over it.
+    Unreadable,
+}
+
+impl Row {
+    /// Tells whether the item of this row could not be read.
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        matches!(
+            self.state,
+            RowState::Ended {
+                end: RowEnd::Unreadable,
+                ..
+            }
+        )
+    }
 }

@@ -276,6 +276,11 @@ impl Run<'_> {
                     next
                 }
                 Err(Broken::LockLost) => return End::LockLost,
+                Err(Broken::Store(error @ StoreError::Unreadable(_))) => {
+                    // Asking again brings nothing, and nothing is decided on half a view.
+                    report::unreadable(self.fleet, &self.lock, &error);
+                    return self.leave(End::Failed(error)).await;
+                }
                 Err(Broken::Store(error)) => {
                     failed += 1;
                     report::refused(self.fleet, &self.lock, &error);

@@ -95,6 +95,11 @@ pub(super) fn refused(fleet: &FleetKey, lock: &Lock, error: &StoreError) {
     warn!(%fleet, fence = lock.fence.0, %error, "a round was not carried out");
 }
 
+/// A record that cannot be read: a person must mend or remove it. Once a run, and a run a tick.
+pub(super) fn unreadable(fleet: &FleetKey, lock: &Lock, error: &StoreError) {
+    error!(%fleet, fence = lock.fence.0, %error, "alarm");
+}
+
 /// A chain of rounds that does not end.
 pub(super) fn spinning(fleet: &FleetKey, lock: &Lock) {
     warn!(%fleet, fence = lock.fence.0, "too many rounds at once: slowed down");

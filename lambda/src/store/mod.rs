@@ -24,6 +24,14 @@ use crate::model::{
 /// Every method is one request to the table: one read of an item, one query, one conditional
 /// write, or one transaction. Expired items may still be there: a method that takes `now` leaves
 /// them out, every other caller compares the time itself.
+///
+/// What cannot be read is never taken for absent. A row is returned as [`RowEnd::Unreadable`] with
+/// what can be read of its key, version and expiry (none: it never expires), so that the other rows
+/// of its fleet are served. A connection, an instance, an intent or the state is
+/// [`StoreError::Unreadable`]. Memories whose loss costs little (offerings without capacity, the boot
+/// history) are read as empty.
+///
+/// [`RowEnd::Unreadable`]: crate::model::RowEnd::Unreadable
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug {
     // Connections: written by the gateway.
@@ -365,6 +373,9 @@ pub enum StoreError {
     /// This function may not write that partition: a fault of the program or of its role.
     #[error("not permitted: {0}")]
     Denied(String),
+    /// This item cannot be read: another version wrote it, or a hand. Asking again brings nothing.
+    #[error("the item {0} cannot be read")]
+    Unreadable(String),
     /// The table did not answer: the operation may or may not have taken place.
     #[error("the table did not answer: {0}")]
     Unavailable(String),

@@ -8,6 +8,7 @@ mod http;
 mod input;
 mod limits;
 mod links;
+mod poison;
 mod rules;
 mod status;
 mod wallet;

@@ -23,6 +23,7 @@ use super::farm::FromServer;
 use super::laws::ClientLaws;
 use super::setting;
 use super::world::Surroundings;
+use crate::judge::Fact;
 
 /// How unkind a token provider is, in per mille.
 #[derive(Clone, Copy, Debug, Default)]
@@ -117,7 +118,7 @@ impl Client {
         }
         let driver = Driver {
             machine: around.guards.on_machine(Machine::new(config, Seed(seed))),
-            laws: ClientLaws::new(setup.name.clone(), around.timeline.clone()),
+            laws: ClientLaws::new(setup.name.clone(), around),
             started: around.clock.true_now(),
             around: around.clone(),
             tasks: tasks.clone(),
@@ -200,6 +201,8 @@ impl Client {
     /// Kills the process: nothing is sent, its socket is reset.
     pub fn kill(&self) {
         self.around.timeline.say(&self.name, "is killed");
+        let who = self.name.clone();
+        self.around.observer.tell(&Fact::Killed { who });
         self.process.abort();
         self.around.network.reset_all(&self.name);
     }

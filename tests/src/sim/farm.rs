@@ -11,14 +11,17 @@ use wakecast::protocol::Endpoint;
 use wakecast_lambda::media::answer;
 use wakecast_lambda::model::{InstanceId, Timestamp};
 use wakecast_lambda::ports::{Load, MediaError, MediaServer};
-use wakecast_local::ec2::{Halt, Happened, Happening, Machines};
+use wakecast_local::ec2::{Halt, Happening, Machines};
 use wakecast_local::media::{
     BootPhase, Faults, MediaConfig, MediaModel, MediaStatus, Opening, Output, Reply, Request,
     SocketId,
 };
 
 use super::executor::VirtualClock;
+use super::observer::Observer;
 use super::timeline::Timeline;
+use super::users::APP;
+use crate::judge::{Fact, Media};
 
 /// How long a probe waits for an answer, as the real adapter does.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,6 +34,7 @@ pub struct Farm {
     shared: Arc<Mutex<Inner>>,
     clock: VirtualClock,
     timeline: Timeline,
+    observer: Observer,
     installed: MediaConfig,
     server_token: String,
 }
@@ -41,7 +45,6 @@ struct Inner {
     /// Where the fleets' Elastic IPs lead.
     elastic: BTreeMap<String, InstanceId>,
     next_boots: Vec<Faults>,
-    happenings: Vec<Happening>,
 }
 
 #[derive(Debug)]
@@ -76,6 +79,7 @@ impl Farm {
     pub fn new(
         clock: VirtualClock,
         timeline: Timeline,
+        observer: Observer,
         installed: MediaConfig,
         server_token: String,
     ) -> Self {
@@ -83,13 +87,13 @@ impl Farm {
             boxes: BTreeMap::new(),
             elastic: BTreeMap::new(),
             next_boots: Vec::new(),
-            happenings: Vec::new(),
         };
         let shared = Arc::new(Mutex::new(inner));
         Self {
             shared,
             clock,
             timeline,
+            observer,
             installed,
             server_token,
         }
@@ -160,10 +164,22 @@ impl Farm {
         all.any(|status| status.starts > 1 && status.phase != BootPhase::Ready)
     }
 
-    /// Returns what truly happened to instances since the last call.
+    /// Returns what truly goes on in every running server.
     #[must_use]
-    pub fn take_happenings(&self) -> Vec<Happening> {
-        std::mem::take(&mut self.inner().happenings)
+    pub fn truths(&self) -> Vec<(InstanceId, Media)> {
+        let now = self.now();
+        let mut inner = self.inner();
+        let all = inner.boxes.iter_mut();
+        all.map(|(id, media)| (id.clone(), media.truth(now)))
+            .collect()
+    }
+
+    /// Returns what truly goes on in one running server.
+    #[must_use]
+    pub fn truth(&self, instance: &InstanceId) -> Option<Media> {
+        let now = self.now();
+        let mut inner = self.inner();
+        Some(inner.boxes.get_mut(instance)?.truth(now))
     }
 
     /// Opens a signalling socket at an endpoint. `None` while nothing answers there.
@@ -192,23 +208,6 @@ impl Farm {
             socket,
             inbox,
         })
-    }
-
-    /// Law 2: a stop was accepted; nobody may be there.
-    fn busy_stop(&self, instance: &InstanceId, at: Timestamp) {
-        let counts = {
-            let inner = self.inner();
-            inner
-                .boxes
-                .get(instance)
-                .map(|media| media.model.status(at.as_millis()).counts)
-        };
-        if let Some(counts) = counts
-            && (counts.live_streams > 0 || counts.webrtc_viewers > 0)
-        {
-            let text = format!("{instance} is stopped with {counts:?}");
-            self.timeline.violation("law 2", text);
-        }
     }
 
     fn as_root(&self, path: &str) -> Request {
@@ -361,6 +360,20 @@ impl Inner {
 }
 
 impl MediaBox {
+    fn truth(&mut self, now: u64) -> Media {
+        self.model.tick(now);
+        self.deliver();
+        let status = self.model.status(now);
+        let counts = status.counts;
+        Media {
+            streams: counts.live_streams.max(counts.webrtc_streams),
+            viewers: counts.webrtc_viewers + counts.hls_viewers,
+            up: status.ready_apps.iter().any(|app| app == APP),
+            sound: status.settings_lost.is_empty() && self.model.faults().wrong_settings.is_empty(),
+            touched_early: status.starts == 1 && !status.settings_lost.is_empty(),
+        }
+    }
+
     /// Hands on what the model sent.
     fn deliver(&mut self) {
         while let Some(output) = self.model.poll() {
@@ -401,6 +414,8 @@ impl Machines for Rack {
                     sockets: BTreeMap::new(),
                 };
                 inner.boxes.insert(instance.clone(), media);
+                drop(inner);
+                self.0.observer.runs(instance, &address);
             }
             Err(problem) => {
                 drop(inner);
@@ -413,6 +428,12 @@ impl Machines for Rack {
     fn halt(&mut self, at: Timestamp, instance: &InstanceId, how: Halt) {
         let mut inner = self.0.inner();
         if let Some(mut media) = inner.boxes.remove(instance) {
+            let there = media.truth(at.as_millis());
+            self.0.observer.tell(&Fact::Halted {
+                server: instance.to_string(),
+                streams: there.streams,
+                viewers: there.viewers,
+            });
             match how {
                 Halt::Stopped => media.model.stop(at.as_millis()),
                 Halt::Killed => media.model.kill(at.as_millis()),
@@ -424,6 +445,7 @@ impl Machines for Rack {
     }
 
     fn lead(&mut self, elastic_address: &str, to: Option<&InstanceId>) {
+        self.0.observer.leads(elastic_address, to);
         let mut inner = self.0.inner();
         match to {
             Some(instance) => {
@@ -438,15 +460,17 @@ impl Machines for Rack {
     }
 
     fn note(&mut self, happening: &Happening) {
-        if happening.what == Happened::StopAccepted {
-            self.0.busy_stop(&happening.instance, happening.at);
-        }
-        self.0.inner().happenings.push(happening.clone());
+        self.0.observer.happened(happening);
         self.0.timeline.say(
             "ec2",
             format!("{} {:?}", happening.instance, happening.what),
         );
     }
+}
+
+/// The host of a URL, with its port.
+pub(super) fn host_of(url: &str) -> Option<&str> {
+    url.split_once("://")?.1.split('/').next()
 }
 
 fn split_url(url: &str) -> Option<(String, String)> {

@@ -11,20 +11,21 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender};
 use futures::future::AbortHandle;
 use futures::stream::StreamExt;
 use wakecast_lambda::gateway::{Gateway, GatewayPorts};
-use wakecast_lambda::lifecycle::{Decision, Power, Probe, Snapshot, Transition};
+use wakecast_lambda::lifecycle::{Decision, Probe, Snapshot, Transition};
 use wakecast_lambda::model::FleetKey;
-use wakecast_lambda::ports::{Connections, Entropy, Fleet, MediaServer, Store, Wake};
+use wakecast_lambda::ports::{Clock, Connections, Entropy, Fleet, MediaServer, Store, Wake};
 use wakecast_lambda::reconcile::{self, End, Policy, Reconciler};
 
 use super::chance::Chance;
 use super::containers::{Function, Invocation};
 use super::executor::{Tasks, VirtualClock};
 use super::ports::Through;
-use super::process::{FaultLog, Process};
+use super::process::{Host, Process};
 use super::setting;
 use super::shards::Shards;
 use super::timeline::Timeline;
 use super::world::{Hands, Surroundings};
+use crate::judge::Fact;
 
 /// A reconciler's invocation may run this long: the function's timeout.
 pub(super) const RECONCILER_TIMEOUT: Duration = Duration::from_mins(5);
@@ -55,7 +56,7 @@ pub(super) struct Runner {
     pub(super) around: Surroundings,
     pub(super) tasks: Tasks,
     pub(super) hands: Rc<RefCell<Hands>>,
-    pub(super) function: Rc<Function<Reconciler>>,
+    pub(super) function: Rc<Function<Container>>,
     pub(super) chance: Chance,
     pub(super) runs: Rc<RefCell<Vec<AbortHandle>>>,
 }
@@ -65,6 +66,7 @@ impl Runner {
         while let Some(call) = requests.next().await {
             let hands = *self.hands.borrow();
             if call == Call::Wake && self.chance.happens(hands.wake_lost) {
+                self.around.observer.hindered();
                 continue;
             }
             self.run();
@@ -82,30 +84,28 @@ impl Runner {
         let run = self.tasks.spawn(async move {
             around.clock.sleep(delay).await;
             let faults = hands.borrow().reconciler;
-            let deadline = around.clock.true_now() + RECONCILER_TIMEOUT;
-            let fleet = setting::fleet();
             let outcome = function
-                .invoke(
-                    faults,
-                    |code| async move { code.run(&fleet, deadline).await },
-                )
+                .invoke(faults, |code| async move {
+                    // Lambda says what is left, not when it ends: no clock is off against that.
+                    let deadline = code.clock.now() + RECONCILER_TIMEOUT;
+                    code.reconciler.run(&setting::fleet(), deadline).await
+                })
                 .await;
             around.notes.borrow_mut().runs += 1;
             match outcome {
                 Invocation::Crashed(call) => {
                     around.timeline.say("reconciler", format!("dies at {call}"));
-                    around.broken_run();
+                    around.observer.crashed();
                 }
                 Invocation::Returned(outcome) => {
-                    if outcome.end == End::TimeUp && around.nothing_moves() {
-                        let text = format!("{} rounds over nothing", outcome.rounds);
-                        around.timeline.violation("rest", text);
+                    if outcome.end == End::TimeUp {
+                        around.observer.tell(&Fact::RanOut);
                     }
                     if matches!(outcome.end, End::Failed(_) | End::LockLost | End::TimeUp) {
                         around
                             .timeline
                             .say("reconciler", format!("ends: {:?}", outcome.end));
-                        around.broken_run();
+                        around.observer.crashed();
                     }
                 }
             }
@@ -116,57 +116,60 @@ impl Runner {
     }
 }
 
+/// The reconciler's code with the clock of its container.
+#[derive(Debug)]
+pub(super) struct Container {
+    reconciler: Reconciler,
+    clock: VirtualClock,
+}
+
 /// Builds the gateway function.
 pub(super) fn gateway_function(
     around: &Surroundings,
+    base: (Host, Tasks),
     mut chance: Chance,
     wakes: Arc<Alarm>,
 ) -> Function<Gateway> {
     let own = chance.fork();
     let chance = RefCell::new(chance);
     let ports = around.clone();
-    Function::new(
-        around.clock.clone(),
-        own,
-        around.logs.clone(),
-        move |process| {
-            let store: Arc<dyn Store> = Arc::new(ports.store.as_gateway());
-            let connections = ports.network.connections();
-            let entropy = Arc::new(Draws(Mutex::new(chance.borrow_mut().fork())));
-            let gateway_ports = GatewayPorts {
-                store: Arc::new(Through::<dyn Store>::new(process, &store)),
-                connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
-                wake: Arc::clone(&wakes) as Arc<dyn Wake>,
-                clock: Arc::new(ports.clock.clone()),
-                entropy,
-                stream_tokens: Arc::new(setting::stream_tokens()),
-            };
-            let gateway = setting::gateway(gateway_ports, &ports.config, ports.links.get());
-            Arc::new(ports.guards.on_gateway(gateway))
-        },
-    )
+    let (host, tasks) = base;
+    Function::new(host, tasks, own, move |process| {
+        let store: Arc<dyn Store> = Arc::new(ports.store.as_gateway());
+        let connections = ports.network.connections();
+        let entropy = Arc::new(Draws(Mutex::new(chance.borrow_mut().fork())));
+        let gateway_ports = GatewayPorts {
+            store: Arc::new(Through::<dyn Store>::new(process, &store)),
+            connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
+            wake: Arc::clone(&wakes) as Arc<dyn Wake>,
+            clock: Arc::new(process.clock()),
+            entropy,
+            stream_tokens: Arc::new(setting::stream_tokens()),
+        };
+        let gateway = setting::gateway(gateway_ports, &ports.config, ports.links.get());
+        Arc::new(ports.guards.on_gateway(gateway))
+    })
 }
 
 /// Builds the reconciler function.
 pub(super) fn reconciler_function(
     around: &Surroundings,
+    base: (Host, Tasks),
     mut chance: Chance,
     steps: Arc<Steps>,
     shards: Shards,
-) -> Function<Reconciler> {
+) -> Function<Container> {
     let own = chance.fork();
     let chance = RefCell::new(chance);
     let around = around.clone();
-    let log = around.logs.clone();
-    Function::new(around.clock.clone(), own, log, move |process: &Process| {
+    let (host, tasks) = base;
+    Function::new(host, tasks, own, move |process: &Process| {
         let store: Arc<dyn Store> = Arc::new(around.store.as_reconciler());
         let fleet: Arc<dyn Fleet> = Arc::clone(&around.ec2) as Arc<dyn Fleet>;
         let media: Arc<dyn MediaServer> = Arc::new(around.farm.clone());
         let connections = around.network.connections();
-        let policy = Arc::new(Witness {
+        let policy = Arc::new(Scribe {
             timeline: around.timeline.clone(),
-            faults: around.logs.faults.clone(),
-            clock: around.clock.clone(),
             steps: Arc::clone(&steps),
         });
         let ports = reconcile::Ports {
@@ -174,27 +177,28 @@ pub(super) fn reconciler_function(
             fleet: Arc::new(Through::<dyn Fleet>::new(process, &fleet)),
             media: Arc::new(Through::<dyn MediaServer>::new(process, &media)),
             connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
-            clock: Arc::new(around.clock.clone()),
+            clock: Arc::new(process.clock()),
             entropy: Arc::new(Draws(Mutex::new(chance.borrow_mut().fork()))),
             stream_tokens: Arc::new(setting::stream_tokens()),
         };
         let configs = BTreeMap::from([(setting::fleet(), (*around.config).clone())]);
         let reconciler = Reconciler::new(ports, configs).with_policy(policy);
         let reconciler = shards.on_reconciler(reconciler);
-        Arc::new(around.guards.on_reconciler(reconciler))
+        Arc::new(Container {
+            reconciler: around.guards.on_reconciler(reconciler),
+            clock: process.clock(),
+        })
     })
 }
 
-/// The lifecycle, with every decision written down and held against law 8.
+/// The lifecycle, with every decision written down.
 #[derive(Debug)]
-struct Witness {
+struct Scribe {
     timeline: Timeline,
-    faults: FaultLog,
-    clock: VirtualClock,
     steps: Arc<Steps>,
 }
 
-impl Policy for Witness {
+impl Policy for Scribe {
     fn probes(&self, snapshot: &Snapshot<'_>) -> Vec<Probe> {
         wakecast_lambda::lifecycle::probes(snapshot)
     }
@@ -203,21 +207,6 @@ impl Policy for Witness {
         let decision = wakecast_lambda::lifecycle::decide(snapshot);
         for why in &decision.why {
             self.timeline.say("decides", why.clone());
-        }
-        let now = self.clock.true_now();
-        if snapshot.ec2.is_err() {
-            self.faults.note(now, "describe");
-            if !decision.calls.is_empty() {
-                self.timeline
-                    .violation("law 8", "a power action while EC2 cannot be read");
-            }
-        }
-        let failed_stops = snapshot
-            .answers
-            .iter()
-            .filter(|answer| answer.result.is_err() && matches!(answer.action, Power::Stop { .. }));
-        for _ in failed_stops {
-            self.faults.note(now, "stop");
         }
         let mut steps = self.steps.0.lock().unwrap_or_else(PoisonError::into_inner);
         steps.extend(decision.transitions.iter().copied());

@@ -10,7 +10,12 @@ use wakecast::machine::{
 };
 use wakecast::protocol::ServerMessage;
 
+use super::executor::VirtualClock;
+use super::farm::Farm;
+use super::observer::Observer;
 use super::timeline::Timeline;
+use super::world::Surroundings;
+use crate::judge::Fact;
 
 /// Every token of a world is a JWT, and every JWT begins like this.
 const TOKEN_CANARY: &str = "eyJ";
@@ -41,6 +46,9 @@ enum Stale {
 pub struct ClientLaws {
     client: String,
     timeline: Timeline,
+    observer: Observer,
+    farm: Farm,
+    clock: VirtualClock,
     open: BTreeSet<Epoch>,
     /// Open waiters and when each must be settled at the latest.
     asked: BTreeMap<RequestKey, Instant>,
@@ -62,10 +70,13 @@ pub struct ClientLaws {
 impl ClientLaws {
     /// Starts watching.
     #[must_use]
-    pub fn new(client: String, timeline: Timeline) -> Self {
+    pub fn new(client: String, around: &Surroundings) -> Self {
         Self {
             client,
-            timeline,
+            timeline: around.timeline.clone(),
+            observer: around.observer.clone(),
+            farm: around.farm.clone(),
+            clock: around.clock.clone(),
             open: BTreeSet::new(),
             asked: BTreeMap::new(),
             told: None,
@@ -84,16 +95,27 @@ impl ClientLaws {
         self.state_events = 0;
         // A timer that is due at the same moment may have something to say of its own.
         let quiet = machine.next_timeout().is_none_or(|(at, _)| at > now);
-        self.stale = self.staleness(now, input).filter(|_| quiet);
+        let message = match input {
+            Input::Frame { text, .. } => ServerMessage::decode(text.expose()).ok(),
+            _ => None,
+        };
+        let stale = self.staleness(now, input, message.as_ref());
+        if let Some(message) = message.filter(|_| stale != Some(Stale::Wholly)) {
+            self.observer.frame(&self.farm, &self.client, &message);
+        }
+        self.stale = stale.filter(|_| quiet);
         match input {
-            Input::Acquire { key, acquire } => {
-                self.asked.insert(*key, now + acquire.waits_at_most());
+            Input::Acquire { key, acquire } => self.asks(now, *key, acquire.waits_at_most()),
+            Input::Endpoint { key, .. } => self.asks(now, *key, REQUEST_ENDS),
+            Input::Release { key, lease } => {
+                self.asks(now, *key, REQUEST_ENDS);
+                self.leaves(Some(lease.clone()));
             }
-            Input::Endpoint { key, .. } | Input::Release { key, .. } => {
-                self.asked.insert(*key, now + REQUEST_ENDS);
-            }
+            // What was promised for it is not known by its number: nothing is held against a stop.
+            Input::Cancel { .. } | Input::Close | Input::Detach => self.leaves(None),
             Input::Refused { epoch, .. } | Input::TransportClosed { epoch, .. } => {
                 self.open.remove(epoch);
+                self.link_ended();
             }
             _ => {}
         }
@@ -125,6 +147,7 @@ impl ClientLaws {
             }
             Output::Effect(Effect::CloseTransport { epoch, .. }) => {
                 self.open.remove(epoch);
+                self.link_ended();
             }
             Output::Event(Event::State(state)) => {
                 self.state_events += 1;
@@ -147,9 +170,13 @@ impl ClientLaws {
                 self.closed |= *state == ConnectionState::Closed;
                 self.told = Some(state.clone());
             }
-            Output::Event(Event::Settled { key, .. }) if self.asked.remove(key).is_none() => {
-                let text = format!("request {} is settled twice or was never asked", key.0);
-                self.broken("client law 5", text);
+            Output::Event(Event::Settled { key, .. }) => {
+                if self.asked.remove(key).is_none() {
+                    let text = format!("request {} is settled twice or was never asked", key.0);
+                    self.broken("client law 5", text);
+                }
+                let who = self.client.clone();
+                self.observer.tell(&Fact::Answered { who, key: key.0 });
             }
             _ => {}
         }
@@ -179,8 +206,32 @@ impl ClientLaws {
         }
     }
 
+    fn asks(&mut self, now: Instant, key: RequestKey, within: Duration) {
+        self.asked.insert(key, now + within);
+        self.observer.tell(&Fact::Asked {
+            who: self.client.clone(),
+            key: key.0,
+            until: (self.clock.true_now() + within).as_millis(),
+        });
+    }
+
+    fn leaves(&self, lease: Option<String>) {
+        let who = self.client.clone();
+        self.observer.tell(&Fact::Left { who, lease });
+    }
+
+    fn link_ended(&self) {
+        let who = self.client.clone();
+        self.observer.tell(&Fact::LinkEnded { who });
+    }
+
     /// Tells how far an input is over before the machine sees it.
-    fn staleness(&mut self, now: Instant, input: &Input) -> Option<Stale> {
+    fn staleness(
+        &mut self,
+        now: Instant,
+        input: &Input,
+        message: Option<&ServerMessage>,
+    ) -> Option<Stale> {
         match input {
             Input::TransportOpened { epoch, .. }
             | Input::Refused { epoch, .. }
@@ -204,10 +255,9 @@ impl ClientLaws {
                 self.revs.clear();
                 None
             }
-            Input::Frame { text, .. } => {
-                let message = ServerMessage::decode(text.expose()).ok()?;
+            Input::Frame { .. } => {
                 let mut old = BTreeSet::new();
-                for (id, rev) in revs_of(&message) {
+                for (id, rev) in revs_of(message?) {
                     let newest = self.revs.entry(id.clone()).or_insert(rev);
                     if rev < *newest {
                         old.insert(id);

@@ -479,7 +479,7 @@ impl Network {
 
     async fn call<R>(&self, body: impl FnOnce(Arc<Gateway>) -> R) -> Option<Value>
     where
-        R: Future<Output = Value>,
+        R: Future<Output = Value> + 'static,
     {
         let function = self.function.borrow().clone()?;
         let faults = self.shared.borrow().calls;

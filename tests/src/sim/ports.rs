@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::channel::oneshot;
 use serde_json::Value;
 use wakecast_lambda::config::LinkCaps;
 use wakecast_lambda::model::{
@@ -16,7 +18,9 @@ use wakecast_lambda::ports::{
 };
 use wakecast_lambda::store::{Commit, Released, Room, RowCount, StoreError, SubjectLinks};
 
-use super::process::{Fate, Process};
+use super::observer::Observer;
+use super::process::{Fate, Process, Role};
+use crate::judge::Fact;
 
 /// A port behind its process.
 #[derive(Clone, Debug)]
@@ -41,16 +45,72 @@ impl<P: ?Sized> Through<P> {
         effect: impl Future<Output = Result<T, E>> + Send,
         lost: impl Fn() -> E + Send,
     ) -> Result<T, E> {
-        let fate = self.process.before(name).await;
-        if fate == Fate::RequestLost {
-            return Err(lost());
+        let fate = self.process.before(name, false).await;
+        match fate {
+            Fate::RequestLost => return Err(lost()),
+            Fate::Late(by) => self.process.host().clock.sleep(by).await,
+            Fate::Works | Fate::ReplyLost => {}
         }
         let result = effect.await;
         self.process.after(name).await;
-        if fate == Fate::ReplyLost {
-            Err(lost())
-        } else {
-            result
+        match fate {
+            Fate::Works => result,
+            _ => Err(lost()),
+        }
+    }
+
+    fn observer(&self) -> &Observer {
+        &self.process.host().observer
+    }
+}
+
+impl Through<dyn Fleet> {
+    /// Sends a call that changes something. It travels by itself: whatever becomes of its caller,
+    /// a request that has left arrives.
+    async fn send<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        effect: impl Future<Output = Result<T, Ec2Error>> + Send + 'static,
+    ) -> Result<T, Ec2Error> {
+        let fate = self.process.before(name, true).await;
+        let by = self.process.id();
+        self.observer().tell(&Fact::PowerCall { by, call: name });
+        let late = match fate {
+            Fate::RequestLost => return Err(ec2()),
+            Fate::Late(by) => by,
+            Fate::Works | Fate::ReplyLost => Duration::ZERO,
+        };
+        let (arrived, answer) = oneshot::channel();
+        let clock = self.process.host().clock.clone();
+        let journey = async move {
+            clock.sleep(late).await;
+            // Whoever asked may be gone.
+            let _ = arrived.send(effect.await);
+        };
+        let _ = self.process.host().travel.unbounded_send(Box::pin(journey));
+        let result = answer.await.unwrap_or_else(|_| Err(ec2()));
+        self.process.after(name).await;
+        match fate {
+            Fate::Works => result,
+            _ => Err(ec2()),
+        }
+    }
+}
+
+/// Does something if it is dropped before it was told that all went well: a caller that gave up or
+/// a process that died has got no answer.
+struct Unless<F: FnMut()>(Option<F>);
+
+impl<F: FnMut()> Unless<F> {
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: FnMut()> Drop for Unless<F> {
+    fn drop(&mut self) {
+        if let Some(act) = &mut self.0 {
+            act();
         }
     }
 }
@@ -134,13 +194,24 @@ impl Store for Through<dyn Store> {
     }
 
     async fn rows(&self, fleet: &FleetKey, now: Timestamp) -> Result<Vec<Row>, StoreError> {
-        self.call("rows", self.port.rows(fleet, now), table).await
+        let mut began = None;
+        let read = async {
+            began = Some(self.process.host().clock.true_now().as_millis());
+            self.port.rows(fleet, now).await
+        };
+        let rows = self.call("rows", read, table).await;
+        if let (Some(began), true, Role::Reconciler) =
+            (began, rows.is_ok(), self.process.host().role)
+        {
+            self.observer().tell(&Fact::Read { began });
+        }
+        rows
     }
 
     async fn put_row(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
         let put = async {
             let written = self.port.put_row(row, expected).await?;
-            self.process.wrote_row(&written.key);
+            self.observer().row(&written);
             Ok(written)
         };
         self.call("put_row", put, table).await
@@ -158,7 +229,7 @@ impl Store for Through<dyn Store> {
                 .port
                 .put_claimed_row(connection, row, expected, room)
                 .await?;
-            self.process.wrote_row(&written.key);
+            self.observer().row(&written);
             Ok(written)
         };
         self.call("put_claimed_row", put, table).await
@@ -292,7 +363,7 @@ impl Store for Through<dyn Store> {
     ) -> Result<(), StoreError> {
         let put = async {
             self.port.commit(fleet, lock, now, commit).await?;
-            self.process.committed();
+            self.observer().wrote(self.process.id(), commit);
             Ok(())
         };
         self.call("commit", put, table).await
@@ -312,7 +383,17 @@ impl Store for Through<dyn Store> {
 #[async_trait]
 impl Fleet for Through<dyn Fleet> {
     async fn describe(&self, fleet: &FleetKey) -> Result<Vec<Ec2Instance>, Ec2Error> {
-        self.call("describe", self.port.describe(fleet), ec2).await
+        let by = self.process.id();
+        let tell = |readable| self.observer().tell(&Fact::Described { by, readable });
+        let unanswered = Unless(Some(|| {
+            if !self.process.is_dead() {
+                tell(false);
+            }
+        }));
+        let shown = self.call("describe", self.port.describe(fleet), ec2).await;
+        unanswered.answered();
+        tell(shown.is_ok());
+        shown
     }
 
     async fn run(
@@ -321,26 +402,61 @@ impl Fleet for Through<dyn Fleet> {
         launch: &Intent,
         token: &str,
     ) -> Result<Ec2Instance, Ec2Error> {
-        self.call("run", self.port.run(fleet, launch, token), ec2)
-            .await
+        let port = Arc::clone(&self.port);
+        let (fleet, launch, token) = (fleet.clone(), launch.clone(), token.to_owned());
+        self.send(
+            "run",
+            async move { port.run(&fleet, &launch, &token).await },
+        )
+        .await
     }
 
     async fn start(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.call("start", self.port.start(instance), ec2).await
+        let (port, instance) = (Arc::clone(&self.port), instance.clone());
+        self.send("start", async move { port.start(&instance).await })
+            .await
     }
 
     async fn stop(&self, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.call("stop", self.port.stop(instance), ec2).await
+        let (port, instance) = (Arc::clone(&self.port), instance.clone());
+        let observer = self.observer().clone();
+        let failed = Unless(Some(|| self.observer().tell(&Fact::StopFailed)));
+        let stop = async move {
+            observer.stopping(&instance, true);
+            let result = port.stop(&instance).await;
+            observer.stopping(&instance, false);
+            result
+        };
+        let result = self.send("stop", stop).await;
+        if result.is_ok() {
+            failed.answered();
+        }
+        result
     }
 
     async fn associate(&self, fleet: &FleetKey, instance: &InstanceId) -> Result<(), Ec2Error> {
-        self.call("associate", self.port.associate(fleet, instance), ec2)
-            .await
+        let port = Arc::clone(&self.port);
+        let (fleet, instance) = (fleet.clone(), instance.clone());
+        let observer = self.observer().clone();
+        self.send("associate", async move {
+            observer.addressing(true);
+            let result = port.associate(&fleet, &instance).await;
+            observer.addressing(false);
+            result
+        })
+        .await
     }
 
     async fn disassociate(&self, fleet: &FleetKey) -> Result<(), Ec2Error> {
-        self.call("disassociate", self.port.disassociate(fleet), ec2)
-            .await
+        let (port, fleet) = (Arc::clone(&self.port), fleet.clone());
+        let observer = self.observer().clone();
+        self.send("disassociate", async move {
+            observer.addressing(true);
+            let result = port.disassociate(&fleet).await;
+            observer.addressing(false);
+            result
+        })
+        .await
     }
 }
 
@@ -380,7 +496,17 @@ impl MediaServer for Through<dyn MediaServer> {
     }
 
     async fn load(&self, address: &str) -> Result<Load, MediaError> {
-        self.call("load", self.port.load(address), media).await
+        let (by, began) = (self.process.id(), self.process.host().clock.true_now());
+        let tell = |load: Option<&Load>| self.observer().reported(by, address, began, load);
+        let unanswered = Unless(Some(|| {
+            if !self.process.is_dead() {
+                tell(None);
+            }
+        }));
+        let load = self.call("load", self.port.load(address), media).await;
+        unanswered.answered();
+        tell(load.as_ref().ok());
+        load
     }
 }
 

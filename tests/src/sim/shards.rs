@@ -18,7 +18,7 @@ use super::executor::Tasks;
 use super::functions::Draws;
 use super::guards::Guards;
 use super::ports::Through;
-use super::process::Process;
+use super::process::{Host, Process};
 use super::setting;
 use super::world::{Hands, Surroundings};
 
@@ -59,12 +59,13 @@ impl Shards {
 /// Carries errands out as AWS would: one invocation each, or none, or two. Never returns.
 pub(super) async fn serve(
     around: Surroundings,
-    tasks: Tasks,
+    base: (Host, Tasks),
     hands: Rc<RefCell<Hands>>,
     mut chance: Chance,
     mut errands: UnboundedReceiver<Errand>,
 ) {
-    let function = Rc::new(function(&around, chance.fork()));
+    let tasks = base.1.clone();
+    let function = Rc::new(function(&around, base, chance.fork()));
     while let Some(errand) = errands.next().await {
         let now = *hands.borrow();
         if chance.happens(now.wake_lost) {
@@ -97,18 +98,21 @@ pub(super) async fn serve(
     }
 }
 
-fn function(around: &Surroundings, mut chance: Chance) -> Function<Worker> {
+fn function(
+    around: &Surroundings,
+    (host, tasks): (Host, Tasks),
+    mut chance: Chance,
+) -> Function<Worker> {
     let own = chance.fork();
     let chance = RefCell::new(chance);
     let around = around.clone();
-    let (clock, logs) = (around.clock.clone(), around.logs.clone());
-    Function::new(clock, own, logs, move |process: &Process| {
+    Function::new(host, tasks, own, move |process: &Process| {
         let store: Arc<dyn Store> = Arc::new(around.store.as_fanout());
         let connections = around.network.connections();
         let ports = FanoutPorts {
             store: Arc::new(Through::<dyn Store>::new(process, &store)),
             connections: Arc::new(Through::<dyn Connections>::new(process, &connections)),
-            clock: Arc::new(around.clock.clone()),
+            clock: Arc::new(process.clock()),
             entropy: Arc::new(Draws(Mutex::new(chance.borrow_mut().fork()))),
             stream_tokens: Arc::new(setting::stream_tokens()),
         };

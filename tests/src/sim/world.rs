@@ -2,13 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::future::AbortHandle;
+use futures::future::{AbortHandle, BoxFuture};
+use futures::stream::StreamExt;
 use wakecast::machine::StateKind;
 use wakecast::{ErrorCode, Secret};
 use wakecast_lambda::config::{FleetConfig, LinkCaps};
@@ -16,7 +20,6 @@ use wakecast_lambda::lifecycle::Transition;
 use wakecast_lambda::media::server_token;
 use wakecast_lambda::model::{Instance, InstanceStatus, RowState, Timestamp};
 use wakecast_lambda::ports::{Ec2State, Store};
-use wakecast_lambda::reconcile::Reconciler;
 use wakecast_lambda::store::memory::MemoryStore;
 use wakecast_local::ec2::{Ec2Model, Ec2Settings, SimulatedEc2};
 
@@ -26,16 +29,18 @@ use super::containers::Function;
 use super::executor::{Runtime, Tasks, VirtualClock};
 use super::farm::Farm;
 use super::functions::{
-    Alarm, Call, RECONCILER_TIMEOUT, Runner, Steps, gateway_function, reconciler_function, tick,
+    Alarm, Call, Container, Runner, Steps, gateway_function, reconciler_function, tick,
 };
 use super::guards::Guards;
 use super::network::{Network, NetworkFaults};
-use super::process::{CallFaults, Logs};
+use super::observer::{self, Observer};
+use super::points::Points;
+use super::process::{CallFaults, Host, Role};
 use super::setting;
 use super::shards::{self, Shards};
 use super::timeline::Timeline;
 use super::users::{self, Part};
-use super::watchman;
+use crate::judge::Fact;
 
 /// How finely [`World::run_until`] looks: shorter than any call, so that no step is missed.
 const STEP: Duration = Duration::from_millis(1);
@@ -60,15 +65,20 @@ pub struct Surroundings {
     pub ec2: Arc<SimulatedEc2>,
     /// The fleet's settings.
     pub config: Arc<FleetConfig>,
-    /// Faults of calls and writes to the table.
-    pub logs: Logs,
+    /// What sees all that truly happens.
+    pub observer: Observer,
+    /// How many row writes the table refuses now, in per mille: a hot partition refuses everybody.
+    pub hot_rows: Arc<AtomicU64>,
     /// What the gateway lets one subject connect; to be set before anybody does.
     pub links: Rc<Cell<LinkCaps>>,
     /// The rules in force.
     pub guards: Guards,
     pub(super) notes: Rc<RefCell<Notes>>,
-    glanced: Rc<RefCell<Option<(Timestamp, Option<InstanceStatus>)>>>,
+    glanced: Rc<RefCell<Glanced>>,
 }
+
+/// The last look at where the newest instance stands, and when it was.
+type Glanced = Option<(Timestamp, Option<InstanceStatus>)>;
 
 /// What is counted while a world moves.
 #[derive(Clone, Debug, Default)]
@@ -77,20 +87,14 @@ pub struct Notes {
     pub served: BTreeSet<String>,
     /// How acquires ended otherwise.
     pub outcomes: BTreeMap<String, u64>,
-    /// When reconcilers crashed or ended in failure.
-    pub broken_runs: Vec<Timestamp>,
     /// Reconcile runs.
     pub runs: u64,
     /// Until when a cut media socket proves nothing: the world itself cut it.
     pub excused_until: Timestamp,
     /// Launches and starts of instances.
     pub boots: u64,
-    /// Somebody else has put an instance into the fleet: law 1 speaks of ours only.
-    pub strangers: u64,
     /// Nothing is made to go wrong in this world.
     pub kind: bool,
-    /// When something last happened to an instance.
-    pub moved_at: Timestamp,
     /// Changes of connection state that clients took.
     pub states: BTreeSet<(StateKind, StateKind)>,
 }
@@ -104,9 +108,11 @@ pub struct World {
     chance: Chance,
     steps: Arc<Steps>,
     hands: Rc<RefCell<Hands>>,
-    reconciler: Rc<Function<Reconciler>>,
+    reconciler: Rc<Function<Container>>,
     runs: Rc<RefCell<Vec<AbortHandle>>>,
     wakes: Arc<Alarm>,
+    points: Points,
+    ahead: BTreeMap<Role, Arc<Mutex<Range<u64>>>>,
     seed: u64,
     /// How many clients of each name were started.
     clients: BTreeMap<String, u64>,
@@ -137,6 +143,7 @@ impl World {
         let (clock, tasks) = (runtime.clock(), runtime.tasks());
         let mut chance = Chance::from_seed(seed);
         let timeline = Timeline::new(clock.clone());
+        let observer = Observer::new(clock.clone(), timeline.clone(), &config);
         let network = Network::new(
             clock.clone(),
             tasks.clone(),
@@ -153,6 +160,7 @@ impl World {
         let farm = Farm::new(
             clock.clone(),
             timeline.clone(),
+            observer.clone(),
             setting::installed(chance.bits()),
             token,
         );
@@ -171,7 +179,8 @@ impl World {
                 model,
             )),
             config: Arc::new(config),
-            logs: Logs::default(),
+            observer,
+            hot_rows: Arc::default(),
             links: Rc::default(),
             guards,
             notes: Rc::default(),
@@ -181,19 +190,35 @@ impl World {
         let (wakes, requests) = unbounded();
         let wakes = Arc::new(Alarm(wakes));
         let steps = Arc::new(Steps::default());
-        let gateway = gateway_function(&around, chance.fork(), Arc::clone(&wakes));
+        let (travel, travellers) = unbounded();
+        let points = Points::default();
+        let ahead = [Role::Gateway, Role::Reconciler];
+        let ahead = ahead.map(|role| (role, Arc::<Mutex<Range<u64>>>::default()));
+        let ahead = BTreeMap::from(ahead);
+        let base = |role| {
+            let host = Host {
+                role,
+                clock: around.clock.clone(),
+                observer: around.observer.clone(),
+                points: points.clone(),
+                travel: travel.clone(),
+                ahead: ahead.get(&role).cloned().unwrap_or_default(),
+                hot_rows: Arc::clone(&around.hot_rows),
+            };
+            (host, tasks.clone())
+        };
+        let (own, alarm) = (chance.fork(), Arc::clone(&wakes));
+        let gateway = gateway_function(&around, base(Role::Gateway), own, alarm);
         around.network.install(gateway);
         let (shards, errands) = Shards::new(seed, &guards);
-        let reconciler = Rc::new(reconciler_function(
-            &around,
-            chance.fork(),
-            Arc::clone(&steps),
-            shards,
-        ));
+        let (own, taken) = (chance.fork(), Arc::clone(&steps));
+        let reconciler = reconciler_function(&around, base(Role::Reconciler), own, taken, shards);
+        let reconciler = Rc::new(reconciler);
+        tasks.spawn(let_travel(tasks.clone(), travellers));
         let hands: Rc<RefCell<Hands>> = Rc::default();
         tasks.spawn(shards::serve(
             around.clone(),
-            tasks.clone(),
+            base(Role::Fanout),
             Rc::clone(&hands),
             Chance::of(seed, "the fan-out"),
             errands,
@@ -207,6 +232,8 @@ impl World {
             reconciler,
             runs: Rc::default(),
             wakes,
+            points,
+            ahead,
             around,
             seed,
             clients: BTreeMap::new(),
@@ -262,10 +289,46 @@ impl World {
     /// Kills every reconcile run where it stands.
     pub fn crash_reconcilers(&self) {
         self.around.timeline.say("reconciler", "is killed");
-        self.around.broken_run();
+        self.around.observer.crashed();
         for run in self.runs.borrow_mut().drain(..) {
             run.abort();
         }
+    }
+
+    /// Returns the points at which processes can be made to crash.
+    #[must_use]
+    pub fn points(&self) -> &Points {
+        &self.points
+    }
+
+    /// Lets the clocks of containers be up to this far apart. To be called before the first of them
+    /// starts.
+    pub fn skew_clocks(&self, apart: Duration) {
+        let most = u64::try_from(apart.as_millis()).unwrap_or(u64::MAX);
+        for role in [Role::Gateway, Role::Reconciler] {
+            self.set_clocks(role, 0..most.saturating_add(1));
+        }
+        self.around
+            .observer
+            .clocks_apart(&self.around.config, apart);
+    }
+
+    /// Lets the clocks of one function's containers be ahead by this many milliseconds.
+    fn set_clocks(&self, role: Role, ahead: Range<u64>) {
+        if let Some(range) = self.ahead.get(&role) {
+            *range.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+        }
+    }
+
+    /// Lets all clocks of one function be this much ahead of the other's. To be called before the
+    /// first container starts.
+    pub fn put_ahead(&self, role: Role, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.set_clocks(role, by..by.saturating_add(1));
+        let apart = Duration::from_millis(by);
+        self.around
+            .observer
+            .clocks_apart(&self.around.config, apart);
     }
 
     /// Lets time pass.
@@ -296,7 +359,7 @@ impl World {
         let ec2 = Arc::clone(&self.around.ec2);
         self.tasks.spawn(async move { ec2.drive().await });
         self.tasks.spawn(self.around.farm.clone().drive());
-        self.tasks.spawn(watchman::watch(self.around.clone()));
+        self.tasks.spawn(observer::watch(self.around.clone()));
         self.tasks
             .spawn(tick(self.around.clone(), Arc::clone(&self.wakes)));
         let runner = Runner {
@@ -392,6 +455,15 @@ impl Surroundings {
         })
     }
 
+    /// Tells whether every instance stands still.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.ec2.with(|model, _| {
+            let mut all = model.instances();
+            all.all(|truth| matches!(truth.state, Ec2State::Stopped | Ec2State::Terminated))
+        })
+    }
+
     /// Declares a world in which nothing is made to go wrong.
     pub fn declare_kind(&self) {
         self.notes.borrow_mut().kind = true;
@@ -416,6 +488,8 @@ impl Surroundings {
     pub fn excuse_until(&self, until: Timestamp) {
         let mut notes = self.notes.borrow_mut();
         notes.excused_until = notes.excused_until.max(until);
+        drop(notes);
+        self.observer.excuse_until(until);
     }
 
     /// Tells whether a cut media socket proves nothing now: the world itself cut it, or a media
@@ -428,7 +502,9 @@ impl Surroundings {
     /// Returns what was counted so far.
     #[must_use]
     pub fn notes(&self) -> Notes {
-        self.notes.borrow().clone()
+        let mut notes = self.notes.borrow().clone();
+        notes.boots = self.observer.boots();
+        notes
     }
 
     /// Notes changes of connection state.
@@ -436,33 +512,20 @@ impl Surroundings {
         self.notes.borrow_mut().states.append(taken);
     }
 
-    /// Notes that somebody else has put an instance into the fleet.
-    pub fn stranger(&self) {
-        self.notes.borrow_mut().strangers += 1;
-    }
-
-    /// Tells whether nothing has happened to any instance for longer than a run may last.
-    pub(super) fn nothing_moves(&self) -> bool {
-        let rests = self.ec2.with(|model, _| {
-            let mut all = model.instances();
-            all.all(|truth| matches!(truth.state, Ec2State::Stopped | Ec2State::Terminated))
-        });
-        let moved_at = self.notes.borrow().moved_at;
-        rests && self.clock.true_now().since(moved_at) > RECONCILER_TIMEOUT
-    }
-
-    /// Notes that something happened to an instance.
-    pub fn moved(&self, at: Timestamp) {
-        self.notes.borrow_mut().moved_at = at;
-    }
-
+    /// Notes that a run of the reconciler is as good as dead.
     pub(super) fn broken_run(&self) {
-        let now = self.clock.true_now();
-        self.notes.borrow_mut().broken_runs.push(now);
+        self.observer.crashed();
     }
 
-    /// Counts a boot.
-    pub fn booted(&self) {
-        self.notes.borrow_mut().boots += 1;
+    /// Notes that somebody else has put an instance into the fleet: law 1 speaks of ours only.
+    pub fn stranger(&self) {
+        self.observer.tell(&Fact::Stranger);
+    }
+}
+
+/// Lets requests that have left travel by themselves.
+async fn let_travel(tasks: Tasks, mut travellers: UnboundedReceiver<BoxFuture<'static, ()>>) {
+    while let Some(request) = travellers.next().await {
+        tasks.spawn(request);
     }
 }

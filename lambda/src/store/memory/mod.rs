@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::{StoreError, keys};
 use crate::guards::Guards;
 use crate::model::Timestamp;
-use table::{Table, Transaction};
+use table::{Item, Table, Transaction};
 
 /// One table. Clones share it.
 #[derive(Clone)]
@@ -138,6 +138,20 @@ impl MemoryStore {
     #[must_use]
     pub fn keys(&self) -> Vec<(String, String)> {
         self.locked().table.keys()
+    }
+
+    /// Makes an item unreadable, as an older or newer version of the program or a hand may have
+    /// written it: for tests.
+    pub fn spoil(&self, partition: &str, sort: &str) {
+        let mut shared = self.locked();
+        let mut transaction = Transaction::on(&shared.table);
+        let spoilt = match transaction.get(partition, sort) {
+            Some(Item::Row(row)) => Item::Row(operations::unreadable(row)),
+            _ => Item::Garbage,
+        };
+        transaction.put(partition, sort, spoilt);
+        let writes = transaction.into_writes();
+        shared.table.apply(writes);
     }
 
     /// Deletes what has expired, as the real table does some time later; nothing rests on it.

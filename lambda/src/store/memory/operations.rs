@@ -11,7 +11,7 @@ use crate::config::LinkCaps;
 use crate::guards::Guard;
 use crate::model::{
     Connection, ConnectionId, Counters, Day, Fence, FleetKey, FleetRecords, Grants, Instance,
-    InstanceId, Lock, Row, RowKey, Timestamp,
+    InstanceId, Lock, Row, RowEnd, RowKey, RowState, Timestamp,
 };
 
 #[async_trait]
@@ -62,7 +62,12 @@ impl Store for MemoryStore {
     }
 
     async fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
-        self.operate("connection", |table| Ok(connection(table, id).cloned()))
+        self.operate("connection", |table| {
+            if let Some(Item::Garbage) = table.get(&keys::connection(id), keys::CONNECTION) {
+                return Err(StoreError::Unreadable(keys::connection(id)));
+            }
+            Ok(connection(table, id).cloned())
+        })
     }
 
     async fn renew_connection(&self, id: &ConnectionId, grants: &Grants) -> Result<(), StoreError> {
@@ -306,8 +311,11 @@ impl Store for MemoryStore {
     async fn fleet(&self, fleet: &FleetKey) -> Result<FleetRecords, StoreError> {
         self.operate("fleet", |table| {
             let mut records = FleetRecords::default();
-            for (_, item) in table.query(&keys::records(fleet), "") {
+            for (sort, item) in table.query(&keys::records(fleet), "") {
                 match item {
+                    Item::Garbage if !matches!(sort.as_str(), keys::BOOTS | keys::UNAVAILABLE) => {
+                        return Err(StoreError::Unreadable(sort.clone()));
+                    }
                     Item::State(state) => records.state = state.clone(),
                     Item::Instance(instance) => {
                         records
@@ -334,6 +342,7 @@ impl Store for MemoryStore {
         self.operate("instance", |table| {
             match table.get(&keys::records(fleet), &keys::instance(id)) {
                 Some(Item::Instance(instance)) => Ok(Some(instance.clone())),
+                Some(Item::Garbage) => Err(StoreError::Unreadable(keys::instance(id))),
                 _ => Ok(None),
             }
         })
@@ -342,11 +351,14 @@ impl Store for MemoryStore {
     async fn instances(&self, fleet: &FleetKey) -> Result<Vec<Instance>, StoreError> {
         self.operate("instances", |table| {
             let items = table.query(&keys::records(fleet), keys::INSTANCE_PREFIX);
-            let instances = items.filter_map(|(_, item)| match item {
-                Item::Instance(instance) => Some(instance.clone()),
+            let instances = items.filter_map(|(sort, item)| match item {
+                Item::Instance(instance) => Some(Ok(instance.clone())),
+                Item::Garbage if sort.starts_with(keys::INSTANCE_PREFIX) => {
+                    Some(Err(StoreError::Unreadable(sort.clone())))
+                }
                 _ => None,
             });
-            Ok(instances.collect())
+            instances.collect()
         })
     }
 
@@ -425,6 +437,20 @@ impl Store for MemoryStore {
                 tenant_ran: counters::ran(table, &fleet.tenant, Day::of(now)),
             })
         })
+    }
+}
+
+/// What is left of a row whose item cannot be read.
+pub(super) fn unreadable(row: &Row) -> Row {
+    Row {
+        ask: None,
+        link: None,
+        absent_since: None,
+        state: RowState::Ended {
+            end: RowEnd::Unreadable,
+            at: row.created_at,
+        },
+        ..row.clone()
     }
 }
 

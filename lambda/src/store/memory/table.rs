@@ -23,6 +23,8 @@ pub(super) enum Item {
     Intent(Intent),
     Unavailable(Vec<Unavailable>),
     Boots(BootHistory),
+    /// Nobody can read it.
+    Garbage,
     Starts(Starts),
     /// The starts that a subject is charged for, newest first.
     Charged(Vec<Timestamp>),

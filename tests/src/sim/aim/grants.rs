@@ -147,7 +147,7 @@ pub fn hot_partition(seed: u64, guards: Guards) -> World {
         next.until(announced).await;
         next.sleep(comes).await;
         let heat = next.clone();
-        let rows = std::sync::Arc::clone(&next.around.logs.hot_rows);
+        let rows = std::sync::Arc::clone(&next.around.hot_rows);
         let cooling = async move {
             heat.until(|around| around.waiters() > 0).await;
             rows.store(1_000, Ordering::Relaxed);

@@ -200,6 +200,23 @@ pub(super) fn ready(around: &Surroundings) -> bool {
     status(around) == Some(InstanceStatus::Ready)
 }
 
+/// Its server is up, as far as the records say.
+pub(super) fn serves(around: &Surroundings) -> bool {
+    matches!(
+        status(around),
+        Some(
+            InstanceStatus::Ready
+                | InstanceStatus::Recovering { .. }
+                | InstanceStatus::Draining { .. }
+        )
+    )
+}
+
+/// It drains.
+pub(super) fn drains(around: &Surroundings) -> bool {
+    matches!(status(around), Some(InstanceStatus::Draining { .. }))
+}
+
 /// It serves, and will drain within this time and a tick unless somebody comes.
 pub(super) fn drains_within(around: &Surroundings, left: Duration) -> bool {
     let timing = &around.config.timing;

@@ -16,14 +16,16 @@ use super::super::setting;
 use super::super::world::{Surroundings, World};
 use super::grants::left_idle;
 use super::launches::terminate;
-use super::people::{announced, looked_once, passes_through, publish, ready, status};
+use super::people::{
+    announced, drains, looked_once, passes_through, publish, ready, serves, status,
+};
 use super::{MINUTE, SECOND, Stage};
 
-/// People ask in the last seconds before the stop.
+/// People ask in the last seconds before the stop, and a reconciler whose calls take seconds is
+/// about to carry it out.
 #[must_use]
 pub fn last_minute(seed: u64, guards: Guards) -> World {
     let mut stage = Stage::new(seed, guards);
-    stage.slow_reconciler();
     left_idle(&mut stage);
     for number in 0..stage.chance.within(1..5) {
         let person = stage.person(&format!("bob-{number}"));
@@ -35,7 +37,18 @@ pub fn last_minute(seed: u64, guards: Guards) -> World {
             person.acquire().await;
         });
     }
-    stage.play(MINUTE * 15)
+    if stage.until(MINUTE * 15, SECOND, drains) {
+        let late = stage.chance.millis(0..40_000);
+        stage.world.run_for(late);
+        // The slow one takes over.
+        stage.world.crash_reconcilers();
+        let slow = stage.chance.within(100..500);
+        stage.hands(CallFaults {
+            slow,
+            ..CallFaults::default()
+        });
+    }
+    stage.play(MINUTE * 8)
 }
 
 /// The reconciler freezes for longer than its lock while it stops a server, and thaws when the next
@@ -84,19 +97,19 @@ pub fn frozen_writer(seed: u64, guards: Guards) -> World {
         if !last.until(frozen).await {
             return;
         }
-        let broken = last.around.notes().broken_runs.len();
+        let broken = last.around.observer.crashes();
         for person in others {
-            person.until(|around| !ready(around)).await;
+            person.until(|around| !serves(around)).await;
             passes_through(person, chance.millis(500..5_000)).await;
             // The second one serves until the sleeper wakes up and finds that its lock is gone.
             if last.around.boots() > 2 {
-                let woken = |around: &Surroundings| around.notes().broken_runs.len() > broken;
+                let woken = |around: &Surroundings| around.observer.crashes() > broken;
                 last.until(woken).await;
                 last.sleep(chance.millis(500..5_000)).await;
             }
             terminate(&last.around);
         }
-        last.until(|around| !ready(around)).await;
+        last.until(|around| !serves(around)).await;
         last.acquire().await;
     });
     if stage.until(MINUTE * 5, SECOND, |_| gone.get()) {
@@ -108,8 +121,7 @@ pub fn frozen_writer(seed: u64, guards: Guards) -> World {
 
 /// A process has been frozen.
 fn frozen(around: &Surroundings) -> bool {
-    let faults = around.logs.faults.since(setting::START);
-    faults.iter().any(|(_, call)| *call == "pause")
+    around.observer.freezes() > 0
 }
 
 impl Stage {
@@ -181,6 +193,9 @@ pub fn demand_at_the_end(seed: u64, guards: Guards) -> World {
             person.around.network.swallow_client("bob");
             person.sleep(TUNNEL).await;
             person.around.tunnel(false);
+            person.give(Input::NetworkChanged);
+            // A change that meets an attempt under way may leave a long wait: the next one cuts it.
+            person.sleep(SECOND * 6).await;
             person.give(Input::NetworkChanged);
         };
         futures::join!(asked, tunnel);

@@ -188,7 +188,7 @@ impl Crowd {
         for (number, lease) in std::mem::take(&mut self.leases) {
             if let Some(client) = self.clients.get(number) {
                 // Its answer matters to nobody here; its effect does.
-                let _ = client.release(&lease);
+                drop(client.release(&lease));
             }
         }
     }

@@ -27,6 +27,7 @@ impl Plan {
             .map(|number| person(&mut chance, number, many, kindness))
             .collect();
         let troubles = troubles(&mut chance, kindness);
+        let clocks_apart = chance.happens(330);
         Self {
             seed,
             luck: 0,
@@ -36,6 +37,7 @@ impl Plan {
             faults,
             people,
             troubles,
+            clocks_apart,
         }
     }
 }
@@ -87,6 +89,8 @@ impl Kindness {
         faults.set(Fault::LostReply, self.calls);
         faults.set(Fault::SlowCall, self.calls * 2);
         faults.set(Fault::Crash, self.crashes);
+        faults.set(Fault::LateCall, self.calls / 4);
+        faults.set(Fault::Freeze, self.crashes / 4);
         faults.set(Fault::WakeLost, self.calls * 10);
         faults.set(Fault::WakeTwice, self.calls * 10);
         let noise = self.cloud * chance.within(0..15);

@@ -34,6 +34,10 @@ pub enum Fault {
     SlowCall,
     /// A function dies at a call.
     Crash,
+    /// A request of a function takes effect when its caller has given up or died.
+    LateCall,
+    /// A function freezes for longer than a lock lives.
+    Freeze,
     /// A wake is lost.
     WakeLost,
     /// A wake starts two runs.
@@ -48,7 +52,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ConnectFails,
         Self::Cut,
         Self::BlackHole,
@@ -60,6 +64,8 @@ impl Fault {
         Self::LostReply,
         Self::SlowCall,
         Self::Crash,
+        Self::LateCall,
+        Self::Freeze,
         Self::WakeLost,
         Self::WakeTwice,
         Self::Ec2Throttled,
@@ -82,6 +88,8 @@ impl Fault {
             Self::LostReply => "lost-reply",
             Self::SlowCall => "slow-call",
             Self::Crash => "crash",
+            Self::LateCall => "late-call",
+            Self::Freeze => "freeze",
             Self::WakeLost => "wake-lost",
             Self::WakeTwice => "wake-twice",
             Self::Ec2Throttled => "ec2-throttled",
@@ -132,6 +140,8 @@ impl Faults {
             lost_reply: self.of(Fault::LostReply),
             slow: self.of(Fault::SlowCall),
             crash: self.of(Fault::Crash),
+            late: self.of(Fault::LateCall),
+            pause: self.of(Fault::Freeze),
             ..CallFaults::default()
         }
     }

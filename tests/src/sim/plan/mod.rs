@@ -25,6 +25,9 @@ pub const BUSY: Duration = Duration::from_mins(25);
 /// A world goes on until everybody is gone and the fleet had time to stop.
 const WHOLE: Duration = Duration::from_mins(75);
 
+/// Two regions' clocks, where their time servers are badly reached.
+pub const CLOCKS_APART: Duration = Duration::from_secs(5);
+
 /// A world to come.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -44,6 +47,8 @@ pub struct Plan {
     pub people: Vec<Person>,
     /// What befalls the cloud.
     pub troubles: Vec<Timed>,
+    /// The clocks of its functions are up to [`CLOCKS_APART`] apart.
+    pub clocks_apart: bool,
 }
 
 /// One person of a plan, with their device.
@@ -95,6 +100,9 @@ impl Plan {
             self.seed ^ luck
         };
         let mut world = World::guarded(seed, config, self.faults.ec2(), guards);
+        if self.clocks_apart {
+            world.skew_clocks(CLOCKS_APART);
+        }
         if self.kind {
             world.around().declare_kind();
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Fault, Person, Plan, Timed};
+use super::{CLOCKS_APART, Fault, Person, Plan, Timed};
 use crate::sim::setting;
 use crate::sim::users::Leave;
 
@@ -21,7 +21,11 @@ pub enum Piece {
     Trouble(u64),
     /// A kind of random fault: `crash`.
     Fault(Fault),
+    /// The functions' clocks differ: `clocks-apart`.
+    Clocks,
 }
+
+const CLOCKS: &str = "clocks-apart";
 
 impl Plan {
     /// Returns every piece, the ones that hold others first.
@@ -38,6 +42,7 @@ impl Plan {
                 .map(|timed| Piece::Trouble(timed.number)),
         );
         all.extend(self.faults.kinds().map(Piece::Fault));
+        all.extend(self.clocks_apart.then_some(Piece::Clocks));
         for person in &self.people {
             let name = &person.setup.name;
             if person.setup.provider.is_bad() {
@@ -66,6 +71,7 @@ impl Plan {
             .retain(|timed| kept.contains(&Piece::Trouble(timed.number)));
         plan.faults
             .retain(|fault| kept.contains(&Piece::Fault(fault)));
+        plan.clocks_apart &= kept.contains(&Piece::Clocks);
         plan
     }
 }
@@ -78,6 +84,7 @@ impl fmt::Display for Piece {
             Self::Provider(name) => write!(f, "{name}.provider"),
             Self::Trouble(number) => write!(f, "trouble-{number}"),
             Self::Fault(fault) => f.write_str(fault.name()),
+            Self::Clocks => f.write_str(CLOCKS),
         }
     }
 }
@@ -89,6 +96,9 @@ impl FromStr for Piece {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(fault) = Fault::ALL.into_iter().find(|fault| fault.name() == text) {
             return Ok(Self::Fault(fault));
+        }
+        if text == CLOCKS {
+            return Ok(Self::Clocks);
         }
         let number = |text: &str| text.parse::<u64>().ok();
         if let Some(number) = text.strip_prefix("trouble-").and_then(number) {
@@ -125,6 +135,13 @@ impl fmt::Display for Plan {
         };
         writeln!(f, "  fleet        {address}{kept}")?;
         writeln!(f, "  faults       {}", self.faults)?;
+        if self.clocks_apart {
+            let apart = CLOCKS_APART.as_secs();
+            writeln!(
+                f,
+                "  {CLOCKS:<12} the clocks of functions are up to {apart} s apart"
+            )?;
+        }
         for person in &self.people {
             describe(f, person)?;
         }

@@ -279,9 +279,9 @@ impl Timed {
             Trouble::HotRows { lasts } => {
                 // Whoever waits for a row to change waits that much longer, as after a crash.
                 around.broken_run();
-                around.logs.hot_rows.store(HOT, Ordering::Relaxed);
+                around.hot_rows.store(HOT, Ordering::Relaxed);
                 clock.sleep(lasts).await;
-                around.logs.hot_rows.store(0, Ordering::Relaxed);
+                around.hot_rows.store(0, Ordering::Relaxed);
                 around.broken_run();
             }
         }

@@ -1,0 +1,419 @@
+//! The judge: apart from what it judges, and able to say no. Each test breaks one law by hand.
+
+use std::fs;
+use std::path::Path;
+
+use wakecast_tests::judge::{Fact, Judge, Media, Purpose, Rules, Standing};
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+
+#[test]
+fn the_judge_shares_no_code_with_the_judged() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/judge");
+    let mut files = 0;
+    for entry in fs::read_dir(folder).expect("the judge's folder") {
+        let path = entry.expect("a file").path();
+        let text = fs::read_to_string(&path).expect("source");
+        files += 1;
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let foreign = code.contains("wakecast") || code.contains("crate::");
+            let from = code
+                .trim_start()
+                .trim_start_matches("pub ")
+                .strip_prefix("use ");
+            let own = ["std::", "super::", "facts::", "known::"];
+            let allowed = from.is_none_or(|from| own.iter().any(|own| from.starts_with(own)));
+            assert!(
+                !foreign && allowed,
+                "{}:{}: the judge uses std alone: {line}",
+                path.display(),
+                number + 1
+            );
+        }
+    }
+    assert!(files > 5, "{files} files: was the judge moved?");
+}
+
+#[test]
+fn an_idle_server_is_stopped_in_peace() {
+    let mut court = Court::ready();
+    court.zeros(10 * MINUTE);
+    court.stop();
+    assert_eq!(court.broken, Vec::<String>::new());
+}
+
+#[test]
+fn a_stop_under_a_viewer_breaks_law_2() {
+    let mut court = Court::ready();
+    court.zeros(10 * MINUTE);
+    court.hear(Fact::Closing {
+        server: id(),
+        again: false,
+    });
+    court.hear(Fact::Halted {
+        server: id(),
+        streams: 0,
+        viewers: 1,
+    });
+    court.hear(Fact::StopAccepted {
+        server: id(),
+        ours: true,
+    });
+    court.broke("law 2", "1 viewers");
+}
+
+#[test]
+fn a_stop_over_who_waits_breaks_law_2_and_over_who_came_later_does_not() {
+    for (before, broken) in [(true, true), (false, false)] {
+        let mut court = Court::ready();
+        court.zeros(10 * MINUTE);
+        let waits = Standing::Waits {
+            until: court.at + 10 * MINUTE,
+        };
+        if before {
+            court.record("ada", Purpose::Publish, waits.clone());
+        }
+        court.hear(Fact::Closing {
+            server: id(),
+            again: false,
+        });
+        if !before {
+            court.record("ada", Purpose::Publish, waits);
+        }
+        court.hear(Fact::StopAccepted {
+            server: id(),
+            ours: true,
+        });
+        assert_eq!(
+            court.said("waits or protects"),
+            broken,
+            "{:?}",
+            court.broken
+        );
+    }
+}
+
+#[test]
+fn a_stop_over_a_granted_publisher_breaks_law_2_until_they_were_seen() {
+    for (seen, broken) in [(false, true), (true, false)] {
+        let mut court = Court::ready();
+        court.record("ada", Purpose::Publish, held());
+        court.at += 20 * SECOND;
+        if seen {
+            court.report(Some((1, 0)));
+        }
+        court.zeros(7 * MINUTE);
+        court.stop();
+        assert_eq!(
+            court.said("waits or protects"),
+            broken,
+            "{:?}",
+            court.broken
+        );
+    }
+}
+
+#[test]
+fn a_stop_under_an_endpoint_in_somebodys_hand_breaks_law_2() {
+    let mut court = Court::ready();
+    court.zeros(10 * MINUTE);
+    court.record("ada", Purpose::Play, held());
+    let token_until = court.at + MINUTE;
+    court.promise("ada", token_until);
+    court.at += 30 * SECOND;
+    court.stop();
+    court.broke("law 2", "may still come with ada");
+    court.broke("law 2", "without two looks");
+}
+
+#[test]
+fn unknown_counts_as_busy() {
+    let mut court = Court::ready();
+    court.zeros(10 * MINUTE);
+    court.report(None);
+    court.hear(Fact::Wrote { by: 1 });
+    court.zeros(MINUTE);
+    court.stop();
+    court.broke("law 2", "busy, unreadable or reopened");
+}
+
+#[test]
+fn a_second_server_breaks_law_1() {
+    let mut court = Court::ready();
+    court.hear(Fact::Launched("i-2".to_owned()));
+    court.broke("law 1", "2 servers live");
+}
+
+#[test]
+fn a_start_too_many_breaks_law_5() {
+    let mut court = Court::ready();
+    for _ in 0..3 {
+        court.zeros(10 * MINUTE);
+        court.stop();
+        court.hear(Fact::Stopped(id()));
+        court.hear(Fact::Started(id()));
+        court.opens();
+    }
+    court.broke("law 5", "4 starts and 1 launches");
+}
+
+#[test]
+fn a_late_answer_breaks_law_3() {
+    let mut court = Court::ready();
+    let until = court.at + MINUTE;
+    court.hear(Fact::Asked {
+        who: "ada".to_owned(),
+        key: 1,
+        until,
+    });
+    court.pass(MINUTE + 5 * SECOND);
+    court.broke("law 3", "ada waits for an answer to 1");
+}
+
+#[test]
+fn a_row_past_its_deadline_breaks_law_3() {
+    let mut court = Court::ready();
+    let until = court.at + 10 * SECOND;
+    court.record("ada", Purpose::Play, Standing::Waits { until });
+    let began = court.at;
+    court.hear(Fact::Read { began });
+    court.pass(3 * MINUTE);
+    court.broke("law 3", "ada is past its deadline");
+}
+
+#[test]
+fn a_lost_wake_up_is_seen() {
+    let mut court = Court::ready();
+    let until = court.at + 10 * MINUTE;
+    court.record("ada", Purpose::Play, Standing::Waits { until });
+    court.pass(40 * SECOND);
+    court.broke("demand", "nobody has looked at ada");
+}
+
+#[test]
+fn an_idle_server_that_runs_on_breaks_law_4() {
+    let mut court = Court::ready();
+    court.pass(8 * MINUTE);
+    assert_eq!(court.broken, Vec::<String>::new());
+    court.pass(MINUTE);
+    court.broke("law 4", "is idle for");
+}
+
+#[test]
+fn a_boot_that_comes_to_nothing_breaks_law_4() {
+    let mut court = Court::new();
+    court.hear(Fact::Launched(id()));
+    court.hear(Fact::Runs(id()));
+    court.pass(14 * MINUTE);
+    court.broke("law 4", "is booting for");
+}
+
+#[test]
+fn a_stop_of_what_is_held_breaks_law_7() {
+    let mut court = Court::ready();
+    court.hear(Fact::Hold {
+        server: id(),
+        on: true,
+    });
+    court.zeros(10 * MINUTE);
+    court.stop();
+    court.broke("law 7", "while it is held");
+}
+
+#[test]
+fn a_call_by_a_process_that_sees_nothing_breaks_law_8() {
+    let mut court = Court::ready();
+    court.hear(Fact::Described {
+        by: 7,
+        readable: false,
+    });
+    court.hear(Fact::PowerCall {
+        by: 7,
+        call: "start",
+    });
+    court.broke("law 8", "start is sent");
+}
+
+#[test]
+fn a_dead_endpoint_is_seen() {
+    let mut court = Court::ready();
+    court.zeros(10 * MINUTE);
+    court.stop();
+    let token_until = court.at + MINUTE;
+    court.promise("ada", token_until);
+    court.broke("law 2", "was handed an endpoint");
+}
+
+#[test]
+fn an_early_touch_is_seen() {
+    let mut court = Court::ready();
+    let media = Media {
+        touched_early: true,
+        ..up()
+    };
+    court.hear(Fact::Media {
+        server: id(),
+        media,
+    });
+    court.broke("warming", "was touched");
+}
+
+/// A judge, and the time.
+struct Court {
+    judge: Judge,
+    at: u64,
+    broken: Vec<String>,
+}
+
+impl Court {
+    fn new() -> Self {
+        let rules = Rules {
+            max: 1,
+            min: 0,
+            starts_per_hour: 3,
+            launches_per_hour: 3,
+            grace: 5 * MINUTE,
+            min_up: 5 * MINUTE,
+            stream_token: MINUTE,
+            protect_publish: 15 * MINUTE,
+            protect_play: 2 * MINUTE,
+            absence: 2 * MINUTE,
+            boot: 10 * MINUTE,
+            tick: MINUTE,
+            lock: 30 * SECOND,
+            clocks_apart: 0,
+        };
+        Self {
+            judge: Judge::new(rules),
+            at: 1_000_000 * MINUTE,
+            broken: Vec::new(),
+        }
+    }
+
+    /// A server that has just become ready.
+    fn ready() -> Self {
+        let mut court = Self::new();
+        court.hear(Fact::Launched(id()));
+        court.opens();
+        court
+    }
+
+    fn opens(&mut self) {
+        self.hear(Fact::Runs(id()));
+        self.hear(Fact::Media {
+            server: id(),
+            media: up(),
+        });
+        let since = self.at;
+        self.hear(Fact::Opened {
+            server: id(),
+            boot: 1,
+            since,
+        });
+    }
+
+    fn hear(&mut self, fact: Fact) {
+        let broken = self.judge.hear(self.at, &fact);
+        let told = broken
+            .into_iter()
+            .map(|(law, what)| format!("{law}: {what}"));
+        self.broken.extend(told);
+    }
+
+    fn pass(&mut self, time: u64) {
+        for _ in 0..time / SECOND {
+            self.at += SECOND;
+            let broken = self.judge.look(self.at);
+            let told = broken
+                .into_iter()
+                .map(|(law, what)| format!("{law}: {what}"));
+            self.broken.extend(told);
+        }
+    }
+
+    fn report(&mut self, counts: Option<(u64, u64)>) {
+        let (server, began) = (id(), self.at);
+        self.hear(Fact::Reported {
+            by: 1,
+            server,
+            began,
+            counts,
+        });
+    }
+
+    /// Zeros, one a second, for so long.
+    fn zeros(&mut self, time: u64) {
+        for _ in 0..time / SECOND {
+            self.at += SECOND;
+            self.report(Some((0, 0)));
+        }
+    }
+
+    fn record(&mut self, lease: &str, purpose: Purpose, standing: Standing) {
+        self.hear(Fact::Recorded {
+            lease: lease.to_owned(),
+            purpose: Some(purpose),
+            standing,
+            gone_since: None,
+        });
+    }
+
+    fn promise(&mut self, who: &str, token_until: u64) {
+        self.hear(Fact::Promised {
+            who: who.to_owned(),
+            lease: who.to_owned(),
+            server: Some(id()),
+            token_until,
+        });
+    }
+
+    fn stop(&mut self) {
+        self.hear(Fact::Closing {
+            server: id(),
+            again: false,
+        });
+        self.at += SECOND;
+        self.hear(Fact::Halted {
+            server: id(),
+            streams: 0,
+            viewers: 0,
+        });
+        self.hear(Fact::StopAccepted {
+            server: id(),
+            ours: true,
+        });
+    }
+
+    fn said(&self, what: &str) -> bool {
+        self.broken.iter().any(|line| line.contains(what))
+    }
+
+    fn broke(&self, law: &str, what: &str) {
+        let found = self
+            .broken
+            .iter()
+            .any(|line| line.starts_with(law) && line.contains(what));
+        assert!(found, "{law} … {what}: {:?}", self.broken);
+    }
+}
+
+fn id() -> String {
+    "i-1".to_owned()
+}
+
+fn held() -> Standing {
+    Standing::Holds {
+        server: id(),
+        boot: 1,
+    }
+}
+
+fn up() -> Media {
+    Media {
+        up: true,
+        sound: true,
+        ..Media::default()
+    }
+}

@@ -10,7 +10,9 @@ use wakecast_tests::soak::arguments::Arguments;
 use wakecast_tests::soak::process::{Sample, Usage};
 use wakecast_tests::soak::report;
 use wakecast_tests::soak::tally::Tally;
-use wakecast_tests::soak::verdict::{Figures, GROWTH_KIB, checks, growth, slope};
+use wakecast_tests::soak::verdict::{
+    Figures, GROWTH_KIB, RESIDENT_TIMES, checks, growth, resident,
+};
 use wakecast_tests::soak::watchman::Seen;
 
 fn parse(line: &str) -> Result<Arguments, String> {
@@ -45,33 +47,25 @@ fn arguments_that_cannot_be_meant_are_named() {
     }
 }
 
-#[test]
-fn the_slope_is_that_of_the_line_through_the_points() {
-    assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0)]), None);
-    assert_eq!(slope(&[(1.0, 1.0), (1.0, 2.0), (1.0, 3.0)]), None);
-    assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]), Some(2.0));
-    assert_eq!(slope(&[(0.0, 4.0), (1.0, 4.0), (5.0, 4.0)]), Some(0.0));
-    // Noise around a falling line.
-    let noisy = [(0.0, 11.0), (1.0, 8.0), (2.0, 7.0), (3.0, 4.0)];
-    assert!((slope(&noisy).unwrap() + 2.2).abs() < 1e-9);
-}
-
-/// Ten minutes of ten clients in which nothing was lost; memory grows by `kib` a minute after
-/// half of the time, and steeply before.
+/// Ten minutes of ten clients in which nothing was lost; the heap grows by `kib` a minute
+/// after half of the time, and steeply before. Every other minute somebody waits.
 fn good(kib: u64) -> Figures {
     let tally = Tally::default();
     tally.acquire();
     tally.outcome(Ok(()), Duration::ZERO, "person-0");
     let used = Usage {
-        memory_kib: 10_000,
+        heap_kib: 10_000,
+        memory_kib: 20_000,
         files: 20,
         tasks: 8,
     };
-    let memory = |minute: u64| 10_000 + 5_000 * minute.min(5) + kib * minute.saturating_sub(5);
+    let waiting = |minute: u64| 7_000 * (minute % 2);
+    let grown = |minute: u64| 10_000 + 5_000 * minute.min(5) + kib * minute.saturating_sub(5);
     let sample = |minute: u64| Sample {
         at: Duration::from_secs(60 * minute),
         usage: Usage {
-            memory_kib: memory(minute),
+            heap_kib: grown(minute) + waiting(minute),
+            memory_kib: 50_000,
             ..used
         },
     };
@@ -108,12 +102,39 @@ fn a_good_run_passes_and_its_table_shows_every_check() {
 fn only_growth_after_the_warm_up_counts() {
     assert!(growth(&good(0)).unwrap().abs() < 1e-9);
     let least = 10 * (GROWTH_KIB as u64 + 1);
-    assert_eq!(broken(&good(least)), ["memory after the warm-up"]);
+    assert_eq!(broken(&good(least)), ["heap after the warm-up"]);
+}
+
+#[test]
+fn a_run_that_was_not_measured_is_broken() {
     let few = Figures {
         samples: Vec::new(),
         ..good(0)
     };
-    assert_eq!(broken(&few), ["memory after the warm-up"]);
+    let both = ["heap after the warm-up", "resident memory over the heap"];
+    assert_eq!(broken(&few), both);
+}
+
+#[test]
+fn a_wave_of_waiters_at_the_end_is_no_growth_and_a_floor_that_rises_is() {
+    let mut figures = good(0);
+    for sample in figures.samples.iter_mut().skip(9) {
+        sample.usage.heap_kib += 30_000;
+    }
+    assert!(growth(&figures).unwrap().abs() < 1e-9);
+    for sample in figures.samples.iter_mut().skip(8) {
+        sample.usage.heap_kib += 1_000;
+    }
+    // 1 000 KiB within two and a half minutes over ten clients.
+    assert!((growth(&figures).unwrap() - 40.0).abs() < 1e-9);
+}
+
+#[test]
+fn memory_that_grows_beside_the_heap_breaks_the_run() {
+    let mut figures = good(0);
+    assert!(resident(&figures).unwrap() < RESIDENT_TIMES);
+    figures.samples[3].usage.memory_kib = 200_000;
+    assert_eq!(broken(&figures), ["resident memory over the heap"]);
 }
 
 #[test]

@@ -52,6 +52,10 @@ const STACK: &str = "local";
 /// How often expired rows leave the table; the real one takes its time too.
 const PURGE_EVERY: Duration = Duration::from_mins(1);
 
+/// A socket that was cut for its age still has its `$disconnect` to come, and the function that
+/// takes it may hang for twice its 29 s.
+const TELLING: Duration = Duration::from_mins(2);
+
 /// A running local cloud. [`LocalCloud::stop`] ends it cleanly, dropping it at once.
 #[derive(Debug)]
 pub struct LocalCloud {
@@ -407,10 +411,11 @@ fn drive(parts: &Parts) -> JoinHandle<()> {
 /// Removes expired items from the table, as the real one does by itself.
 fn purge(parts: &Parts) -> JoinHandle<()> {
     let (store, clock) = (parts.store.clone(), parts.clock.clone());
+    let connection_life = parts.sockets.limits().age + TELLING;
     tokio::spawn(async move {
         loop {
             clock.sleep_until(clock.now() + PURGE_EVERY).await;
-            store.purge(clock.now());
+            store.purge(clock.now(), connection_life);
         }
     })
 }

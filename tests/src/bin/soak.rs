@@ -1,13 +1,19 @@
 //! Lives through minutes with hundreds of clients, and says whether anything was lost.
 
+use std::alloc::System;
 use std::process::ExitCode;
 
+use cap::Cap;
 use tokio::runtime::Builder;
 use wakecast_lambda::ports::Entropy;
 use wakecast_local::system::OsEntropy;
 use wakecast_tests::soak;
 use wakecast_tests::soak::arguments::{Arguments, USAGE};
 use wakecast_tests::soak::{report, verdict};
+
+/// Counts what is allocated and not freed; it limits nothing.
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 
 /// Short enough to type again.
 const SEEDS: u64 = 1_000_000;
@@ -34,7 +40,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let figures = runtime.block_on(soak::run(&arguments, seed, |line| println!("{line}")));
+    let figures = runtime.block_on(soak::run(
+        &arguments,
+        seed,
+        || HEAP.allocated(),
+        |line| println!("{line}"),
+    ));
     let figures = match figures {
         Ok(figures) => figures,
         Err(problem) => {

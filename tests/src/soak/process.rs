@@ -12,10 +12,15 @@ const FILES_A_CLIENT: usize = 7;
 /// Files of the cloud, the runtime and the terminal.
 const FILES_OF_THE_REST: usize = 200;
 
+/// Returns the bytes that are allocated and not freed.
+pub type Heap = fn() -> usize;
+
 /// What is used at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Resident memory in KiB.
+    /// What is allocated and not freed, in KiB.
+    pub heap_kib: u64,
+    /// Resident memory in KiB: the heap, what the allocator keeps for later, code and stacks.
     pub memory_kib: u64,
     /// Open file descriptors, sockets among them.
     pub files: usize,
@@ -24,12 +29,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Reads what is used now.
+    /// Reads what is used now; `heap` returns the bytes that are allocated and not freed.
     ///
     /// # Errors
     /// `/proc` cannot be read: the soak runs on Linux only.
-    pub fn now() -> Result<Self, String> {
+    pub fn now(heap: Heap) -> Result<Self, String> {
         Ok(Self {
+            heap_kib: heap() as u64 / 1024,
             memory_kib: memory_kib()?,
             files: files()?,
             tasks: Handle::current().metrics().num_alive_tasks(),
@@ -48,10 +54,10 @@ pub struct Sample {
 
 /// Waits until no more tasks and files are there than in `least`, at most for `limit`. Returns what
 /// there is then.
-pub(super) async fn settled(least: Usage, limit: Duration) -> Result<Usage, String> {
+pub(super) async fn settled(heap: Heap, least: Usage, limit: Duration) -> Result<Usage, String> {
     let deadline = Instant::now() + limit;
     loop {
-        let usage = Usage::now()?;
+        let usage = Usage::now(heap)?;
         let settled = usage.tasks <= least.tasks && usage.files <= least.files;
         if settled || Instant::now() >= deadline {
             return Ok(usage);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::process::Sample;
+use super::process::{Sample, Usage};
 use super::tally::{Complaints, Counts};
 use super::verdict::{Check, Figures};
 use super::watchman::Seen;
@@ -21,13 +21,14 @@ pub fn progress(
     let usage = sample.usage;
     format!(
         "minute {minute:>3}   {} acquires, {} leases, {} waiting   {} boots, {} stops   \
-         {} faults   {} MiB, {} files, {} tasks",
+         {} faults   {} MiB of {}, {} files, {} tasks",
         counts.acquires,
         counts.leases(),
         counts.open(),
         seen.launches + seen.starts,
         seen.stops,
         faults.values().sum::<u64>(),
+        usage.heap_kib / 1024,
         usage.memory_kib / 1024,
         usage.files,
         usage.tasks,
@@ -72,7 +73,8 @@ pub fn table(figures: &Figures, checks: &[Check]) -> String {
         ),
     );
     line("faults", &listed(&figures.faults));
-    line("memory", &memory(figures));
+    line("heap", &memory(figures, |usage| usage.heap_kib));
+    line("resident", &memory(figures, |usage| usage.memory_kib));
     line("files and tasks at most", &most(&figures.samples));
     text.push('\n');
     for check in checks {
@@ -87,21 +89,21 @@ pub fn table(figures: &Figures, checks: &[Check]) -> String {
     text
 }
 
-fn memory(figures: &Figures) -> String {
-    let kib = || figures.samples.iter().map(|sample| sample.usage.memory_kib);
+fn memory(figures: &Figures, of: fn(&Usage) -> u64) -> String {
+    let kib = || figures.samples.iter().map(|sample| of(&sample.usage));
     let (Some(first), Some(last), Some(peak)) = (kib().next(), kib().next_back(), kib().max())
     else {
         return "no samples".to_owned();
     };
     let clients = u64::from(figures.clients.max(1));
-    let each = |kib: u64| kib.saturating_sub(figures.before.memory_kib) / clients;
+    let each = |kib: u64| kib.saturating_sub(of(&figures.before)) / clients;
     format!(
         "{} MiB before, {} first, {} peak, {} last, {} after; {} KiB a client at the peak, {} last",
-        figures.before.memory_kib / 1024,
+        of(&figures.before) / 1024,
         first / 1024,
         peak / 1024,
         last / 1024,
-        figures.after.memory_kib / 1024,
+        of(&figures.after) / 1024,
         each(peak),
         each(last),
     )

@@ -13,7 +13,7 @@ use super::arguments::Arguments;
 use super::direct::direct;
 use super::faults;
 use super::person::{Person, Phase};
-use super::process::{Sample, Usage, check_limit, settled};
+use super::process::{Heap, Sample, Usage, check_limit, settled};
 use super::report;
 use super::setting;
 use super::tally::Tally;
@@ -30,20 +30,22 @@ const LAST_WISH: Duration = Duration::from_mins(5);
 /// and a stop that failed once.
 const REST: Duration = Duration::from_mins(4);
 
-/// Lives through one run and returns its figures; `say` is given each line of progress.
+/// Lives through one run and returns its figures; `heap` counts what is allocated, and `say` is
+/// given each line of progress.
 ///
 /// # Errors
 /// What keeps the run from being made.
 pub async fn run(
     arguments: &Arguments,
     seed: u64,
+    heap: Heap,
     say: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Figures, String> {
     check_limit(arguments.clients)?;
-    let empty = Usage::now()?;
+    let empty = Usage::now(heap)?;
     let cloud = LocalCloud::start(setting::config(seed)).await;
     let cloud = Arc::new(cloud.map_err(|error| error.to_string())?);
-    let before = at_rest().await?;
+    let before = at_rest(heap).await?;
 
     let tally = Tally::default();
     let (phase, phases) = watch::channel(Phase::Busy);
@@ -69,7 +71,7 @@ pub async fn run(
     helpers.spawn({
         let (tally, seen, faults_set) = (tally.clone(), watching.clone(), faults_set.clone());
         let samples = Arc::clone(&samples);
-        watch_usage(began, samples, move |minute, sample| {
+        watch_usage(heap, began, samples, move |minute, sample| {
             let counts = tally.counts();
             let line = report::progress(
                 minute,
@@ -97,13 +99,13 @@ pub async fn run(
     let faults = faults_set.borrow().clone();
     drop((people, watching, faults_set));
     helpers.shutdown().await;
-    let after = settled(before, setting::IDLE + faults::AFTERMATH).await?;
+    let after = settled(heap, before, setting::IDLE + faults::AFTERMATH).await?;
 
     let providers = Arc::strong_count(&cloud) - 1;
     if let Some(cloud) = Arc::into_inner(cloud) {
         cloud.stop().await;
     }
-    let stopped = settled(empty, Duration::from_secs(10)).await?;
+    let stopped = settled(heap, empty, Duration::from_secs(10)).await?;
     let samples = std::mem::take(&mut *samples.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Figures {
         clients: arguments.clients,
@@ -123,11 +125,12 @@ pub async fn run(
 }
 
 /// What the cloud uses alone: the most of a few moments, since its reconciler runs now and then.
-async fn at_rest() -> Result<Usage, String> {
+async fn at_rest(heap: Heap) -> Result<Usage, String> {
     let mut most = Usage::default();
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let usage = Usage::now()?;
+        let usage = Usage::now(heap)?;
+        most.heap_kib = most.heap_kib.max(usage.heap_kib);
         most.memory_kib = most.memory_kib.max(usage.memory_kib);
         most.files = most.files.max(usage.files);
         most.tasks = most.tasks.max(usage.tasks);
@@ -137,6 +140,7 @@ async fn at_rest() -> Result<Usage, String> {
 
 /// Reads what is used for ever, and tells each full minute.
 async fn watch_usage(
+    heap: Heap,
     began: Instant,
     samples: Arc<Mutex<Vec<Sample>>>,
     tell: impl Fn(u64, &Sample),
@@ -146,7 +150,9 @@ async fn watch_usage(
     let mut told = 0;
     loop {
         ticks.tick().await;
-        let Ok(usage) = Usage::now() else { continue };
+        let Ok(usage) = Usage::now(heap) else {
+            continue;
+        };
         let at = began.elapsed();
         let sample = Sample { at, usage };
         samples

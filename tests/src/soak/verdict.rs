@@ -6,12 +6,21 @@ use super::process::{Sample, Usage};
 use super::tally::Counts;
 use super::watchman::Seen;
 
-/// Memory may grow this much a minute and client after the warm-up. The rows, tokens and buffers of
-/// one life are some 50 KiB, and each client lives several lives a minute: a leak of one life in
-/// twenty shows, and what the allocator does with a herd does not.
+/// The heap may grow this much a minute and client after the warm-up. The rows, tokens and buffers
+/// of one life are some 50 KiB, and each client lives several lives a minute: a leak of one life in
+/// twenty shows, and one client more or less at the bottom of a lull does not.
 pub const GROWTH_KIB: f64 = 4.0;
 
-/// The first part of the run is warm-up: the first herds, boots and rotations.
+/// What is resident and no heap: code, stacks, the kernel's tables of it.
+const BESIDE_KIB: u64 = 32 * 1024;
+
+/// The rest may be this many times the most that the heap has held: a heap that breathes by half in
+/// each lull leaves holes, which the allocator keeps. More says that something grows where the
+/// heap's count does not see it.
+pub const RESIDENT_TIMES: f64 = 1.5;
+
+/// The first part of the run is warm-up: the first herds, boots and rotations, and bounded records
+/// that fill up, the timeline the longest of them.
 const WARM_UP: f64 = 0.5;
 
 /// The figures of one run.
@@ -69,6 +78,7 @@ pub fn checks(figures: &Figures) -> Vec<Check> {
         ..
     } = figures;
     let growth = growth(figures);
+    let resident = resident(figures);
     let check = |what, found: String, holds| Check { what, found, holds };
     let back = |was: usize, is: usize| (format!("{is}, before {was}"), is <= was);
     let (tasks, no_task_left) = back(before.tasks, after.tasks);
@@ -111,48 +121,53 @@ pub fn checks(figures: &Figures) -> Vec<Check> {
         check("tasks after the cloud", cloud_tasks, cloud_ended),
         check("files after the cloud", cloud_files, cloud_closed),
         check(
-            "memory after the warm-up",
+            "heap after the warm-up",
             growth.map_or_else(
                 || "too few samples".to_owned(),
                 |growth| format!("{growth:+.2} KiB a minute and client, at most {GROWTH_KIB}"),
             ),
             growth.is_some_and(|growth| growth <= GROWTH_KIB),
         ),
+        check(
+            "resident memory over the heap",
+            resident.map_or_else(
+                || "no samples".to_owned(),
+                |times| format!("{times:.2} times its peak, at most {RESIDENT_TIMES}"),
+            ),
+            resident.is_some_and(|times| times <= RESIDENT_TIMES),
+        ),
     ]
 }
 
-/// Returns by how many KiB a minute and client the memory grew after the warm-up; `None` with
-/// fewer than three samples.
+/// Returns by how many KiB a minute and client the heap grew after the warm-up; `None` where one of
+/// the two halves of that time has no sample.
+///
+/// The least of each half counts: how many clients wait at one moment comes in waves of several
+/// megabytes, and only at the bottom of a lull, of which each half of a run of ten minutes has one,
+/// are two moments alike. What has leaked is there as well.
 #[must_use]
 pub fn growth(figures: &Figures) -> Option<f64> {
-    let warm = figures.lived.as_secs_f64() * WARM_UP;
-    let points: Vec<(f64, f64)> = figures
-        .samples
-        .iter()
-        .filter(|sample| sample.at.as_secs_f64() >= warm)
-        .map(|sample| {
-            let minutes = sample.at.as_secs_f64() / 60.0;
-            (minutes, sample.usage.memory_kib as f64)
-        })
-        .collect();
-    let slope = slope(&points)?;
-    Some(slope / f64::from(figures.clients.max(1)))
+    let warm = figures.lived.mul_f64(WARM_UP);
+    let half = figures.lived.saturating_sub(warm) / 2;
+    let least = |from: Duration, to: Duration| {
+        let samples = figures.samples.iter();
+        let within = samples.filter(|sample| sample.at >= from && sample.at < to);
+        within.map(|sample| sample.usage.heap_kib).min()
+    };
+    let first = least(warm, warm + half)?;
+    let second = least(warm + half, Duration::MAX)?;
+    // As far apart as the halves are: where the bottoms lie is chance.
+    let minutes = half.as_secs_f64() / 60.0;
+    let grown = second as f64 - first as f64;
+    Some(grown / minutes / f64::from(figures.clients.max(1)))
 }
 
-/// Returns the slope of the line through the points by least squares; `None` with fewer than three
-/// points or none apart.
+/// Returns how many times the heap's peak the resident memory beyond code and stacks was at most;
+/// `None` without samples.
 #[must_use]
-pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
-    if points.len() < 3 {
-        return None;
-    }
-    let count = points.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (mean_x, mean_y) = (mean(|(x, _)| *x), mean(|(_, y)| *y));
-    let (mut over, mut under) = (0.0, 0.0);
-    for (x, y) in points {
-        over += (x - mean_x) * (y - mean_y);
-        under += (x - mean_x) * (x - mean_x);
-    }
-    (under > 0.0).then(|| over / under)
+pub fn resident(figures: &Figures) -> Option<f64> {
+    let usages = || figures.samples.iter().map(|sample| sample.usage);
+    let heap = usages().map(|usage| usage.heap_kib).max()?;
+    let resident = usages().map(|usage| usage.memory_kib).max()?;
+    Some(resident.saturating_sub(BESIDE_KIB) as f64 / heap.max(1) as f64)
 }

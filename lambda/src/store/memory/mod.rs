@@ -11,6 +11,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::{StoreError, keys};
 use crate::guards::Guards;
@@ -154,8 +155,12 @@ impl MemoryStore {
     }
 
     /// Deletes what has expired, as the real table does some time later; nothing rests on it.
-    pub fn purge(&self, now: Timestamp) {
-        self.locked().table.purge(now);
+    ///
+    /// A connection whose end nobody told expires `connection_life` after it was made. That is
+    /// more than the age at which the gateway cuts it, by what its `$disconnect` may take: that
+    /// still finds the rows to mark absent.
+    pub fn purge(&self, now: Timestamp, connection_life: Duration) {
+        self.locked().table.purge(now, connection_life);
     }
 
     /// Runs one operation: its writes take place together, if it succeeds and all are permitted.

@@ -58,7 +58,9 @@ pub(super) struct Starts {
     pub(super) launches: Vec<Timestamp>,
 }
 
-type Partition = BTreeMap<String, Item>;
+/// Boxed, since a map has room for eleven values from the first on, and most partitions hold one:
+/// in place, each connection would take the room of eleven of the largest items.
+type Partition = BTreeMap<String, Box<Item>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -81,24 +83,27 @@ impl Table {
                     self.partitions
                         .entry(partition)
                         .or_default()
-                        .insert(sort, item);
+                        .insert(sort, Box::new(item));
                 }
                 None => {
                     if let Some(items) = self.partitions.get_mut(&partition) {
                         items.remove(&sort);
+                        if items.is_empty() {
+                            self.partitions.remove(&partition);
+                        }
                     }
                 }
             }
         }
     }
 
-    pub(super) fn purge(&mut self, now: Timestamp) {
+    pub(super) fn purge(&mut self, now: Timestamp, connection_life: Duration) {
         let oldest_window = keys::oldest_connection_window(now);
         for items in self.partitions.values_mut() {
-            items.retain(|sort, item| match item {
+            items.retain(|sort, item| match &**item {
                 Item::Row(row) => row.expires_at > now,
                 Item::Connection(connection) => {
-                    now.since(connection.connected_at) <= keys::CONNECTION_LIFE
+                    now.since(connection.connected_at) <= connection_life
                 }
                 Item::ConnectionCount(_) => *sort >= oldest_window,
                 Item::Window { end, .. } => *end > now,
@@ -127,7 +132,8 @@ impl<'a> Transaction<'a> {
     }
 
     pub(super) fn get(&self, partition: &str, sort: &str) -> Option<&'a Item> {
-        self.table.partitions.get(partition)?.get(sort)
+        let item = self.table.partitions.get(partition)?.get(sort)?;
+        Some(item)
     }
 
     /// Items of a partition from the sort key `from` on, in order.
@@ -142,6 +148,7 @@ impl<'a> Transaction<'a> {
             .get(partition)
             .into_iter()
             .flat_map(move |items| items.range(from.clone()..))
+            .map(|(sort, item)| (sort, &**item))
     }
 
     pub(super) fn put(&mut self, partition: &str, sort: impl Into<String>, item: Item) {

@@ -189,6 +189,8 @@ impl Machines for MediaMachines {
         let Some(running) = state.running.remove(instance) else {
             return;
         };
+        // The ends of earlier boots are over.
+        while state.ending.try_join_next().is_some() {}
         state.ending.spawn(running.end(how));
     }
 

@@ -155,7 +155,8 @@ pub fn growth(figures: &Figures) -> Option<f64> {
         within.map(|sample| sample.usage.heap_kib).min()
     };
     let first = least(warm, warm + half)?;
-    let second = least(warm + half, Duration::MAX)?;
+    // Samples go on while everybody leaves: an empty house says nothing of a full one.
+    let second = least(warm + half, figures.lived + Duration::from_nanos(1))?;
     // As far apart as the halves are: where the bottoms lie is chance.
     let minutes = half.as_secs_f64() / 60.0;
     let grown = second as f64 - first as f64;

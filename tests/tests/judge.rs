@@ -376,6 +376,16 @@ fn a_server_that_another_hand_took_down_is_ours_once_ec2_has_shown_it() {
     court.at += 20 * SECOND;
     unreachable(&mut court);
     court.broke("law 2", "was handed a dead endpoint");
+    // Started again by another hand, it is still the boot that was granted; not if we started it.
+    for (ours, broken) in [(false, false), (true, true)] {
+        let mut court = terminated();
+        court.hear(Fact::Stopped(id()));
+        court.at += MINUTE;
+        court.hear(Fact::Started { server: id(), ours });
+        unreachable(&mut court);
+        let said = court.said("dead endpoint");
+        assert_eq!(said, broken, "{:?}", court.broken);
+    }
     // An answer that may be older than what happened shows nothing.
     let mut court = terminated();
     court.at += 10 * SECOND;
@@ -407,17 +417,30 @@ fn a_stream_that_is_cut_is_ours_unless_another_hand_took_its_server_down() {
 }
 
 #[test]
-fn an_early_touch_is_seen() {
-    let mut court = Court::ready();
-    let media = Media {
-        touched_early: true,
-        ..up()
-    };
-    court.hear(Fact::Media {
-        server: id(),
-        media,
-    });
-    court.broke("warming", "was touched");
+fn an_early_touch_is_seen_but_where_another_hand_let_players_in() {
+    for (ours, address_on, broken) in [
+        (true, true, true),
+        (true, false, true),
+        (false, false, true),
+        (false, true, false),
+    ] {
+        let mut court = Court::new();
+        court.hear(Fact::Address {
+            server: id(),
+            on: address_on,
+            ours: true,
+        });
+        court.hear(Fact::Started { server: id(), ours });
+        court.hear(Fact::Runs(id()));
+        court.hear(Fact::Media {
+            server: id(),
+            media: Media {
+                touched_early: true,
+                ..up()
+            },
+        });
+        assert_eq!(court.said("was touched"), broken, "{:?}", court.broken);
+    }
 }
 
 /// A judge, and the time.

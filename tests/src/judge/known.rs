@@ -77,7 +77,7 @@ pub(super) struct Server {
     pub(super) played_at: Option<Moment>,
     /// The end of the last stream token that was handed out for it.
     pub(super) token_until: Moment,
-    /// When another hand took it down.
+    /// When another hand took it down. Started again by one, it is still the old boot to us.
     pub(super) taken_at: Option<Moment>,
     /// Who was there when it went down.
     pub(super) at_halt: (u64, u64),
@@ -164,14 +164,14 @@ impl Known {
                 }
                 let server = self.server(server);
                 server.begins(Power::Pending, at);
-                server.foreign_since = (!ours).then_some(at);
+                if *ours {
+                    server.foreign_since = None;
+                    server.taken_at = None;
+                } else {
+                    server.foreign_since = Some(at);
+                }
             }
-            Fact::Runs(id) => {
-                let server = self.server(id);
-                let foreign_since = server.foreign_since;
-                server.begins(Power::Running, at);
-                server.foreign_since = foreign_since;
-            }
+            Fact::Runs(id) => self.server(id).begins(Power::Running, at),
             Fact::Stranger(id) => self.server(id).foreign_since = Some(at),
             Fact::StopAccepted { server, ours } => {
                 self.goes_down(at, server, Power::Stopping, *ours)
@@ -329,6 +329,9 @@ impl Known {
     fn opened(&mut self, at: Moment, id: &str, boot: u64, since: Moment) {
         let since = since.min(at);
         let server = self.server(id);
+        if server.boot != boot {
+            server.taken_at = None;
+        }
         let first = server.opened.map_or(since, |(first, _)| first);
         server.opened = Some((first, since));
         server.boot = boot;
@@ -497,11 +500,15 @@ impl Server {
         }
     }
 
-    /// Another run of it begins: what is known of the last one is over.
+    /// Another run of it begins: what is known of the last one is over, but for what we may not
+    /// have noticed.
     fn begins(&mut self, power: Power, at: Moment) {
         *self = Self {
             held_since: self.held_since,
             address_on: self.address_on,
+            foreign_since: self.foreign_since,
+            taken_at: self.taken_at,
+            boot: self.boot,
             ..Self::new(power, at)
         };
     }

@@ -79,11 +79,13 @@ fn somewhere_unnoticed(known: &Known, at: Moment) -> bool {
 }
 
 /// Judges what goes on in a media server: nobody reaches an app before it has started, since that
-/// resets its settings for as long as it runs.
+/// resets its settings for as long as it runs. Whom another hand lets in by a start with the address
+/// on, nobody can keep out.
 pub(super) fn touched(known: &Known, id: &str, touched_early: bool) -> Option<String> {
-    let again = known
-        .servers
-        .get(id)
-        .is_some_and(|server| server.media.touched_early);
-    (touched_early && !again).then(|| format!("the app on {id} was touched while it was starting"))
+    let excused = known.servers.get(id).is_some_and(|server| {
+        let let_in = server.foreign_since.is_some() && server.address_on;
+        let_in || server.media.touched_early
+    });
+    (touched_early && !excused)
+        .then(|| format!("the app on {id} was touched while it was starting"))
 }

@@ -59,7 +59,9 @@ impl Run<'_> {
             rows,
             grants,
             pushes,
-        } = self.share(work, &view.rows, ready.as_ref(), spread).await?;
+        } = self
+            .share(work, &view.rows, ready.as_ref(), spread, &calls)
+            .await?;
         // What is left over shows in the next round's rows, and is decided again.
         let (rows, grants, over) = oldest_first(rows, grants, WRITES_A_ROUND);
         let next = if over { Next::Now } else { next };

@@ -49,8 +49,8 @@ const SHORTEST_REST: Duration = Duration::from_millis(50);
 /// longer one is a fault of the policy, and is slowed down instead of spinning.
 const ROUNDS_AT_ONCE: u32 = 32;
 
-/// Rounds in a row that the table may refuse or leave unanswered before the run ends: the tick
-/// tries again.
+/// Rounds in a row that the table may refuse or leave unanswered, whole or for some rows, before the
+/// run ends: the tick tries again.
 const FAILED_ROUNDS: u32 = 3;
 
 /// What a run needs of the world. There is no `Wake` among it.
@@ -215,6 +215,7 @@ impl Reconciler {
             leave_at,
             answers: Vec::new(),
             unwritten: Unwritten::default(),
+            left_behind: 0,
             rounds: 0,
         };
         let end = run.go_on().await;
@@ -253,6 +254,8 @@ struct Run<'a> {
     answers: Vec<Answer>,
     /// Nothing, but in a test without [`Guard::Intent`].
     unwritten: Unwritten,
+    /// Rounds in a row that left rows behind.
+    left_behind: u32,
     rounds: u32,
 }
 

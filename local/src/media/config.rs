@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::boot::{BootPhase, BootTimeline};
+use super::webrtc::WebRtc;
 
 /// Which product the stand-in behaves like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,10 @@ pub struct MediaConfig {
     pub unix_ms_at_zero: u64,
     /// Seeds the scatter of what the real server leaves to its timers.
     pub seed: u64,
+    /// How the Enterprise Edition carries real media; with `None` the signalling alone is
+    /// modelled, and every offer is taken to flow. The keys of connections are drawn from the
+    /// operating system, so that a run with media is not repeated by its seed.
+    pub webrtc: Option<WebRtc>,
 }
 
 impl MediaConfig {
@@ -97,6 +102,7 @@ impl MediaConfig {
             boot: BootTimeline::OBSERVED,
             unix_ms_at_zero: 0,
             seed: 0,
+            webrtc: None,
         }
     }
 
@@ -126,6 +132,13 @@ impl MediaConfig {
     #[must_use]
     pub fn with_boot(mut self, boot: BootTimeline) -> Self {
         self.boot = boot;
+        self
+    }
+
+    /// Carries real media.
+    #[must_use]
+    pub fn with_webrtc(mut self, webrtc: WebRtc) -> Self {
+        self.webrtc = Some(webrtc);
         self
     }
 

@@ -22,6 +22,16 @@ pub(super) struct Network {
 }
 
 impl Network {
+    /// The addresses, without their queries.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let access = self
+            .access
+            .as_ref()
+            .map(|address| format!("access: {address}"));
+        let gateway = format!("gateway: {}", self.gateway);
+        std::iter::once(gateway).chain(access).collect()
+    }
+
     /// Opens a WebSocket to the gateway.
     pub(super) async fn open(&self, token: &Secret) -> Result<Upgraded, ConnectFailure> {
         let offer = Offer {

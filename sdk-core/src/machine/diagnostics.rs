@@ -12,7 +12,7 @@ use super::state::StateKind;
 use super::words::in_millis;
 #[cfg(feature = "native")]
 use super::{Config, Input, Seed};
-use super::{Machine, scrub};
+use super::{GatewayIndex, Machine, scrub};
 use crate::Instant;
 use crate::protocol::VERSION;
 
@@ -34,9 +34,6 @@ pub struct Diagnostics {
     pub session: Option<Box<str>>,
     /// The facts that the next decision rests on.
     pub facts: Facts,
-    /// The addresses that the driver goes to, without user information and query; empty where the
-    /// driver has told none.
-    pub addresses: Vec<String>,
     /// Why the client is where it is.
     pub explanation: Explanation,
     /// What was counted since the client was made.
@@ -51,12 +48,7 @@ impl Diagnostics {
     /// What a client says of which nothing is left but that it is closed.
     #[cfg(feature = "native")]
     pub(crate) fn of_closed() -> Self {
-        let config = Config {
-            sdk: String::new(),
-            client_id: None,
-            access_check: false,
-        };
-        let mut machine = Machine::new(config, Seed([0; 32]));
+        let mut machine = Machine::new(Config::new(""), Seed([0; 32]));
         machine.handle(Instant::default(), Input::Detach);
         machine.diagnostics(Instant::default())
     }
@@ -114,7 +106,6 @@ impl Machine {
             state: self.state.kind(),
             session: self.known_session(),
             facts: self.facts(now),
-            addresses: Vec::new(),
             explanation: self.explain(now),
             metrics: self.metrics(),
             forgotten: book.map_or(0, |book| book.forgotten),
@@ -127,7 +118,7 @@ impl Machine {
         Facts {
             offline: self.environment.offline,
             background: self.environment.background,
-            access_check: self.config.access_check,
+            access_check: self.config.can_check(GatewayIndex::PREFERRED),
             attempts: self.attempts.made,
             spread: self.attempts.spread,
             token_left: ends.map(|ends| ends.since(now)),
@@ -155,8 +146,14 @@ impl fmt::Display for Diagnostics {
         if let Some(session) = &self.session {
             row(f, "session", format_args!("{session}"))?;
         }
-        for address in &self.addresses {
-            row(f, "address", format_args!("{address}"))?;
+        for (number, address) in self.explanation.gateways.iter().enumerate() {
+            let access = address.access.as_deref().unwrap_or("none");
+            let (gateway, number) = (&address.gateway, number + 1);
+            row(
+                f,
+                "gateway",
+                format_args!("{number}: {gateway}, access {access}"),
+            )?;
         }
         self.facts.fmt(f)?;
         writeln!(f, "\nCounted since the client was made")?;
@@ -313,7 +310,9 @@ impl fmt::Display for Happening {
             Self::TokenCame { life: Some(life) } => write!(f, "token: came, lives {}", span(*life)),
             Self::TokenCame { life: None } => f.write_str("token: came"),
             Self::TokenFault { fault } => write!(f, "token: {}", fault.as_str()),
-            Self::Opening { epoch } => write!(f, "link {epoch}: opening"),
+            Self::Opening { epoch, gateway } => {
+                write!(f, "link {epoch}: opening, {gateway}")
+            }
             Self::Opened { epoch } => write!(f, "link {epoch}: open"),
             Self::Welcomed { epoch, took } => {
                 write!(f, "link {epoch}: welcomed after {}", span(*took))
@@ -342,7 +341,7 @@ impl fmt::Display for Happening {
             Self::Waiting { delay, asked: true } => {
                 write!(f, "waits {}, as the server asked", span(*delay))
             }
-            Self::AccessAsked => f.write_str("access: asked"),
+            Self::AccessAsked { gateway } => write!(f, "access: asked, {gateway}"),
             Self::AccessAnswered {
                 status: Some(status),
             } => write!(f, "access: HTTP {status}"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::backoff::{self, Backoff};
 use super::constants::{ACCESS_TIMEOUT, CUT_INTERVAL, SPREAD_UNTOLD};
+use super::gateways::GatewayIndex;
 use super::input::{AccessAnswer, CheckId};
 use super::output::Effect;
 use super::record::Happening;
@@ -125,9 +126,10 @@ impl Machine {
     }
 
     fn begin_attempt(&mut self) {
+        let gateway = GatewayIndex::PREFERRED;
         let secret = self.tokens.usable(self.now).cloned();
         match secret {
-            Some(secret) if self.attempts.check_owed && self.config.access_check => {
+            Some(secret) if self.attempts.check_owed && self.config.can_check(gateway) => {
                 self.attempts.check_owed = false;
                 self.attempts.next_check += 1;
                 let check = CheckId(self.attempts.next_check);
@@ -138,6 +140,7 @@ impl Machine {
                 };
                 self.effect(Effect::CheckAccess {
                     check,
+                    gateway,
                     token: secret,
                 });
             }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::gateways::GatewayIndex;
 use super::input::{AccessAnswer, Epoch, Input};
 use super::links::{Link, LinkEnd, LinkStage};
 use super::metrics::{Metrics, count};
@@ -60,6 +61,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Try {
     pub(super) epoch: Epoch,
+    pub(super) gateway: GatewayIndex,
     pub(super) began: Instant,
     pub(super) welcomed: Option<Instant>,
     pub(super) ended: Option<TryEnd>,
@@ -188,7 +190,7 @@ impl Machine {
     pub(super) fn note_effect(&mut self, effect: &Effect) {
         let now = self.now;
         let what = match effect {
-            Effect::OpenTransport { epoch, .. } => {
+            Effect::OpenTransport { epoch, gateway, .. } => {
                 let book = self.journal.book_mut();
                 count(&mut book.metrics.attempts);
                 if book.tries.len() >= TRIES {
@@ -196,19 +198,23 @@ impl Machine {
                 }
                 book.tries.push_back(Try {
                     epoch: *epoch,
+                    gateway: *gateway,
                     began: now,
                     welcomed: None,
                     ended: None,
                 });
-                Happening::Opening { epoch: epoch.0 }
+                Happening::Opening {
+                    epoch: epoch.0,
+                    gateway: *gateway,
+                }
             }
             Effect::FetchToken { reason, .. } => {
                 count(&mut self.counters().tokens_asked);
                 Happening::TokenAsked { reason: *reason }
             }
-            Effect::CheckAccess { .. } => {
+            Effect::CheckAccess { gateway, .. } => {
                 count(&mut self.counters().access_checks);
-                Happening::AccessAsked
+                Happening::AccessAsked { gateway: *gateway }
             }
             Effect::Probe { .. } => {
                 count(&mut self.counters().proofs);

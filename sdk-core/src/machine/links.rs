@@ -6,6 +6,7 @@ use super::constants::{
     CLOSE_DEAD, CLOSE_NORMAL, CONNECT_TIMEOUT, HEARTBEAT_MAX, STABLE_AFTER, WELCOME_TIMEOUT,
 };
 use super::dial::{Dial, Waiting};
+use super::gateways::GatewayIndex;
 use super::guards::Guard;
 use super::input::{Epoch, Refusal, TransportEnd};
 use super::liveness::Ping;
@@ -127,6 +128,7 @@ impl Machine {
         let epoch = Epoch(self.links.last_epoch);
         self.effect(Effect::OpenTransport {
             epoch,
+            gateway: GatewayIndex::PREFERRED,
             token: token.clone(),
         });
         Box::new(Link {

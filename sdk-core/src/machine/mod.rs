@@ -8,6 +8,7 @@ mod acquire;
 mod acquisitions;
 pub mod backoff;
 mod close;
+mod config;
 mod constants;
 mod delivery;
 mod diagnostics;
@@ -15,6 +16,7 @@ mod dial;
 mod environment;
 mod explain;
 mod frames;
+mod gateways;
 mod grants;
 mod guards;
 mod handshake;
@@ -45,8 +47,12 @@ mod words;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use acquire::Acquire;
+pub use config::Config;
 pub use diagnostics::{Diagnostics, Facts};
-pub use explain::{Condition, Evidence, Explanation, Finding, Headline, NextStep, Remedy, Subject};
+pub use explain::{
+    Condition, Evidence, Explanation, Finding, GatewayAddress, Headline, NextStep, Remedy, Subject,
+};
+pub use gateways::GatewayIndex;
 pub use guards::{Guard, Guards};
 pub use input::{
     AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
@@ -60,9 +66,9 @@ pub use state::{ConnectStage, ConnectionState, ReconnectReason, StateKind, TRANS
 pub use status::FleetStatus;
 pub use timers::Timer;
 
-use crate::protocol::{Endpoint, MAX_ID, Outcome, is_id};
+use crate::protocol::Endpoint;
 use crate::time::millis;
-use crate::{Error, ErrorCode, Instant, Stage};
+use crate::{Error, Instant};
 use acquisitions::Acquisition;
 use dial::{Attempts, Dial};
 use environment::Environment;
@@ -72,36 +78,6 @@ use links::Links;
 use random::Random;
 use requests::Requests;
 use token::Tokens;
-
-/// What the machine must know of its surroundings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Name and version of the SDK, such as `wakecast-rust/0.1.0`.
-    pub sdk: String,
-    /// Names this client; random unless the app sets it. See [`Config::check`].
-    pub client_id: Option<String>,
-    /// Whether the driver has an access address and so can answer `CheckAccess`.
-    pub access_check: bool,
-}
-
-impl Config {
-    /// Checks what an app can set, before a machine is made of it.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_argument` if the server would refuse every `hello` for its `client_id`.
-    pub fn check(&self) -> Result<(), Error> {
-        if self.client_id.as_deref().is_none_or(is_id) {
-            return Ok(());
-        }
-        let message = format!(
-            "`client_id` must have 1 to {MAX_ID} visible ASCII characters, no spaces among them: \
-             leave it out for a random one"
-        );
-        let error = Error::new(ErrorCode::InvalidArgument, Outcome::NotSent, Stage::Local);
-        Err(error.with_message(message))
-    }
-}
 
 /// The client machine. It does no I/O and holds every decision.
 #[derive(Debug)]

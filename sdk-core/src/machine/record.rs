@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::gateways::GatewayIndex;
 use super::input::{Refusal, TransportEnd};
 use super::links::LinkEnd;
 use super::output::{LeaseStatus, TokenReason};
@@ -64,6 +65,8 @@ pub enum Happening {
     Opening {
         /// Number of the transport.
         epoch: u64,
+        /// The gateway that it goes to.
+        gateway: GatewayIndex,
     },
     /// A transport is open, and `hello` was sent.
     Opened {
@@ -100,7 +103,10 @@ pub enum Happening {
         asked: bool,
     },
     /// The service is asked over HTTP why an attempt was refused.
-    AccessAsked,
+    AccessAsked {
+        /// The gateway that refused.
+        gateway: GatewayIndex,
+    },
     /// The access check was answered.
     AccessAnswered {
         /// The HTTP status; `None` without an answer.

@@ -12,7 +12,7 @@ use super::clock::{Clock, SystemClock};
 use super::driver::{Driver, Parts};
 use super::events::EVENT_CAPACITY;
 use super::handle::Handle;
-use super::network::Network;
+use super::network::{Gateway, Network};
 use super::tls;
 use super::token::TokenProvider;
 use crate::machine::{Config, Ids, Machine, Seed};
@@ -124,7 +124,7 @@ impl ClientBuilder {
     /// that holds a user name, query or fragment, an unusable certificate, a `client_id` that the
     /// server would refuse, no token provider, no runtime.
     pub fn build(self) -> Result<Client, Error> {
-        let gateway = Address::configured(
+        let address = Address::configured(
             "the client's url",
             &self.url,
             Scheme::WebSocket,
@@ -154,12 +154,8 @@ impl ClientBuilder {
             Some(seed) => (seed, seed.map(|byte| byte ^ 0x5a)),
             None => (os_random()?, os_random()?),
         };
-        let access_check = access.is_some();
-        let config = Config {
-            sdk: self.sdk,
-            client_id: self.client_id,
-            access_check,
-        };
+        let mut config = Config::new(self.sdk).access_check(access.is_some());
+        config.client_id = self.client_id;
         config.check()?;
         let (commands, queue) = mpsc::unbounded_channel();
         let (state, latest) = watch::channel(ConnectionState::Idle);
@@ -179,8 +175,7 @@ impl ClientBuilder {
             clock: self.clock,
             provider,
             network: Arc::new(Network {
-                gateway,
-                access,
+                gateways: vec![Gateway { address, access }],
                 insecure: self.insecure,
                 tls,
             }),

@@ -120,7 +120,7 @@ impl Driver {
 
     fn diagnose(&self) -> Diagnostics {
         let mut diagnostics = self.parts.machine.diagnostics(self.parts.clock.now());
-        diagnostics.addresses = self.parts.network.addresses();
+        diagnostics.explanation.gateways = self.parts.network.addresses();
         diagnostics
     }
 
@@ -141,10 +141,16 @@ impl Driver {
 
     fn execute(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenTransport { epoch, token } => {
-                tracing::debug!(epoch = epoch.0, gateway = ?self.parts.network.gateway, "opening");
+            Effect::OpenTransport {
+                epoch,
+                gateway,
+                token,
+            } => {
                 let network = Arc::clone(&self.parts.network);
-                let transport = Transport::open(epoch, token, network, self.sender.clone());
+                let address = network.gateway(gateway).map(|gateway| &gateway.address);
+                tracing::debug!(epoch = epoch.0, gateway = ?address, "opening");
+                let transport =
+                    Transport::open(epoch, gateway, token, network, self.sender.clone());
                 self.transports.insert(epoch, transport);
             }
             Effect::Send { epoch, text } => {
@@ -175,13 +181,17 @@ impl Driver {
                     }
                 }));
             }
-            Effect::CheckAccess { check, token } => {
+            Effect::CheckAccess {
+                check,
+                gateway,
+                token,
+            } => {
                 tracing::debug!(check = check.0, "asking why");
                 let network = Arc::clone(&self.parts.network);
                 self.access_check = Some(self.call(async move {
                     Input::AccessChecked {
                         check,
-                        answer: network.check_access(&token).await,
+                        answer: network.check_access(gateway, &token).await,
                     }
                 }));
             }

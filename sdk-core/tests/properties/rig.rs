@@ -34,11 +34,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let config = Config {
-            sdk: "test/1".into(),
-            client_id: None,
-            access_check: true,
-        };
+        let config = Config::new("test/1").access_check(true);
         Self {
             machine: Machine::new(config, Seed([9; 32])),
             laws: Laws::default(),

@@ -64,11 +64,7 @@ const LATENCY: u64 = 20;
 
 impl World {
     pub fn new(seed: u8) -> Self {
-        let config = Config {
-            sdk: "test/1".into(),
-            client_id: Some("client".into()),
-            access_check: true,
-        };
+        let config = Config::new("test/1").client_id("client").access_check(true);
         Self {
             machine: Machine::new(config, Seed([seed; 32])),
             now: 0,
@@ -303,7 +299,7 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenTransport { epoch, token } => self.open(epoch, token),
+            Effect::OpenTransport { epoch, token, .. } => self.open(epoch, token),
             Effect::Send { epoch, text } => {
                 let message = ClientMessage::decode(text.expose()).expect("what we send decodes");
                 self.sent.push((self.now, epoch, message.clone()));

@@ -118,6 +118,7 @@ impl Machine {
         for one in book.tries.iter().rev() {
             if let Some(end) = &one.ended {
                 evidence.push(Evidence::Attempt {
+                    gateway: one.gateway,
                     ago: now.since(end.at),
                     lasted: end.at.since(one.welcomed.unwrap_or(one.began)),
                     welcomed: one.welcomed.is_some(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::gateways::GatewayIndex;
 use super::record::{Detail, EndCause, TokenFault};
 use super::state::StateKind;
 use super::timers::Timer;
@@ -40,6 +41,8 @@ pub struct Explanation {
     /// The first about the connection; then what is waited for, what is held and what ended, each
     /// part with the most pressing first.
     pub findings: Vec<Finding>,
+    /// Where the gateways are, in order of preference; empty where the driver has not told.
+    pub gateways: Vec<GatewayAddress>,
     /// Further acquisitions and leases that were left out.
     pub left_out: usize,
 }
@@ -86,6 +89,15 @@ words! {
         /// Closed for good.
         Closed = "closed",
     }
+}
+
+/// Where a gateway is, without user information and query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GatewayAddress {
+    /// The WebSocket address.
+    pub gateway: String,
+    /// The access address, if there is one.
+    pub access: Option<String>,
 }
 
 /// One thing that is worth knowing.
@@ -221,6 +233,8 @@ words! {
 pub enum Evidence {
     /// A failed attempt to connect, or a link that ended.
     Attempt {
+        /// The gateway that it went to.
+        gateway: GatewayIndex,
         /// How long ago it ended.
         #[serde(rename = "ago_ms", with = "in_millis")]
         ago: Duration,
@@ -376,6 +390,7 @@ impl Machine {
             headline: self.headline(),
             state: self.state.kind(),
             findings,
+            gateways: Vec::new(),
             left_out,
         }
     }

@@ -4,7 +4,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Condition, Evidence, Explanation, Finding, Headline, NextStep, Remedy, Subject};
+use super::{
+    Condition, Evidence, Explanation, Finding, GatewayAddress, Headline, NextStep, Remedy, Subject,
+};
+use crate::machine::GatewayIndex;
 use crate::machine::record::{Detail, EndCause, TokenFault};
 use crate::machine::timers::Timer;
 use crate::protocol::{LostReason, Phase};
@@ -22,7 +25,7 @@ impl fmt::Display for Explanation {
                 f.write_str("\n\n")?;
                 sentence(finding, f)?;
             }
-            body(finding, f)?;
+            body(finding, &self.gateways, f)?;
         }
         match self.left_out {
             0 => Ok(()),
@@ -36,7 +39,7 @@ impl fmt::Display for Finding {
     /// Writes one finding as a paragraph.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         sentence(self, f)?;
-        body(self, f)
+        body(self, &[], f)
     }
 }
 
@@ -148,12 +151,12 @@ fn link_sentence(finding: &Finding, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     })
 }
 
-fn body(finding: &Finding, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn body(finding: &Finding, gateways: &[GatewayAddress], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let troubled = finding.code.is_some() || finding.what == Condition::Overdue;
     let mut label = if troubled { "because" } else { "so far" };
     for evidence in &finding.evidence {
         line(&mut label, f)?;
-        evidence_words(finding, evidence, f)?;
+        evidence_words(finding, evidence, gateways, f)?;
     }
     let mut label = "next";
     for step in &finding.next {
@@ -181,10 +184,12 @@ fn line(label: &mut &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 fn evidence_words(
     finding: &Finding,
     evidence: &Evidence,
+    gateways: &[GatewayAddress],
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     match evidence {
         Evidence::Attempt {
+            gateway,
             ago,
             lasted,
             welcomed,
@@ -194,6 +199,12 @@ fn evidence_words(
         } => {
             let after = if *welcomed { "connected for" } else { "after" };
             write!(f, "{} ago, {after} {}: ", span(*ago), span(*lasted))?;
+            if *gateway != GatewayIndex::PREFERRED || gateways.len() > 1 {
+                match gateways.get(usize::from(gateway.0)) {
+                    Some(address) => write!(f, "{}: ", address.gateway)?,
+                    None => write!(f, "{gateway}: ")?,
+                }
+            }
             cause_words(*cause, detail.as_ref(), f)?;
             match code {
                 Some(code) if Some(code) != finding.code.as_ref() => write!(f, " ({code})"),
@@ -349,6 +360,12 @@ fn cause_words(
         Some(Detail::Text(text)) => write!(f, "{words}: {text}"),
         Some(detail) => write!(f, "{words} with {detail}"),
         None => f.write_str(words),
+    }
+}
+
+impl fmt::Display for GatewayIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gateway {}", u16::from(self.0) + 1)
     }
 }
 

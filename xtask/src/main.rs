@@ -2,9 +2,11 @@
 //!
 //! The standard library alone, so that it builds in a second and starts at once.
 
+mod api;
 mod cases;
 mod dependencies;
 mod limit;
+mod package;
 mod purity;
 mod replay;
 mod report;
@@ -32,6 +34,9 @@ cargo xtask <verb>
                            real clients against the local cloud, with scripted faults
   replay <LOG> [--line N | --hash HASH]
                            decide again what a decision log says was decided
+  package                  pack the crate `wakecast`, then build and test what is in the archive
+  api [--write]            whether the crate's public surface is what sdk-core/public-api.txt says
+  semver <REV>             whether the crate breaks those who built on it at that tag or commit
   help                     this text
 
 Steps of `test`:
@@ -58,6 +63,11 @@ fn main() -> ExitCode {
         "sim" => Workspace::find().and_then(|workspace| simulation::command(&workspace, rest)),
         "soak" => Workspace::find().and_then(|workspace| soak::run(&workspace, rest)),
         "replay" => Workspace::find().and_then(|workspace| replay::command(&workspace, rest)),
+        "package" if rest.is_empty() => {
+            Workspace::find().map(|workspace| package::command(&workspace))
+        }
+        "api" => Workspace::find().and_then(|workspace| api::api(&workspace, rest)),
+        "semver" => Workspace::find().and_then(|workspace| api::semver(&workspace, rest)),
         "help" | "--help" | "-h" => {
             print!("{}", help());
             Ok(ExitCode::SUCCESS)

@@ -44,7 +44,8 @@ pub use config::Config;
 pub use gateways::GatewayIndex;
 pub use guards::{Guard, Guards};
 pub use input::{
-    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
+    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TokenFailure,
+    TransportEnd,
 };
 pub use output::{Answer, Effect, Event, LeaseChange, LeaseStatus, Output, TokenReason};
 pub use progress::Progress;
@@ -238,9 +239,9 @@ impl Machine {
             }
             Input::TokenFailed {
                 generation,
-                message,
+                failure,
             } => {
-                self.token_provider_failed(generation, message);
+                self.token_provider_failed(generation, failure);
             }
             Input::AccessChecked { check, answer } => self.access_checked(check, answer),
             Input::ProbeResult { probe, result } => self.probed(probe, result),

@@ -164,7 +164,7 @@ impl Driver {
                         },
                         Err(error) => Input::TokenFailed {
                             generation,
-                            message: error.to_string(),
+                            failure: error.into(),
                         },
                     }
                 }));

@@ -17,6 +17,8 @@ pub(super) struct Proof {
     step: Step,
     /// No try begins after this.
     give_up: Instant,
+    /// When its server is about to stop, if it drains.
+    drains: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,7 @@ impl Proof {
             received_at: now,
             step: Step::Wait { until: first },
             give_up: first + PROOF_WINDOW,
+            drains: None,
         }
     }
 
@@ -45,6 +48,12 @@ impl Proof {
     pub(super) fn refresh(&mut self, now: Instant, endpoint: Endpoint) {
         self.endpoint = endpoint;
         self.received_at = now;
+        self.drains = None;
+    }
+
+    /// Its server drains and is about to stop then.
+    pub(super) fn drains(&mut self, ends_at: Instant) {
+        self.drains = Some(ends_at);
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -110,10 +119,15 @@ impl Machine {
                 if let Some(Proof {
                     endpoint,
                     received_at,
+                    drains,
                     ..
                 }) = proof
                 {
+                    let rev = self.acquisitions.get(&id).map(|open| open.rev);
                     self.grant(&id, endpoint, received_at);
+                    if let (Some(ends_at), Some(rev)) = (drains, rev) {
+                        self.lease_draining(&id, rev, ends_at.since(self.now));
+                    }
                 }
             }
             Err(cause) => self.try_failed(&id, cause),

@@ -43,7 +43,7 @@ pub(super) enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    /// The failure of a peer that is a proxy, not a gateway.
+    /// The failure of a peer that is no gateway: a proxy, or the app's backend.
     pub(super) fn in_short(self) -> String {
         match self {
             Self::Answer(reason) => format!("its answer is not one of HTTP: {reason}"),

@@ -174,7 +174,6 @@ impl Proxies {
 
 impl Rule {
     fn new(name: &str, url: &str, bypass: &str, ambient: bool) -> Self {
-        let matcher = |url: &str| Matcher::builder().all(url).no(bypass).build();
         let server = Address::proxy(name, url).map(|(address, url)| {
             let any = Uri::from_static("https://host.invalid");
             // Without `NO_PROXY` in the way: this one only reads the credentials.
@@ -187,7 +186,7 @@ impl Rule {
         });
         Self {
             server,
-            matcher: matcher(PLACEHOLDER),
+            matcher: Matcher::builder().all(PLACEHOLDER).no(bypass).build(),
             ambient,
         }
     }

@@ -62,8 +62,10 @@ fn config(
 }
 
 fn trust(store: RootCertStore, provider: Arc<CryptoProvider>) -> Result<Verifier, String> {
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider);
-    Ok(verifier.build().map_err(|error| error.to_string())?)
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider)
+        .build()
+        .map_err(|error| error.to_string())?;
+    Ok(verifier)
 }
 
 /// The platform's verifier, or the built-in roots where the platform has none.

@@ -174,14 +174,14 @@ async fn each_refusal_of_a_backend_is_typed_and_shows_nothing() {
         (
             "SSH-2.0-OpenSSH_9.6\r\n".to_owned(),
             false,
-            "not the answer",
+            "not one of HTTP",
         ),
         (
             format!("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{CANARY}"),
             false,
-            "ended before",
+            "before its answer",
         ),
-        (String::new(), false, "ended before"),
+        (String::new(), false, "before its answer"),
     ];
     for (answer, refused, expected) in cases {
         let error = backend.answers(&answer).await.expect_err(expected);

@@ -104,7 +104,7 @@ impl HttpTokenProvider {
     async fn ask(&self, reason: TokenReason) -> Result<Token, TokenError> {
         let failure = match tokio::time::timeout(TIMEOUT, self.exchange(reason)).await {
             Ok(Ok(answer)) => return answer,
-            Ok(Err(failure)) => failure.to_string(),
+            Ok(Err(failure)) => failure.in_short(),
             Err(_) => format!("no whole answer within {} s", TIMEOUT.as_secs()),
         };
         Err(self.error(&failure))

@@ -12,6 +12,7 @@ mod acquire;
 mod addresses;
 mod close;
 mod connect;
+#[cfg(all(feature = "platform-verifier", target_os = "linux"))]
 mod environment;
 mod harness;
 mod leases;

@@ -14,7 +14,7 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::native::address::{Address, InsecureHosts, Scheme};
 use crate::native::builder::invalid;
@@ -34,17 +34,6 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// The largest answer head that is read; backends set large cookies.
 const MAX_HEAD: usize = 32 * 1024;
-
-/// Headers that belong to the request itself.
-const RESERVED: [HeaderName; 7] = [
-    ACCEPT,
-    CONNECTION,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    HOST,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 
 /// Asks the app's backend for tokens: `POST`, with and for JSON.
 ///
@@ -267,7 +256,7 @@ impl HttpTokenProviderBuilder {
         for (name, value) in self.headers {
             let parsed = HeaderName::try_from(&name)
                 .ok()
-                .filter(|name| !RESERVED.contains(name))
+                .filter(|name| !is_reserved(name))
                 .zip(HeaderValue::try_from(value.expose()).ok());
             let (parsed, mut value) = parsed.ok_or_else(|| {
                 invalid(format!(
@@ -304,29 +293,43 @@ fn body(reason: TokenReason) -> &'static str {
     }
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    token: Secret,
-    #[serde(default)]
-    expires_in: Option<f64>,
+/// Whether the request sets this header itself.
+fn is_reserved(name: &HeaderName) -> bool {
+    let reserved = [
+        ACCEPT,
+        CONNECTION,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        HOST,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    reserved.contains(name)
 }
+
+const SHAPE: &str = "its answer is not {\"token\": \"…\", \"expires_in\": seconds}";
 
 /// Reads the answer. The error never quotes it, which the JSON library would do.
 fn read(body: &[u8]) -> Result<Token, &'static str> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|error| {
+    let mut answer: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
-            "its answer is not {\"token\": \"…\", \"expires_in\": seconds}"
+            SHAPE
         } else {
             "its answer is not JSON: the address may be wrong, or a network's sign-in page answers"
         }
     })?;
-    if answer.token.expose().is_empty() {
+    let Some(Value::String(token)) = answer.remove("token") else {
+        return Err(SHAPE);
+    };
+    if token.is_empty() {
         return Err("the token in its answer is empty");
     }
-    let token = Token::new(answer.token);
-    match answer.expires_in.map(Duration::try_from_secs_f64) {
-        None => Ok(token),
-        Some(Ok(life)) => Ok(token.expires_in(life)),
-        Some(Err(_)) => Err("expires_in in its answer is negative or beyond measure"),
-    }
+    let token = Token::new(token);
+    let life = match answer.remove("expires_in") {
+        None | Some(Value::Null) => return Ok(token),
+        Some(life) => life.as_f64().ok_or(SHAPE)?,
+    };
+    let life = Duration::try_from_secs_f64(life)
+        .map_err(|_| "expires_in in its answer is negative or beyond measure")?;
+    Ok(token.expires_in(life))
 }

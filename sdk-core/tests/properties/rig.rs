@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wakecast::machine::{
     AccessAnswer, CheckId, Config, Effect, Epoch, Event, Generation, Input, Machine, Output,
-    ProbeId, Seed,
+    ProbeId, Seed, TokenFailure,
 };
 use wakecast::protocol::{
     Ack, ClientMessage, ErrorPush, LeaseReport, LeaseState, Renewed, RequestReport, RequestState,
@@ -199,7 +199,7 @@ impl Rig {
                     },
                     Err(()) => Input::TokenFailed {
                         generation,
-                        message: "no session".into(),
+                        failure: TokenFailure::new("no session"),
                     },
                 }
             }

@@ -77,7 +77,11 @@ impl Plane {
             let answer = rtc.sdp_api().accept_offer(offer).map_err(unfit)?;
             Ok(answer.to_sdp_string())
         });
-        let answer = driven.result.as_ref().cloned().map_err(|refusal| *refusal)?;
+        let answer = driven
+            .result
+            .as_ref()
+            .cloned()
+            .map_err(|refusal| *refusal)?;
         let offered = driven
             .noted
             .iter()
@@ -446,10 +450,7 @@ impl fmt::Debug for Plane {
 )]
 fn described(
     session: &Session,
-) -> Option<(
-    BTreeMap<Mid, Incoming>,
-    Vec<str0m::format::PayloadParams>,
-)> {
+) -> Option<(BTreeMap<Mid, Incoming>, Vec<str0m::format::PayloadParams>)> {
     match &session.part {
         Part::Publisher(publisher) => {
             let tracks = publisher.tracks.clone();

@@ -46,6 +46,8 @@ pub(crate) fn text(
   {dim}admin{end}      {bold}{admin_url}{end}
 {media}  {dim}token{end}      {secret}
              {dim}lives {life} s; may publish and play every stream of the app `{app}`{end}
+  {dim}another{end}    curl {admin_url}/token -H content-type:application/json -d '{{\"subject\":\"developer\"}}'
+             {dim}which is what a token provider asks each time; --token-life makes them live longer{end}
 
   {dim}connect{end}    {connect}
 

@@ -45,9 +45,18 @@ Steps of `test`:
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((verb, rest)) = arguments.split_first() else {
-        print!("{}", help());
-        return ExitCode::from(2);
+        return failed(&usage("which verb?"));
     };
+    // Programs of their own answer for themselves.
+    let own = matches!(verb.as_str(), "test" | "cases");
+    if own
+        && rest
+            .iter()
+            .any(|word| matches!(word.as_str(), "--help" | "-h"))
+    {
+        print!("{}", help());
+        return ExitCode::SUCCESS;
+    }
     let outcome = match verb.as_str() {
         "test" => Workspace::find().and_then(|workspace| runner::test(&workspace, rest)),
         "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
@@ -63,14 +72,19 @@ fn main() -> ExitCode {
             print!("{}", help());
             Ok(ExitCode::SUCCESS)
         }
-        other => Err(format!(
-            "there is no verb `{other}`; `cargo xtask help` lists them"
-        )),
+        other => Err(usage(&format!("unknown verb `{other}`"))),
     };
-    outcome.unwrap_or_else(|message| {
-        eprintln!("xtask: {message}");
-        ExitCode::from(2)
-    })
+    outcome.unwrap_or_else(|message| failed(&message))
+}
+
+fn failed(message: &str) -> ExitCode {
+    eprintln!("xtask: {message}");
+    ExitCode::from(2)
+}
+
+/// Words a mistake on the command line, as every program of the workspace does.
+pub(crate) fn usage(problem: &str) -> String {
+    format!("{problem}\nTry `cargo xtask help`.")
 }
 
 fn help() -> String {

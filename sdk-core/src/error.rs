@@ -161,7 +161,8 @@ impl fmt::Display for Cause {
 impl std::error::Error for Cause {}
 
 /// How far things had come when they failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
     /// Before anything was tried: the arguments, the queue, or a closed client.

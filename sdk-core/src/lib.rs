@@ -78,8 +78,8 @@ mod time;
 
 pub use error::{Error, ErrorCode, Stage, UserAction};
 pub use machine::{
-    Acquire, ConnectionState, FleetStatus, LeaseChange, LeaseStatus, Progress, ReconnectReason,
-    TokenReason,
+    Acquire, ConnectionState, Diagnostics, Explanation, FleetStatus, LeaseChange, LeaseStatus,
+    Metrics, Progress, ReconnectReason, TokenReason,
 };
 #[cfg(feature = "native")]
 pub use native::{

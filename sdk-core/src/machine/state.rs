@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::dial::Dial;
 use super::links::LinkStage;
 use super::output::Event;
@@ -90,7 +92,8 @@ pub enum ReconnectReason {
 }
 
 /// A state without its data, for tables and counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the name of a `ConnectionState`")]
 pub enum StateKind {

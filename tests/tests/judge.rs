@@ -222,7 +222,7 @@ fn a_start_with_the_address_on_is_ours_if_we_did_it_or_saw_it_stand() {
         court.hear(Fact::Stopped(id()));
         for _ in 0..10 {
             court.at += MINUTE;
-            court.hear(Fact::Described { by: 1, readable });
+            court.described(1, readable);
             if tried {
                 court.hear(Fact::PowerCall {
                     by: 1,
@@ -318,10 +318,7 @@ fn a_stop_of_what_is_held_breaks_law_7() {
 #[test]
 fn a_call_by_a_process_that_sees_nothing_breaks_law_8() {
     let mut court = Court::ready();
-    court.hear(Fact::Described {
-        by: 7,
-        readable: false,
-    });
+    court.described(7, false);
     court.hear(Fact::PowerCall {
         by: 7,
         call: "start",
@@ -357,42 +354,48 @@ fn a_server_that_another_hand_took_down_is_ours_once_ec2_has_shown_it() {
     let mut court = terminated();
     for _ in 0..30 {
         court.at += MINUTE;
-        court.hear(Fact::Described {
-            by: 1,
-            readable: false,
-        });
+        court.described(1, false);
         let token_until = court.at + MINUTE;
         court.promise("ada", token_until);
         unreachable(&mut court);
     }
     assert_eq!(court.broken, Vec::<String>::new());
     // It answers, and what it shows is told.
-    court.hear(Fact::Described {
-        by: 1,
-        readable: true,
-    });
+    court.described(1, true);
     unreachable(&mut court);
     assert_eq!(court.broken, Vec::<String>::new());
     court.at += 20 * SECOND;
     unreachable(&mut court);
     court.broke("law 2", "was handed a dead endpoint");
-    // Started again by another hand, it is still the boot that was granted; not if we started it.
+    // Started again by another hand, it is still the boot that was granted; we who start it know.
     for (ours, broken) in [(false, false), (true, true)] {
         let mut court = terminated();
         court.hear(Fact::Stopped(id()));
         court.at += MINUTE;
         court.hear(Fact::Started { server: id(), ours });
         unreachable(&mut court);
+        assert_eq!(court.broken, Vec::<String>::new());
+        court.at += 20 * SECOND;
+        unreachable(&mut court);
         let said = court.said("dead endpoint");
         assert_eq!(said, broken, "{:?}", court.broken);
     }
-    // An answer that may be older than what happened shows nothing.
+    // Nor does one that a frozen process tells of late.
     let mut court = terminated();
-    court.at += 10 * SECOND;
+    let as_of = court.at;
+    court.at += 10 * MINUTE;
     court.hear(Fact::Described {
         by: 1,
         readable: true,
+        as_of,
     });
+    court.at += MINUTE;
+    unreachable(&mut court);
+    assert_eq!(court.broken, Vec::<String>::new());
+    // An answer that may be older than what happened shows nothing.
+    let mut court = terminated();
+    court.at += 10 * SECOND;
+    court.described(1, true);
     court.at += 10 * MINUTE;
     unreachable(&mut court);
     assert_eq!(court.broken, Vec::<String>::new());
@@ -532,6 +535,15 @@ impl Court {
             self.at += SECOND;
             self.report(Some((0, 0)));
         }
+    }
+
+    fn described(&mut self, by: u64, readable: bool) {
+        let as_of = self.at;
+        self.hear(Fact::Described {
+            by,
+            readable,
+            as_of,
+        });
     }
 
     fn record(&mut self, lease: &str, purpose: Purpose, standing: Standing) {

@@ -7,6 +7,7 @@ use super::constants::{ACCESS_TIMEOUT, CUT_INTERVAL, SPREAD_UNTOLD};
 use super::gateways::GatewayIndex;
 use super::input::{AccessAnswer, CheckId};
 use super::output::Effect;
+use super::record::Happening;
 use super::{Intent, Machine};
 use crate::protocol::Outcome;
 use crate::{Error, ErrorCode, Instant, Secret, Stage};
@@ -236,6 +237,8 @@ impl Machine {
         self.dial = Dial::Wait {
             until: self.now + delay,
         };
+        let asked = self.floor().is_some();
+        self.note(Happening::Waiting { delay, asked });
     }
 
     /// Something new makes an attempt worthwhile at once: cuts a wait short, but never
@@ -258,7 +261,7 @@ impl Machine {
     }
 
     /// Until when no attempt may be made; `None` once that has passed.
-    fn floor(&self) -> Option<Instant> {
+    pub(super) fn floor(&self) -> Option<Instant> {
         self.attempts.floor.filter(|floor| *floor > self.now)
     }
 

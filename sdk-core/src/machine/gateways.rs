@@ -4,7 +4,7 @@
 pub(super) const MAX_GATEWAYS: u8 = 8;
 
 /// Names a gateway by its place in the order of preference; 0 is the preferred one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct GatewayIndex(pub u8);
 
 impl GatewayIndex {

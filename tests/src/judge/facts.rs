@@ -129,8 +129,10 @@ pub enum Fact {
     Described {
         /// The process.
         by: u64,
-        /// EC2 answered.
+        /// EC2 answered …
         readable: bool,
+        /// … as of then.
+        as_of: Moment,
     },
     /// A call that changes something leaves for EC2.
     PowerCall {

@@ -28,7 +28,7 @@ pub(super) struct Known {
     pub(super) moved_at: Moment,
     /// Whether EC2 answered each process's last describe.
     pub(super) readable: BTreeMap<u64, bool>,
-    /// When EC2 answered one.
+    /// As of when EC2 answered one, in order.
     describes: Vec<Moment>,
     /// When a call that takes the address off last left.
     pub(super) took_off_at: Moment,
@@ -79,6 +79,8 @@ pub(super) struct Server {
     pub(super) token_until: Moment,
     /// When another hand took it down. Started again by one, it is still the old boot to us.
     pub(super) taken_at: Option<Moment>,
+    /// When we started it since.
+    pub(super) seen_down_at: Option<Moment>,
     /// Who was there when it went down.
     pub(super) at_halt: (u64, u64),
     /// When it last had a reason to run.
@@ -164,12 +166,9 @@ impl Known {
                 }
                 let server = self.server(server);
                 server.begins(Power::Pending, at);
-                if *ours {
-                    server.foreign_since = None;
-                    server.taken_at = None;
-                } else {
-                    server.foreign_since = Some(at);
-                }
+                // We start what we have seen stand.
+                server.seen_down_at = ours.then_some(at).or(server.seen_down_at);
+                server.foreign_since = (!ours).then_some(at);
             }
             Fact::Runs(id) => self.server(id).begins(Power::Running, at),
             Fact::Stranger(id) => self.server(id).foreign_since = Some(at),
@@ -180,12 +179,19 @@ impl Known {
             Fact::Terminated(id) => self.goes_down(at, id, Power::Gone, false),
             Fact::Address { server, on, .. } => self.server(server).address_on = *on,
             Fact::Hold { server, on } => self.server(server).held_since = on.then_some(at),
-            Fact::Described { by, readable } => {
+            Fact::Described {
+                by,
+                readable,
+                as_of,
+            } => {
                 self.readable.insert(*by, *readable);
                 // A new round: what the last one saw and could not write is forgotten.
                 self.said.remove(by);
                 if *readable {
-                    self.describes.push(at);
+                    // A process that froze over the answer tells of it late.
+                    if self.describes.last().is_none_or(|last| last < as_of) {
+                        self.describes.push(*as_of);
+                    }
                 } else {
                     self.every_server_has_a_reason(at);
                 }
@@ -320,7 +326,7 @@ impl Known {
     fn goes_down(&mut self, at: Moment, id: &str, power: Power, ours: bool) {
         let server = self.server(id);
         if server.power == Power::Running && !ours {
-            server.taken_at = Some(at);
+            (server.taken_at, server.seen_down_at) = (Some(at), None);
         }
         server.power = power;
         server.stood_at = (power == Power::Stopped).then_some(at);
@@ -330,7 +336,7 @@ impl Known {
         let since = since.min(at);
         let server = self.server(id);
         if server.boot != boot {
-            server.taken_at = None;
+            (server.taken_at, server.seen_down_at) = (None, None);
         }
         let first = server.opened.map_or(since, |(first, _)| first);
         server.opened = Some((first, since));
@@ -495,6 +501,7 @@ impl Server {
             played_at: None,
             token_until: 0,
             taken_at: None,
+            seen_down_at: None,
             at_halt: (0, 0),
             reason_at: at,
         }
@@ -508,6 +515,7 @@ impl Server {
             address_on: self.address_on,
             foreign_since: self.foreign_since,
             taken_at: self.taken_at,
+            seen_down_at: self.seen_down_at,
             boot: self.boot,
             ..Self::new(power, at)
         };

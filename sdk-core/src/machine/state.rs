@@ -147,6 +147,11 @@ pub const TRANSITIONS: &[(StateKind, StateKind, &str)] = &[
     ),
     (Reconnecting, Closed, "close or detach"),
     (Paused, Connecting, "acquire, or foreground"),
+    (
+        Paused,
+        Failed,
+        "acquire, or foreground, after fresh tokens were refused",
+    ),
     (Paused, Closed, "close or detach"),
     (Failed, Connecting, "retry"),
     (

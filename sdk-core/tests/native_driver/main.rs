@@ -12,6 +12,7 @@ mod acquire;
 mod addresses;
 mod close;
 mod connect;
+mod explain;
 mod harness;
 mod leases;
 mod peer;

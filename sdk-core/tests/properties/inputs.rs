@@ -11,6 +11,17 @@ use wakecast::{Acquire, ErrorCode, LostReason, Outcome, Phase};
 
 use crate::support::endpoint;
 
+/// Part of every text from outside that might quote a secret. Errors quote such texts to the app;
+/// what the machine says of itself must not.
+pub(crate) const LEAK: &str = "leak4f9d1c7ab2e84d06a3f5";
+
+/// What a network stack, a provider or a server might say.
+pub(crate) fn says(what: &str) -> String {
+    format!(
+        "{what} \u{1b}[1m wss://{LEAK}@h.example/{LEAK}?token={LEAK} ({LEAK}) token={LEAK}\r\n{LEAK}"
+    )
+}
+
 /// One step: some time passes, then one thing happens.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -71,12 +82,15 @@ fn key() -> impl Strategy<Value = RequestKey> {
 }
 
 fn code() -> impl Strategy<Value = ErrorCode> {
-    let other = ErrorCode::Other("new".into());
+    let other = [
+        ErrorCode::Other("new".into()),
+        ErrorCode::Other(LEAK.into()),
+    ];
     prop::sample::select(
         ErrorCode::ALL
             .iter()
             .cloned()
-            .chain([other])
+            .chain(other)
             .collect::<Vec<_>>(),
     )
 }
@@ -130,10 +144,10 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         }),
         Just(Refusal::Opaque),
         Just(Refusal::BadHandshake {
-            message: "not a handshake".into()
+            message: says("not a handshake")
         }),
         Just(Refusal::Unreachable {
-            message: "no route".into()
+            message: says("no route")
         }),
     ]
 }
@@ -144,7 +158,7 @@ fn end() -> impl Strategy<Value = TransportEnd> {
             .prop_map(TransportEnd::Code),
         Just(TransportEnd::Dropped),
         Just(TransportEnd::Failed {
-            message: "reset".into()
+            message: says("reset")
         }),
     ]
 }
@@ -166,7 +180,7 @@ fn message() -> impl Strategy<Value = ServerMessage> {
                     eta_p50_ms: eta,
                     eta_p90_ms: eta * 2,
                     overdue: false,
-                    note: None,
+                    note: (elapsed_ms % 2 == 0).then(|| LEAK.to_owned()),
                 })
             }
         ),

@@ -14,6 +14,7 @@ mod close;
 mod connect;
 #[cfg(all(feature = "platform-verifier", target_os = "linux"))]
 mod environment;
+mod explain;
 mod harness;
 mod leases;
 mod peer;

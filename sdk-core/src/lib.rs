@@ -63,6 +63,11 @@
     clippy::disallowed_methods
 )]
 
+/// Compiles the page of the crate.
+#[cfg(all(doctest, feature = "native"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod error;
 pub mod machine;
 #[cfg(feature = "native")]

@@ -156,9 +156,7 @@ impl Machine {
             self.dial = Dial::Rest;
             self.links.active = Some(self.open_link(secret));
         } else if self.tokens.refused_for_good() {
-            self.fail(self.attempts.last_error.clone().unwrap_or_else(|| {
-                Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect)
-            }));
+            self.fail(tokens_refused(self.attempts.last_error.clone()));
         } else {
             self.ask_token();
         }
@@ -193,7 +191,7 @@ impl Machine {
 
     pub(super) fn wait(&mut self, error: Error, waiting: Waiting) {
         if self.tokens.refused_for_good() && self.tokens.usable(self.now).is_none() {
-            return self.fail(error);
+            return self.fail(tokens_refused(Some(error)));
         }
         self.attempts.reason = Some(error.code().clone());
         self.attempts.last_error = Some(error);
@@ -345,4 +343,26 @@ pub(super) struct Waiting {
     pub(super) cause: backoff::Cause,
     pub(super) retry_after: Option<Duration>,
     pub(super) later: bool,
+}
+
+/// Says why trying goes no further: fresh tokens were refused. Whatever ended the link meanwhile is
+/// the cause at most: on its own it would promise another attempt.
+fn tokens_refused(last: Option<Error>) -> Error {
+    match last {
+        Some(error)
+            if matches!(
+                error.code(),
+                ErrorCode::TokenRejected | ErrorCode::TokenExpired | ErrorCode::Forbidden
+            ) =>
+        {
+            error
+        }
+        last => {
+            let error = Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect);
+            match last {
+                Some(last) => error.with_cause(last.to_string()),
+                None => error,
+            }
+        }
+    }
 }

@@ -64,13 +64,20 @@ impl Machine {
             }
             ServerMessage::Endpoint(push) => {
                 self.answered(role);
+                if push.id.is_none() {
+                    self.acquisition_regranted(&push.lease, push.rev, &push.endpoint);
+                }
                 self.lease_endpoint_push(push);
             }
             ServerMessage::Draining(push) => {
                 let ends_in = Duration::from_millis(push.deadline_ms);
+                self.acquisition_draining(&push.lease, push.rev, ends_in);
                 self.lease_draining(&push.lease, push.rev, ends_in);
             }
-            ServerMessage::Moved(push) => self.lease_moved(&push.lease, push.rev, push.endpoint),
+            ServerMessage::Moved(push) => {
+                self.acquisition_regranted(&push.lease, push.rev, &push.endpoint);
+                self.lease_moved(&push.lease, push.rev, push.endpoint);
+            }
             ServerMessage::Lost(Lost { lease, rev, reason }) => {
                 self.acquisition_lost(&lease, rev, reason);
                 self.lease_lost(&lease, Some(rev), reason);

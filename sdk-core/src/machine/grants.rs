@@ -123,6 +123,41 @@ impl Machine {
         });
     }
 
+    /// `endpoint` or `moved` for an acquisition: to the server it is a lease, since its `ready` was
+    /// lost on the way or is still being proved.
+    pub(super) fn acquisition_regranted(&mut self, id: &str, rev: u64, endpoint: &Endpoint) {
+        if self.acquisitions.contains_key(id) {
+            self.acquisition_ready(Ready {
+                id: id.to_owned(),
+                rev,
+                endpoint: endpoint.clone(),
+                verify_spread_ms: 0,
+            });
+        }
+    }
+
+    /// `draining` for an acquisition. What is being proved drains from its first moment as a lease;
+    /// where the `ready` was lost, the answer to another `acquire` says where it stands.
+    pub(super) fn acquisition_draining(&mut self, id: &str, rev: u64, ends_in: Duration) {
+        let now = self.now;
+        let Some(acquisition) = self
+            .acquisitions
+            .get_mut(id)
+            .filter(|open| self.guards.is_news(rev, open.rev))
+        else {
+            return;
+        };
+        let repeated = rev == acquisition.rev;
+        acquisition.rev = rev;
+        match &mut acquisition.proof {
+            Some(proof) => proof.drains(now + ends_in),
+            None if repeated => {}
+            None => {
+                self.resend_acquire(id);
+            }
+        }
+    }
+
     /// The endpoint is proved: the acquisition becomes a lease.
     pub(super) fn grant(&mut self, id: &str, endpoint: Endpoint, received_at: Instant) {
         let Some(mut acquisition) = self.acquisitions.remove(id) else {

@@ -7,6 +7,19 @@ use crate::Instant;
 use crate::protocol::{Phase, ProgressPush};
 
 /// How near an acquisition is to its endpoint.
+///
+/// ```
+/// # use wakecast::{Phase, Progress};
+/// fn line(progress: &Progress) -> String {
+///     let percent = progress.fraction * 100.0;
+///     match (progress.phase, progress.eta_p50) {
+///         (Phase::WaitingForCapacity, _) => "waiting for a free server".to_owned(),
+///         (_, _) if progress.overdue => format!("{percent:.0} %, slower than usual"),
+///         (_, Some(left)) => format!("{percent:.0} %, about {} s", left.as_secs()),
+///         (_, None) => format!("{percent:.0} %"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {

@@ -18,6 +18,8 @@ pub(super) struct Proof {
     received_at: Instant,
     step: Step,
     /// No try begins after this.
+    /// When its server is about to stop, if it drains.
+    drains: Option<Instant>,
     pub(super) give_up: Instant,
     /// Tries that failed.
     pub(super) failed: u32,
@@ -39,6 +41,7 @@ impl Proof {
             received_at: now,
             step: Step::Wait { until: first },
             give_up: first + PROOF_WINDOW,
+            drains: None,
             failed: 0,
             last_failure: None,
         }
@@ -53,6 +56,12 @@ impl Proof {
     pub(super) fn refresh(&mut self, now: Instant, endpoint: Endpoint) {
         self.endpoint = endpoint;
         self.received_at = now;
+        self.drains = None;
+    }
+
+    /// Its server drains and is about to stop then.
+    pub(super) fn drains(&mut self, ends_at: Instant) {
+        self.drains = Some(ends_at);
     }
 
     /// Whether a try is under way.
@@ -124,10 +133,15 @@ impl Machine {
                 if let Some(Proof {
                     endpoint,
                     received_at,
+                    drains,
                     ..
                 }) = proof
                 {
+                    let rev = self.acquisitions.get(&id).map(|open| open.rev);
                     self.grant(&id, endpoint, received_at);
+                    if let (Some(ends_at), Some(rev)) = (drains, rev) {
+                        self.lease_draining(&id, rev, ends_at.since(self.now));
+                    }
                 }
             }
             Err(cause) => self.try_failed(&id, cause),

@@ -15,6 +15,25 @@ use super::{Intent, Machine};
 use crate::{Error, ErrorCode};
 
 /// The state of the connection, as an app sees it.
+///
+/// ```
+/// use wakecast::{ConnectionState, UserAction};
+///
+/// /// What a banner says; nothing while all is well.
+/// fn banner(state: &ConnectionState) -> Option<String> {
+///     match state {
+///         ConnectionState::Reconnecting { retry_in, .. } if !retry_in.is_zero() => {
+///             Some(format!("offline, next try in {} s", retry_in.as_secs()))
+///         }
+///         ConnectionState::Failed { error } if error.user_action() == UserAction::SignIn => {
+///             Some("please sign in again".to_owned())
+///         }
+///         ConnectionState::Failed { error } => Some(error.message().to_owned()),
+///         _ => None,
+///     }
+/// }
+/// assert_eq!(banner(&ConnectionState::Idle), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {

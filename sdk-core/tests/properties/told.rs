@@ -3,7 +3,7 @@
 use wakecast::Instant;
 use wakecast::machine::{Condition, Headline, Machine, StateKind, Timer};
 
-use crate::inputs::LEAK;
+use crate::step::LEAK;
 use crate::support::CANARY;
 
 /// Longest texts: see the tests beside `explain`.

@@ -3,8 +3,10 @@
 //! The standard library alone, so that it builds in a second and starts at once.
 
 mod api;
+mod bench;
 mod cases;
 mod dependencies;
+mod fuzz;
 mod limit;
 mod package;
 mod purity;
@@ -32,6 +34,9 @@ cargo xtask <verb>
                            tell the story of one world; `sim --help` says the rest
   soak --minutes N [--clients 500] [--seed S]
                            real clients against the local cloud, with scripted faults
+  fuzz [TARGET] [--minutes 10]
+                           random bytes for the decoders, the gateway and the machine
+  bench core               measure the client, and write docs/benchmarks.md
   replay <LOG> [--line N | --hash HASH]
                            decide again what a decision log says was decided
   package                  pack the crate `wakecast`, then build and test what is in the archive
@@ -62,6 +67,8 @@ fn main() -> ExitCode {
         "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
         "sim" => Workspace::find().and_then(|workspace| simulation::command(&workspace, rest)),
         "soak" => Workspace::find().and_then(|workspace| soak::run(&workspace, rest)),
+        "fuzz" => Workspace::find().and_then(|workspace| fuzz::command(&workspace, rest)),
+        "bench" => Workspace::find().and_then(|workspace| bench::command(&workspace, rest)),
         "replay" => Workspace::find().and_then(|workspace| replay::command(&workspace, rest)),
         "package" if rest.is_empty() => {
             Workspace::find().map(|workspace| package::command(&workspace))

@@ -6,7 +6,7 @@ use crate::cases::Coverage;
 use crate::report::{self, Counts};
 use crate::runner::{Outcome, Step};
 use crate::tools::{self, Run, Workspace};
-use crate::{dependencies, package, purity, simulation};
+use crate::{dependencies, fuzz, package, purity, simulation};
 
 /// Reads files, or runs a formatter: seconds on any machine.
 const QUICK: Duration = Duration::from_secs(5 * 60);
@@ -178,7 +178,12 @@ fn clippy(workspace: &Workspace) -> Outcome {
         "-D",
         "warnings",
     ]);
-    tools::run(workspace, "clippy-pure", run).into()
+    let pure = tools::run(workspace, "clippy-pure", run);
+    if !pure.ok {
+        return pure.into();
+    }
+    // Not of the workspace, but one line each over what is.
+    tools::run(workspace, "clippy-fuzz", fuzz::check(workspace)).into()
 }
 
 fn docs(workspace: &Workspace) -> Outcome {

@@ -55,6 +55,11 @@ impl Workspace {
         self.deadline.set(Some(deadline));
     }
 
+    /// A folder beside what cargo builds, for what need not be kept.
+    pub(crate) fn target(&self, name: &str) -> PathBuf {
+        self.target.join(name)
+    }
+
     /// Where the whole output of a step is kept.
     pub(crate) fn log(&self, step: &str) -> PathBuf {
         self.target.join("xtask").join(format!("{step}.log"))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::address::{Address, InsecureHosts, Scheme};
 use super::client::Client;
@@ -12,6 +12,7 @@ use super::clock::{Clock, SystemClock};
 use super::dial::Dialer;
 use super::driver::{Driver, Parts};
 use super::events::EVENT_CAPACITY;
+use super::feed::Feed;
 use super::handle::Handle;
 use super::network::{Gateway, Network};
 use super::proxy::Proxy;
@@ -169,12 +170,12 @@ impl ClientBuilder {
         config.check()?;
         let (commands, queue) = mpsc::unbounded_channel();
         let (state, latest) = watch::channel(ConnectionState::Idle);
-        let (events, _) = broadcast::channel(EVENT_CAPACITY);
+        let events = Arc::new(Feed::new(EVENT_CAPACITY));
         let last = Arc::new(OnceLock::new());
         let handle = Arc::new(Handle {
             commands,
             state: latest,
-            events: events.downgrade(),
+            events: Arc::clone(&events),
             ids: Mutex::new(Ids::new(Seed(id_seed))),
             next_key: AtomicU64::new(0),
             verify: self.verify,

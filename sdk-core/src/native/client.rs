@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::broadcast::WeakSender;
 use tokio::sync::oneshot;
 
 use super::acquisition::Acquisition;
@@ -167,8 +166,7 @@ impl Client {
 
     /// Returns the events from now on. Each call makes a reader of its own.
     pub fn events(&self) -> Events {
-        let receiver = WeakSender::upgrade(&self.handle.events).map(|events| events.subscribe());
-        Events::new(receiver)
+        Events::new(&self.handle.events)
     }
 
     /// Leaves [`ConnectionState::Failed`] with a fresh token. Does nothing in other states.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use super::events::Event;
+use super::feed::Feed;
 use super::handle::Command;
 use super::network::Network;
 use super::task::OwnedTask;
@@ -29,7 +30,7 @@ pub(super) struct Parts {
     pub(super) network: Arc<Network>,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) state: watch::Sender<ConnectionState>,
-    pub(super) events: broadcast::Sender<Event>,
+    pub(super) events: Arc<Feed<Event>>,
     pub(super) last: Arc<OnceLock<Diagnostics>>,
 }
 
@@ -260,7 +261,7 @@ impl Driver {
             }
         };
         // Without a reader it goes nowhere.
-        let _ = self.parts.events.send(event);
+        self.parts.events.send(event);
     }
 }
 
@@ -272,5 +273,6 @@ impl Drop for Driver {
             .handle(self.parts.clock.now(), Input::Detach);
         let _ = self.parts.last.set(self.diagnose());
         self.parts.state.send_replace(ConnectionState::Closed);
+        self.parts.events.close();
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::events::Event;
+use super::feed::Feed;
 use crate::machine::{Ids, Input, RequestKey};
 use crate::{
     ConnectionState, Diagnostics, Endpoint, Error, ErrorCode, FleetStatus, LeaseChange,
@@ -18,7 +19,7 @@ use crate::{
 pub(super) struct Handle {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) state: watch::Receiver<ConnectionState>,
-    pub(super) events: broadcast::WeakSender<Event>,
+    pub(super) events: Arc<Feed<Event>>,
     pub(super) ids: Mutex<Ids>,
     pub(super) next_key: AtomicU64,
     pub(super) verify: bool,

@@ -38,6 +38,7 @@ mod dial;
 mod driver;
 mod events;
 mod failure;
+mod feed;
 mod handle;
 mod lease;
 mod network;

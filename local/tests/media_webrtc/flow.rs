@@ -19,10 +19,17 @@ fn frames_arrive_whole_and_in_order() {
     let viewer = world.peer(viewer);
     assert!(viewer.frames.len() > 120, "{}", viewer.frames.len());
     assert!(in_order(&viewer.frames), "{:?}", viewer.frames);
-    assert!(viewer.audio_frames.len() > 240, "{}", viewer.audio_frames.len());
+    assert!(
+        viewer.audio_frames.len() > 240,
+        "{}",
+        viewer.audio_frames.len()
+    );
     assert!(in_order(&viewer.audio_frames));
     let sent = world.peer(publisher).frames_sent();
-    assert!(sent - viewer.frames.last().unwrap() < 5, "nothing is held back");
+    assert!(
+        sent - viewer.frames.last().unwrap() < 5,
+        "nothing is held back"
+    );
 }
 
 #[test]
@@ -67,7 +74,10 @@ fn viewers_that_join_together_share_requests_and_each_gets_a_keyframe() {
     }
     world.run(3_000);
     let asked = world.peer(publisher).keyframe_requests;
-    assert!((2..=3).contains(&asked), "{asked} requests for 6 viewers within 300 ms");
+    assert!(
+        (2..=3).contains(&asked),
+        "{asked} requests for 6 viewers within 300 ms"
+    );
     for viewer in viewers {
         assert!(world.peer(viewer).keyframes > 0);
     }

@@ -77,13 +77,16 @@ fn broken(sound: &'static [usize]) -> impl Strategy<Value = String> {
                 _ => {}
             }
         }
-        lines.iter().map(|line| format!("{}\r\n", LINES[*line])).collect()
+        lines
+            .iter()
+            .map(|line| format!("{}\r\n", LINES[*line]))
+            .collect()
     })
 }
 
 const SOUND: &[usize] = &[
-    0, 1, 2, 3, 4, 6, 10, 11, 12, 14, 16, 18, 21, 25, 26, 27, 30, 33, 34, 36, 37, 7, 10, 11, 12, 14,
-    16, 19, 21, 25, 29,
+    0, 1, 2, 3, 4, 6, 10, 11, 12, 14, 16, 18, 21, 25, 26, 27, 30, 33, 34, 36, 37, 7, 10, 11, 12,
+    14, 16, 19, 21, 25, 29,
 ];
 
 fn candidate() -> impl Strategy<Value = String> {
@@ -123,7 +126,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn describe(world: &mut World, socket: wakecast_local::media::SocketId, id: &str, kind: &str, sdp: &str) {
+fn describe(
+    world: &mut World,
+    socket: wakecast_local::media::SocketId,
+    id: &str,
+    kind: &str,
+    sdp: &str,
+) {
     let message = json!({
         "command": "takeConfiguration", "streamId": id, "type": kind, "sdp": sdp,
     });

@@ -143,7 +143,10 @@ impl Peer {
                 }
             }
             "takeCandidate" => {
-                assert!(message["label"].is_u64() && message["id"].is_string(), "{text}");
+                assert!(
+                    message["label"].is_u64() && message["id"].is_string(),
+                    "{text}"
+                );
                 let candidate = message["candidate"].as_str().unwrap();
                 let candidate = Candidate::from_sdp_string(candidate).unwrap();
                 self.rtc.add_remote_candidate(candidate);

@@ -48,7 +48,10 @@ fn an_offer_without_a_codec_that_is_carried_is_refused() {
     let mut world = World::new();
     let told = publish_with_offer(&mut world, offer);
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("no_codec_enabled_in_the_server"), "{told:?}");
+    assert!(
+        told[0].contains("no_codec_enabled_in_the_server"),
+        "{told:?}"
+    );
     assert_eq!(world.counts().live_streams, 0);
 }
 
@@ -82,7 +85,11 @@ fn an_answer_that_cannot_be_read_ends_the_viewer() {
     assert!(told[0].contains("notSetRemoteDescription"), "{told:?}");
     // The viewer may try again.
     world.say(socket, r#"{"command":"play","streamId":"s1"}"#);
-    assert!(world.texts[0].1.contains("takeConfiguration"), "{:?}", world.texts);
+    assert!(
+        world.texts[0].1.contains("takeConfiguration"),
+        "{:?}",
+        world.texts
+    );
 }
 
 #[test]
@@ -196,7 +203,10 @@ fn stream_tokens_open_media_and_are_never_shown() {
         world
     });
     let shown = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(shown.contains("str0m"), "the library's log is looked at too");
+    assert!(
+        shown.contains("str0m"),
+        "the library's log is looked at too"
+    );
     let debug = format!("{:?}", world.model);
     for secret in [STREAM_SECRET, &publish, &play] {
         assert!(!shown.contains(secret));

@@ -53,7 +53,11 @@ impl World {
 
     pub(crate) fn publish_with(&mut self, stream: &str, token: Option<&str>) -> Id {
         let (socket, address) = self.open_for_peer();
-        self.enter(socket, Peer::publisher(self.instant(), address, stream), token)
+        self.enter(
+            socket,
+            Peer::publisher(self.instant(), address, stream),
+            token,
+        )
     }
 
     /// A publisher that numbers its packets from here on.
@@ -104,7 +108,10 @@ impl World {
     }
 
     pub(crate) fn open(&mut self) -> SocketId {
-        match self.model.ws_open(self.now, &Request::get("/live/websocket")) {
+        match self
+            .model
+            .ws_open(self.now, &Request::get("/live/websocket"))
+        {
             Opening::Accepted(socket) => socket,
             other => panic!("no socket: {other:?}"),
         }
@@ -144,7 +151,10 @@ impl World {
             let server = self.model.next_timeout(self.now);
             let peers = self.awake().map(|id| {
                 let due = self.peers[&id].next_timeout();
-                let ms = due.saturating_duration_since(self.zero).as_nanos().div_ceil(1_000_000);
+                let ms = due
+                    .saturating_duration_since(self.zero)
+                    .as_nanos()
+                    .div_ceil(1_000_000);
                 u64::try_from(ms).unwrap_or(u64::MAX)
             });
             let due = peers.chain(server).min().unwrap_or(u64::MAX);
@@ -197,7 +207,9 @@ impl World {
                 for (to, bytes) in datagrams {
                     assert_eq!(to, SERVER.parse().unwrap());
                     self.carried += 1;
-                    let lost = self.lose_every.is_some_and(|every| self.carried % every == 0);
+                    let lost = self
+                        .lose_every
+                        .is_some_and(|every| self.carried % every == 0);
                     if !lost {
                         self.model.datagram(self.now, from, &bytes);
                     }

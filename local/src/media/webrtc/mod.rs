@@ -9,11 +9,11 @@
 mod forward;
 #[cfg(feature = "media")]
 mod plane;
-#[cfg(feature = "media")]
-mod session;
 #[cfg(not(feature = "media"))]
 #[path = "absent.rs"]
 mod plane;
+#[cfg(feature = "media")]
+mod session;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

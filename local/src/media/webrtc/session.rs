@@ -213,11 +213,7 @@ pub(super) fn guarded<T>(act: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(act)).ok()
 }
 
-fn drain(
-    rtc: &mut Rtc,
-    noted: &mut Vec<Noted>,
-    sent: &mut Vec<(SocketAddr, Vec<u8>)>,
-) -> Instant {
+fn drain(rtc: &mut Rtc, noted: &mut Vec<Noted>, sent: &mut Vec<(SocketAddr, Vec<u8>)>) -> Instant {
     loop {
         match rtc.poll_output() {
             Ok(Output::Timeout(at)) => return at,

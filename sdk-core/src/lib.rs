@@ -24,8 +24,7 @@
 //! use wakecast::machine::{Config, Effect, Event, Input, Machine, Output, RequestKey, Seed};
 //! use wakecast::{Acquire, Instant, Secret};
 //!
-//! let config =
-//!     Config { sdk: "example/1.0".into(), client_id: None, access_check: false };
+//! let config = Config::new("example/1.0");
 //! let mut machine = Machine::new(config, Seed([7; 32])); // 32 bytes from the operating system
 //!
 //! let now = Instant::from_millis(0);
@@ -42,8 +41,8 @@
 //!                 inputs.push(Input::TokenReady { generation, token, expires_in: None });
 //!             }
 //!             // Open a WebSocket; later: `TransportOpened` or `Refused` with the same epoch.
-//!             Output::Effect(Effect::OpenTransport { epoch, token }) => {
-//!                 assert_eq!(format!("{epoch:?} {token}"), "Epoch(1) …");
+//!             Output::Effect(Effect::OpenTransport { epoch, gateway, token }) => {
+//!                 assert_eq!(format!("{epoch:?} {} {token}", gateway.0), "Epoch(1) 0 …");
 //!             }
 //!             Output::Event(Event::State(state)) => assert_eq!(state, *machine.state()),
 //!             _ => {}
@@ -64,6 +63,11 @@
     clippy::disallowed_methods
 )]
 
+/// Compiles the page of the crate.
+#[cfg(all(doctest, feature = "native"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod error;
 pub mod machine;
 #[cfg(feature = "native")]
@@ -74,13 +78,14 @@ mod time;
 
 pub use error::{Error, ErrorCode, Stage, UserAction};
 pub use machine::{
-    Acquire, ConnectionState, FleetStatus, LeaseChange, LeaseStatus, Progress, ReconnectReason,
-    TokenReason,
+    Acquire, ConnectionState, Diagnostics, Explanation, FleetStatus, LeaseChange, LeaseStatus,
+    Metrics, Progress, ReconnectReason, TokenReason,
 };
 #[cfg(feature = "native")]
 pub use native::{
-    Acquisition, Client, ClientBuilder, Event, Events, Lease, LeaseChanges, ProgressStream, Token,
-    TokenError, TokenProvider,
+    Acquisition, Client, ClientBuilder, Event, Events, FixedToken, HttpTokenProvider,
+    HttpTokenProviderBuilder, Lease, LeaseChanges, ProgressStream, Proxy, Token, TokenError,
+    TokenProvider,
 };
 pub use protocol::{Endpoint, LostReason, Outcome, Phase, Purpose};
 pub use secret::{Secret, redact_url};

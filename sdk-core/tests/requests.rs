@@ -13,11 +13,7 @@ use wakecast::{Acquire, ErrorCode, Instant, LostReason, Outcome, UserAction};
 
 /// A machine that has no link and gets none.
 fn machine() -> Machine {
-    let config = Config {
-        sdk: "test/1".into(),
-        client_id: None,
-        access_check: false,
-    };
+    let config = Config::new("test/1");
     Machine::new(config, Seed([41; 32]))
 }
 

@@ -11,11 +11,7 @@ fn a_fresh_machine_is_small() {
         "{} bytes",
         size_of::<Machine>()
     );
-    let config = Config {
-        sdk: "test/1".into(),
-        client_id: None,
-        access_check: false,
-    };
+    let config = Config::new("test/1");
     let machines: Vec<Machine> = (0..10_000u16)
         .map(|number| {
             let [high, low] = number.to_be_bytes();

@@ -2,6 +2,7 @@
 
 mod auth_attacks;
 mod auth_scopes;
+mod caps_attack;
 mod connect;
 mod grants;
 mod http;
@@ -9,6 +10,7 @@ mod input;
 mod limits;
 mod links;
 mod poison;
+mod protections;
 mod rules;
 mod status;
 mod wallet;

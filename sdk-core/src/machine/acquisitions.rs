@@ -7,12 +7,14 @@ use super::constants::{
     DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS, WATCH_RESEND_INTERVAL,
 };
 use super::input::RequestKey;
+use super::metrics::count;
 use super::output::Event;
 use super::progress::Meter;
 use super::proof::Proof;
+use super::record::Detail;
 use super::refusals::Asked;
 use super::requests::{Body, Request, truthful};
-use super::{Intent, Machine};
+use super::{Intent, Machine, scrub};
 use crate::protocol::{Outcome, Phase, Purpose};
 use crate::{Error, ErrorCode, Instant, Stage};
 
@@ -78,6 +80,7 @@ impl Machine {
             resend_at: None,
         };
         self.acquisitions.insert(id.clone(), Box::new(acquisition));
+        count(&mut self.counters().acquires);
         self.emit(Event::Progress {
             id: id.clone(),
             progress,
@@ -218,6 +221,10 @@ impl Machine {
     }
 
     fn deadline_passed(&mut self, id: &str) {
+        let open = self.acquisitions.get(id);
+        let why = (open.and_then(|open| open.asked.last_refusal()))
+            .or(self.attempts.last_error.as_ref())
+            .map(|error| Detail::Code(scrub::code(error.code())));
         let link = self.attempts.last_error.as_ref().map(ToString::to_string);
         self.end_acquisition(id, |acquisition| {
             let refusal = acquisition.asked.last_refusal();
@@ -233,6 +240,9 @@ impl Machine {
                 None => error,
             }
         });
+        if let Some(why) = why {
+            self.note_why(id, why);
+        }
     }
 
     /// Ends an acquisition from this side: settles it, and withdraws it if it may have arrived.
@@ -243,7 +253,8 @@ impl Machine {
         let error = truthful(error(&acquisition), acquisition.asked.ever());
         self.requests.take(id);
         self.give_up_proof(acquisition.proof.as_ref());
-        self.settle(acquisition.key, Err(error));
+        self.note_failed(Some(id), &error, None);
+        self.tell(acquisition.key, Err(error));
         if acquisition.asked.may_stand() {
             let body = Body::Cancel {
                 fleet: acquisition.spec.fleet,
@@ -264,7 +275,8 @@ impl Machine {
         if let Some(acquisition) = self.acquisitions.remove(id) {
             self.requests.take(id);
             self.give_up_proof(acquisition.proof.as_ref());
-            self.settle(acquisition.key, Err(error));
+            self.note_failed(Some(id), &error, None);
+            self.tell(acquisition.key, Err(error));
         }
     }
 }

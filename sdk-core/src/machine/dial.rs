@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::backoff::{self, Backoff};
 use super::constants::{ACCESS_TIMEOUT, CUT_INTERVAL, SPREAD_UNTOLD};
+use super::gateways::GatewayIndex;
 use super::input::{AccessAnswer, CheckId};
 use super::output::Effect;
+use super::record::Happening;
 use super::{Intent, Machine};
 use crate::protocol::Outcome;
 use crate::{Error, ErrorCode, Instant, Secret, Stage};
@@ -124,9 +126,10 @@ impl Machine {
     }
 
     fn begin_attempt(&mut self) {
+        let gateway = GatewayIndex::PREFERRED;
         let secret = self.tokens.usable(self.now).cloned();
         match secret {
-            Some(secret) if self.attempts.check_owed && self.config.access_check => {
+            Some(secret) if self.attempts.check_owed && self.config.can_check(gateway) => {
                 self.attempts.check_owed = false;
                 self.attempts.next_check += 1;
                 let check = CheckId(self.attempts.next_check);
@@ -137,6 +140,7 @@ impl Machine {
                 };
                 self.effect(Effect::CheckAccess {
                     check,
+                    gateway,
                     token: secret,
                 });
             }
@@ -152,9 +156,7 @@ impl Machine {
             self.dial = Dial::Rest;
             self.links.active = Some(self.open_link(secret));
         } else if self.tokens.refused_for_good() {
-            self.fail(self.attempts.last_error.clone().unwrap_or_else(|| {
-                Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect)
-            }));
+            self.fail(tokens_refused(self.attempts.last_error.clone()));
         } else {
             self.ask_token();
         }
@@ -189,7 +191,7 @@ impl Machine {
 
     pub(super) fn wait(&mut self, error: Error, waiting: Waiting) {
         if self.tokens.refused_for_good() && self.tokens.usable(self.now).is_none() {
-            return self.fail(error);
+            return self.fail(tokens_refused(Some(error)));
         }
         self.attempts.reason = Some(error.code().clone());
         self.attempts.last_error = Some(error);
@@ -235,6 +237,8 @@ impl Machine {
         self.dial = Dial::Wait {
             until: self.now + delay,
         };
+        let asked = self.floor().is_some();
+        self.note(Happening::Waiting { delay, asked });
     }
 
     /// Something new makes an attempt worthwhile at once: cuts a wait short, but never
@@ -257,7 +261,7 @@ impl Machine {
     }
 
     /// Until when no attempt may be made; `None` once that has passed.
-    fn floor(&self) -> Option<Instant> {
+    pub(super) fn floor(&self) -> Option<Instant> {
         self.attempts.floor.filter(|floor| *floor > self.now)
     }
 
@@ -339,4 +343,26 @@ pub(super) struct Waiting {
     pub(super) cause: backoff::Cause,
     pub(super) retry_after: Option<Duration>,
     pub(super) later: bool,
+}
+
+/// Says why trying goes no further: fresh tokens were refused. Whatever ended the link meanwhile is
+/// the cause at most: on its own it would promise another attempt.
+fn tokens_refused(last: Option<Error>) -> Error {
+    match last {
+        Some(error)
+            if matches!(
+                error.code(),
+                ErrorCode::TokenRejected | ErrorCode::TokenExpired | ErrorCode::Forbidden
+            ) =>
+        {
+            error
+        }
+        last => {
+            let error = Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect);
+            match last {
+                Some(last) => error.with_cause(last.to_string()),
+                None => error,
+            }
+        }
+    }
 }

@@ -8,88 +8,77 @@ mod acquire;
 mod acquisitions;
 pub mod backoff;
 mod close;
+mod config;
 mod constants;
 mod delivery;
+mod diagnostics;
 mod dial;
 mod environment;
+mod explain;
 mod frames;
+mod gateways;
 mod grants;
 mod guards;
 mod handshake;
 mod input;
+mod journal;
 mod jwt;
 mod leases;
 mod links;
 mod liveness;
+mod metrics;
 mod output;
 mod progress;
 mod proof;
 mod random;
+mod record;
 mod refusals;
 mod renewal;
 mod requests;
 mod rotation;
+mod scrub;
 mod state;
 mod status;
 mod timers;
 mod token;
 mod welcome;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use acquire::Acquire;
+pub use config::Config;
+pub use diagnostics::{Diagnostics, Facts};
+pub use explain::{
+    Condition, Evidence, Explanation, Finding, GatewayAddress, Headline, NextStep, Remedy, Subject,
+};
+pub use gateways::GatewayIndex;
 pub use guards::{Guard, Guards};
 pub use input::{
-    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
+    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TokenFailure,
+    TransportEnd,
 };
+pub use metrics::{Causes, EtaError, Metrics, Timing};
 pub use output::{Answer, Effect, Event, LeaseChange, LeaseStatus, Output, TokenReason};
 pub use progress::Progress;
 pub use random::{Ids, Seed};
+pub use record::{Detail, EndCause, EnvironmentChange, Happening, Record, TokenFault, Wish};
 pub use state::{ConnectStage, ConnectionState, ReconnectReason, StateKind, TRANSITIONS};
 pub use status::FleetStatus;
 pub use timers::Timer;
 
-use crate::protocol::{Endpoint, MAX_ID, Outcome, is_id};
+use crate::protocol::Endpoint;
 use crate::time::millis;
-use crate::{Error, ErrorCode, Instant, Stage};
+use crate::{Error, Instant};
 use acquisitions::Acquisition;
 use dial::{Attempts, Dial};
 use environment::Environment;
+use journal::Journal;
 use leases::Lease;
 use links::Links;
 use random::Random;
 use requests::Requests;
 use token::Tokens;
-
-/// What the machine must know of its surroundings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Name and version of the SDK, such as `wakecast-rust/0.1.0`.
-    pub sdk: String,
-    /// Names this client; random unless the app sets it. See [`Config::check`].
-    pub client_id: Option<String>,
-    /// Whether the driver has an access address and so can answer `CheckAccess`.
-    pub access_check: bool,
-}
-
-impl Config {
-    /// Checks what an app can set, before a machine is made of it.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_argument` if the server would refuse every `hello` for its `client_id`.
-    pub fn check(&self) -> Result<(), Error> {
-        if self.client_id.as_deref().is_none_or(is_id) {
-            return Ok(());
-        }
-        let message = format!(
-            "`client_id` must have 1 to {MAX_ID} visible ASCII characters, no spaces among them: \
-             leave it out for a random one"
-        );
-        let error = Error::new(ErrorCode::InvalidArgument, Outcome::NotSent, Stage::Local);
-        Err(error.with_message(message))
-    }
-}
 
 /// The client machine. It does no I/O and holds every decision.
 #[derive(Debug)]
@@ -127,6 +116,9 @@ pub struct Machine {
     environment: Environment,
 
     guards: Guards,
+
+    /// What happened. Decides nothing.
+    journal: Journal,
 }
 
 /// What the app wants of the link.
@@ -165,6 +157,7 @@ impl Machine {
             failed: None,
             environment: Environment::default(),
             guards: Guards::ALL,
+            journal: Journal::default(),
         }
     }
 
@@ -229,6 +222,7 @@ impl Machine {
     }
 
     fn take(&mut self, input: Input) {
+        self.note_input(&input);
         match input {
             Input::Connect => {
                 if self.intent == Intent::Idle {
@@ -264,9 +258,9 @@ impl Machine {
             }
             Input::TokenFailed {
                 generation,
-                message,
+                failure,
             } => {
-                self.token_provider_failed(generation, message);
+                self.token_provider_failed(generation, failure);
             }
             Input::AccessChecked { check, answer } => self.access_checked(check, answer),
             Input::ProbeResult { probe, result } => self.probed(probe, result),
@@ -301,10 +295,12 @@ impl Machine {
     }
 
     fn emit(&mut self, event: Event) {
+        self.note_event(&event);
         self.outputs.push_back(Output::Event(event));
     }
 
     fn effect(&mut self, effect: Effect) {
+        self.note_effect(&effect);
         self.outputs.push_back(Output::Effect(effect));
     }
 }

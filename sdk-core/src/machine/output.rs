@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
+use super::gateways::GatewayIndex;
 use super::input::{CheckId, Epoch, Generation, ProbeId, RequestKey};
 use super::progress::Progress;
 use super::state::ConnectionState;
@@ -23,11 +26,13 @@ pub enum Output {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Effect {
-    /// Open a WebSocket to the gateway, offering `wakecast.v1`; the machine keeps the time.
+    /// Open a WebSocket to a gateway, offering `wakecast.v1`; the machine keeps the time.
     /// Answered by `TransportOpened` or `Refused`.
     OpenTransport {
         /// Names the transport.
         epoch: Epoch,
+        /// The gateway.
+        gateway: GatewayIndex,
         /// The token to present.
         token: Secret,
     },
@@ -53,10 +58,12 @@ pub enum Effect {
         /// Why a token is needed.
         reason: TokenReason,
     },
-    /// `GET /v1/access` at the access address with the token. Answered by `AccessChecked`.
+    /// `GET /v1/access` at a gateway's access address with the token. Answered by `AccessChecked`.
     CheckAccess {
         /// Names the check.
         check: CheckId,
+        /// The gateway; one for which [`super::Config`] says that there is an access address.
+        gateway: GatewayIndex,
         /// The token to present.
         token: Secret,
     },
@@ -78,7 +85,8 @@ pub enum Effect {
 }
 
 /// Why a token is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TokenReason {
     /// The first one.
@@ -142,7 +150,8 @@ pub enum Answer {
 }
 
 /// The status of a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LeaseStatus {
     /// Its endpoint can be used.

@@ -45,7 +45,7 @@ impl Machine {
         if !matches!(&link.stage, LinkStage::Hello { id, .. } if *id == welcome.id) {
             return self.protocol_error("a `welcome` came that answers no `hello`");
         }
-        let (opened_at, token) = (link.opened_at, link.token.clone());
+        let (epoch, opened_at, token) = (link.epoch, link.opened_at, link.token.clone());
         let max_age = Duration::from_millis(welcome.max_age_ms);
         let (rotate_at, rotate_until) = self.rotation_plan(opened_at, max_age);
         if let Some(link) = self.links.get_mut(role) {
@@ -57,6 +57,7 @@ impl Machine {
             link.set_heartbeat(welcome.heartbeat_ms);
         }
         self.attempts.proved();
+        self.note_welcomed(epoch, role == Role::Successor);
         self.set_spread(welcome.reconnect_spread_ms);
         if role == Role::Successor {
             self.promote_successor();

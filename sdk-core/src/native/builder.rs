@@ -2,18 +2,19 @@
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::address::{Address, InsecureHosts, Scheme};
 use super::client::Client;
 use super::clock::{Clock, SystemClock};
+use super::dial::Dialer;
 use super::driver::{Driver, Parts};
 use super::events::EVENT_CAPACITY;
 use super::handle::Handle;
-use super::network::Network;
-use super::tls;
+use super::network::{Gateway, Network};
+use super::proxy::Proxy;
 use super::token::TokenProvider;
 use crate::machine::{Config, Ids, Machine, Seed};
 use crate::{ConnectionState, Error, ErrorCode, Outcome, Stage, redact_url};
@@ -32,6 +33,7 @@ pub struct ClientBuilder {
     verify: bool,
     insecure: InsecureHosts,
     roots: Vec<Vec<u8>>,
+    proxy: Proxy,
     clock: Arc<dyn Clock>,
     seed: Option<[u8; 32]>,
 }
@@ -47,6 +49,7 @@ impl ClientBuilder {
             verify: true,
             insecure: InsecureHosts::default(),
             roots: Vec::new(),
+            proxy: Proxy::environment(),
             clock: Arc::new(SystemClock),
             seed: None,
         }
@@ -94,9 +97,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Adds a root certificate in DER. With any added, the public ones are no longer trusted.
+    /// Adds a root certificate in DER. With any added, the platform's and the public ones are no
+    /// longer trusted.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.roots.push(der.into());
+        self
+    }
+
+    /// Sets the HTTP proxy; that of the environment unless set. A token provider has a proxy of its
+    /// own.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
         self
     }
 
@@ -121,10 +132,10 @@ impl ClientBuilder {
     ///
     /// `invalid_argument`, with what was expected: an address that is not `wss://` or `https://`
     /// (plain text is for loopback, or by [`allow_insecure_host`](Self::allow_insecure_host)),
-    /// that holds a user name, query or fragment, an unusable certificate, a `client_id` that the
+    /// that holds a user name, query or fragment, an unusable certificate or proxy, a `client_id` that the
     /// server would refuse, no token provider, no runtime.
     pub fn build(self) -> Result<Client, Error> {
-        let gateway = Address::configured(
+        let address = Address::configured(
             "the client's url",
             &self.url,
             Scheme::WebSocket,
@@ -139,11 +150,10 @@ impl ClientBuilder {
         let provider = self.provider.ok_or_else(|| {
             invalid("no token provider: give one with token_provider(|reason| async { … })".into())
         })?;
-        let tls = tls::connector(&self.roots).map_err(|reason| {
-            invalid(format!(
-                "a root certificate is unusable ({reason}); expected DER, not PEM"
-            ))
-        })?;
+        let dialer = Dialer::new(&self.roots, &self.proxy).map_err(invalid)?;
+        for place in std::iter::once(&address).chain(&access) {
+            dialer.check(place).map_err(invalid)?;
+        }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
             invalid("no tokio runtime: call build() within one, or enter it before".into())
         })?;
@@ -154,16 +164,13 @@ impl ClientBuilder {
             Some(seed) => (seed, seed.map(|byte| byte ^ 0x5a)),
             None => (os_random()?, os_random()?),
         };
-        let access_check = access.is_some();
-        let config = Config {
-            sdk: self.sdk,
-            client_id: self.client_id,
-            access_check,
-        };
+        let mut config = Config::new(self.sdk).access_check(access.is_some());
+        config.client_id = self.client_id;
         config.check()?;
         let (commands, queue) = mpsc::unbounded_channel();
         let (state, latest) = watch::channel(ConnectionState::Idle);
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
+        let last = Arc::new(OnceLock::new());
         let handle = Arc::new(Handle {
             commands,
             state: latest,
@@ -171,20 +178,21 @@ impl ClientBuilder {
             ids: Mutex::new(Ids::new(Seed(id_seed))),
             next_key: AtomicU64::new(0),
             verify: self.verify,
+            last: Arc::clone(&last),
         });
         let driver = Driver::new(Parts {
             machine: Machine::new(config, Seed(machine_seed)),
             clock: self.clock,
             provider,
             network: Arc::new(Network {
-                gateway,
-                access,
+                gateways: vec![Gateway { address, access }],
                 insecure: self.insecure,
-                tls,
+                dialer,
             }),
             commands: queue,
             state,
             events,
+            last,
         });
         runtime.spawn(driver.run());
         Ok(Client::new(handle))
@@ -203,7 +211,7 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-fn invalid(message: String) -> Error {
+pub(super) fn invalid(message: String) -> Error {
     Error::new(ErrorCode::InvalidArgument, Outcome::NotSent, Stage::Local).with_message(message)
 }
 

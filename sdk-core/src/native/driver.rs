@@ -1,7 +1,7 @@
 //! The task that runs a machine: one input, drain every output, arm one timer. It decides nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use super::token::{self, TokenProvider};
 use super::transport::Transport;
 use super::waiters::Waiters;
 use crate::machine::{self, Effect, Epoch, Input, Machine, Output, ProbeId};
-use crate::{ConnectionState, redact_url};
+use crate::{ConnectionState, Diagnostics, redact_url};
 
 /// How many inputs of sockets and calls wait for the driver. It is never long busy; a full queue
 /// holds a flooding peer back at its socket.
@@ -30,6 +30,7 @@ pub(super) struct Parts {
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) state: watch::Sender<ConnectionState>,
     pub(super) events: broadcast::Sender<Event>,
+    pub(super) last: Arc<OnceLock<Diagnostics>>,
 }
 
 /// One per client. Owns the machine, its sockets and its calls; they end with it.
@@ -87,6 +88,11 @@ impl Driver {
         };
         tokio::select! {
             command = self.parts.commands.recv(), if self.commanded => match command {
+                Some(Command::Diagnose(waiter)) => {
+                    // Whoever no longer waits gets none.
+                    let _ = waiter.send(self.diagnose());
+                    None
+                }
                 Some(command) => self.waiters.admit(command),
                 None => {
                     self.commanded = false;
@@ -112,6 +118,12 @@ impl Driver {
         }
     }
 
+    fn diagnose(&self) -> Diagnostics {
+        let mut diagnostics = self.parts.machine.diagnostics(self.parts.clock.now());
+        diagnostics.explanation.gateways = self.parts.network.addresses();
+        diagnostics
+    }
+
     fn handle(&mut self, input: Input) {
         self.parts.machine.handle(self.parts.clock.now(), input);
         while let Some(output) = self.parts.machine.poll() {
@@ -129,10 +141,16 @@ impl Driver {
 
     fn execute(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenTransport { epoch, token } => {
-                tracing::debug!(epoch = epoch.0, gateway = ?self.parts.network.gateway, "opening");
+            Effect::OpenTransport {
+                epoch,
+                gateway,
+                token,
+            } => {
                 let network = Arc::clone(&self.parts.network);
-                let transport = Transport::open(epoch, token, network, self.sender.clone());
+                let address = network.gateway(gateway).map(|gateway| &gateway.address);
+                tracing::debug!(epoch = epoch.0, gateway = ?address, "opening");
+                let transport =
+                    Transport::open(epoch, gateway, token, network, self.sender.clone());
                 self.transports.insert(epoch, transport);
             }
             Effect::Send { epoch, text } => {
@@ -158,18 +176,22 @@ impl Driver {
                         },
                         Err(error) => Input::TokenFailed {
                             generation,
-                            message: error.to_string(),
+                            failure: error.into(),
                         },
                     }
                 }));
             }
-            Effect::CheckAccess { check, token } => {
+            Effect::CheckAccess {
+                check,
+                gateway,
+                token,
+            } => {
                 tracing::debug!(check = check.0, "asking why");
                 let network = Arc::clone(&self.parts.network);
                 self.access_check = Some(self.call(async move {
                     Input::AccessChecked {
                         check,
-                        answer: network.check_access(&token).await,
+                        answer: network.check_access(gateway, &token).await,
                     }
                 }));
             }
@@ -245,6 +267,10 @@ impl Driver {
 impl Drop for Driver {
     /// A runtime that shuts down takes the driver along: whoever asks later is told the truth.
     fn drop(&mut self) {
+        self.parts
+            .machine
+            .handle(self.parts.clock.now(), Input::Detach);
+        let _ = self.parts.last.set(self.diagnose());
         self.parts.state.send_replace(ConnectionState::Closed);
     }
 }

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::dial::Stream;
 use super::network::Network;
 use crate::Secret;
-use crate::machine::{Epoch, Input, TransportEnd};
+use crate::machine::{Epoch, GatewayIndex, Input, TransportEnd};
 
 /// How long a closing socket may take to write what is queued, its close frame last. A peer that
 /// no longer reads must not hold `close()` up.
@@ -39,6 +39,7 @@ impl Transport {
     /// Begins to open. What happens is told through `inputs`, each with `epoch`.
     pub(super) fn open(
         epoch: Epoch,
+        gateway: GatewayIndex,
         token: Secret,
         network: Arc<Network>,
         inputs: mpsc::Sender<Input>,
@@ -46,7 +47,11 @@ impl Transport {
         // Unbounded, but the machine bounds it: requests in flight are limited, and an answer
         // that does not come ends the transport.
         let (outgoing, queue) = mpsc::unbounded_channel();
-        let link = Link { epoch, inputs };
+        let link = Link {
+            epoch,
+            gateway,
+            inputs,
+        };
         let task = tokio::spawn(async move { link.run(token, network, queue).await });
         Self { outgoing, task }
     }
@@ -68,6 +73,7 @@ impl Transport {
 
 struct Link {
     epoch: Epoch,
+    gateway: GatewayIndex,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -80,7 +86,7 @@ impl Link {
     ) {
         let epoch = self.epoch;
         let opened = tokio::select! {
-            opened = network.open(&token) => opened,
+            opened = network.open(self.gateway, &token) => opened,
             // Nothing can be written before it is open: whatever comes here ends it.
             _ = queue.recv() => return,
         };

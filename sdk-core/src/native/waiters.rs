@@ -53,6 +53,8 @@ impl Waiters {
                 }
                 None
             }
+            // The driver answers it by itself.
+            Command::Diagnose(_) => None,
             Command::Endpoint { input, key, waiter } => {
                 self.endpoints.insert(key, waiter);
                 Some(input)

@@ -326,11 +326,7 @@ fn give(machine: &mut Machine, now: u64, input: Input) -> Option<wakecast::machi
 
 /// A machine that is connected and has been told a spread.
 fn connected_machine(seed: Seed, spread: u64) -> Machine {
-    let config = Config {
-        sdk: "herd/1".into(),
-        client_id: None,
-        access_check: false,
-    };
+    let config = Config::new("herd/1");
     let mut machine = Machine::new(config, seed);
     let mut inputs = vec![Input::Connect];
     while let Some(input) = inputs.pop() {

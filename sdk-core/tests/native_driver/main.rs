@@ -12,9 +12,14 @@ mod acquire;
 mod addresses;
 mod close;
 mod connect;
+#[cfg(all(feature = "platform-verifier", target_os = "linux"))]
+mod environment;
+mod explain;
 mod harness;
 mod leases;
 mod peer;
+mod providers;
+mod proxies;
 mod secrets;
 mod status;
 mod surface;

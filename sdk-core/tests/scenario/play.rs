@@ -100,11 +100,7 @@ type Wrong = (String, String);
 
 impl Play {
     fn new(seed: u64, settings: Map<String, Value>) -> Self {
-        let config = Config {
-            sdk: "test/1".into(),
-            client_id: Some("client".into()),
-            access_check: true,
-        };
+        let config = Config::new("test/1").client_id("client").access_check(true);
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut play = Self {
@@ -415,7 +411,7 @@ impl Play {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenTransport { epoch, token } => {
+            Effect::OpenTransport { epoch, token, .. } => {
                 self.newest.link = epoch.0;
                 self.peer_open(epoch, &token);
             }

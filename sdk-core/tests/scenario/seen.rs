@@ -192,7 +192,7 @@ pub fn output(output: &Output) -> Value {
 
 fn effect(effect: &Effect) -> Value {
     match effect {
-        Effect::OpenTransport { epoch, token } => json!({"open": epoch.0, "token": token}),
+        Effect::OpenTransport { epoch, token, .. } => json!({"open": epoch.0, "token": token}),
         Effect::Send { epoch, text } => {
             let message: Value = serde_json::from_str(text.expose()).expect("we send JSON");
             json!({"send": message["action"], "link": epoch.0, "message": message})
@@ -207,7 +207,9 @@ fn effect(effect: &Effect) -> Value {
             };
             json!({"fetch_token": generation.0, "reason": reason})
         }
-        Effect::CheckAccess { check, token } => json!({"check_access": check.0, "token": token}),
+        Effect::CheckAccess { check, token, .. } => {
+            json!({"check_access": check.0, "token": token})
+        }
         Effect::Probe {
             probe,
             url,

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use laws::Laws;
 pub use server::{Accept, Provider, Script};
 use wakecast::machine::{
-    Answer, Config, Effect, Epoch, Event, Input, Machine, Output, RequestKey, Seed, TokenReason,
-    TransportEnd,
+    Answer, Config, Effect, Epoch, Event, Input, Machine, Output, RequestKey, Seed, TokenFailure,
+    TokenReason, TransportEnd,
 };
 use wakecast::protocol::{ClientMessage, ServerMessage, Status};
 use wakecast::{Acquire, ConnectionState, Endpoint, Error, Instant, Phase, Secret};
@@ -64,11 +64,7 @@ const LATENCY: u64 = 20;
 
 impl World {
     pub fn new(seed: u8) -> Self {
-        let config = Config {
-            sdk: "test/1".into(),
-            client_id: Some("client".into()),
-            access_check: true,
-        };
+        let config = Config::new("test/1").client_id("client").access_check(true);
         Self {
             machine: Machine::new(config, Seed([seed; 32])),
             now: 0,
@@ -303,7 +299,7 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenTransport { epoch, token } => self.open(epoch, token),
+            Effect::OpenTransport { epoch, token, .. } => self.open(epoch, token),
             Effect::Send { epoch, text } => {
                 let message = ClientMessage::decode(text.expose()).expect("what we send decodes");
                 self.sent.push((self.now, epoch, message.clone()));
@@ -344,12 +340,12 @@ impl World {
                         );
                     }
                     Provider::Fail => {
-                        let message = "no session".to_owned();
+                        let message = "no session";
                         self.later(
                             LATENCY,
                             Input::TokenFailed {
                                 generation,
-                                message,
+                                failure: TokenFailure::new(message),
                             },
                         );
                     }

@@ -11,7 +11,7 @@ use futures::future::{self, AbortHandle, Either};
 use futures::stream::StreamExt;
 use wakecast::machine::{
     Acquire, Answer, Config, ConnectionState, Effect, Event, Input, LeaseChange, LeaseStatus,
-    Machine, Output, RequestKey, Seed, TokenReason,
+    Machine, Output, RequestKey, Seed, TokenFailure, TokenReason,
 };
 use wakecast::protocol::Endpoint;
 use wakecast::{Error, Instant};
@@ -107,11 +107,8 @@ impl Client {
     ) -> Self {
         let (inbox, inputs) = unbounded();
         let view = Rc::new(RefCell::new(View::default()));
-        let config = Config {
-            sdk: "wakecast-sim/0".to_owned(),
-            client_id: setup.client_id.clone(),
-            access_check: true,
-        };
+        let mut config = Config::new("wakecast-sim/0").access_check(true);
+        config.client_id = setup.client_id.clone();
         let mut seed = [0; 32];
         for chunk in seed.chunks_mut(8) {
             chunk.copy_from_slice(&chance.bits().to_le_bytes());
@@ -275,7 +272,7 @@ impl Driver {
         let around = self.around.clone();
         let inbox = self.inbox.clone();
         match effect {
-            Effect::OpenTransport { epoch, token } => {
+            Effect::OpenTransport { epoch, token, .. } => {
                 around.network.open(&self.setup.name, epoch, token, inbox);
             }
             Effect::Send { epoch, text } => around.network.send(&self.setup.name, epoch, &text),
@@ -307,7 +304,7 @@ impl Driver {
                     let input = if fails {
                         Input::TokenFailed {
                             generation,
-                            message: "scripted".to_owned(),
+                            failure: TokenFailure::new("scripted"),
                         }
                     } else {
                         let token = if forges {
@@ -324,7 +321,7 @@ impl Driver {
                     let _ = inbox.unbounded_send(input);
                 });
             }
-            Effect::CheckAccess { check, token } => {
+            Effect::CheckAccess { check, token, .. } => {
                 around.network.check_access(check, token, inbox)
             }
             Effect::Probe { probe, url, .. } => {

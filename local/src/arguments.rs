@@ -127,7 +127,9 @@ pub(crate) enum ArgumentError {
     Missing(String),
     #[error("`{0}` describes the server of `--media-server`, which is not given: name its URL")]
     WithoutServer(String),
-    #[error("`{0}` describes the stand-ins, which `--media-server` replaces: leave one of them out")]
+    #[error(
+        "`{0}` describes the stand-ins, which `--media-server` replaces: leave one of them out"
+    )]
     StandInsOnly(&'static str),
     /// It repeats no value: this one may hold a secret.
     #[error("`{option}`: {problem}")]

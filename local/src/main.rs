@@ -118,9 +118,11 @@ fn webrtc(address: Option<IpAddr>) -> Result<Option<WebRtc>, Failure> {
     match address {
         _ if WebRtc::AVAILABLE => Ok(Some(address.map_or(WebRtc::LOOPBACK, WebRtc::on))),
         None => Ok(None),
-        Some(_) => Err("--media-address: this program was built without the feature `media`; \
+        Some(_) => Err(
+            "--media-address: this program was built without the feature `media`; \
                         build it with its default features, or leave the option out"
-            .into()),
+                .into(),
+        ),
     }
 }
 
@@ -158,14 +160,7 @@ async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
             )
         })?;
     let control = server_secret.is_some();
-    let greeting = greeting::media(
-        process.address(),
-        name,
-        edition,
-        carried,
-        control,
-        styled(),
-    );
+    let greeting = greeting::media(process.address(), name, edition, carried, control, styled());
     print(&greeting);
     process
         .wait_for(|status| !status.ready_apps.is_empty())

@@ -111,7 +111,10 @@ impl MediaModel {
         if config.webrtc.is_some() && !WebRtc::AVAILABLE {
             return Err("media server: media cannot be carried by a build without the feature `media`; build with it, or leave `webrtc` out".to_owned());
         }
-        if config.webrtc.is_some_and(|webrtc| webrtc.address.ip().is_unspecified()) {
+        if config
+            .webrtc
+            .is_some_and(|webrtc| webrtc.address.ip().is_unspecified())
+        {
             return Err("media server: peers are told the address of `webrtc`, so that it must be one address of this machine, such as 127.0.0.1".to_owned());
         }
         let life = Life::new(&config, &faults, now);

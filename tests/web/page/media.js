@@ -30,7 +30,7 @@ const video = () => document.getElementById("remoteVideo");
 
 /** What the picture looks like, as numbers. */
 const picture = () => {
-  const canvas = new OffscreenCanvas(64, 36);
+  const canvas = new OffscreenCanvas(320, 180);
   const context = canvas.getContext("2d");
   context.drawImage(video(), 0, 0, canvas.width, canvas.height);
   return [...context.getImageData(0, 0, canvas.width, canvas.height).data];

@@ -440,10 +440,7 @@ impl fmt::Debug for Plane {
 )]
 fn described(
     session: &Session,
-) -> Option<(
-    BTreeMap<Mid, Incoming>,
-    Vec<str0m::format::PayloadParams>,
-)> {
+) -> Option<(BTreeMap<Mid, Incoming>, Vec<str0m::format::PayloadParams>)> {
     match &session.part {
         Part::Publisher(publisher) => {
             let tracks = publisher.tracks.clone();

@@ -225,10 +225,10 @@ impl Machine {
         let why = (open.and_then(|open| open.asked.last_refusal()))
             .or(self.attempts.last_error.as_ref())
             .map(|error| Detail::Code(scrub::code(error.code())));
-        let link = self.attempts.last_error.as_ref().map(ToString::to_string);
+        let link = self.attempts.last_error.as_ref().map(Error::in_full);
         self.end_acquisition(id, |acquisition| {
             let refusal = acquisition.asked.last_refusal();
-            let cause = refusal.map(ToString::to_string).or(link);
+            let cause = refusal.map(Error::in_full).or(link);
             // The server would say the same a tick later.
             let code = match acquisition.meter.phase() {
                 Phase::WaitingForCapacity => ErrorCode::CapacityUnavailable,

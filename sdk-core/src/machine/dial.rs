@@ -360,7 +360,7 @@ fn tokens_refused(last: Option<Error>) -> Error {
         last => {
             let error = Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect);
             match last {
-                Some(last) => error.with_cause(last.to_string()),
+                Some(last) => error.with_cause(last.in_full()),
                 None => error,
             }
         }

@@ -113,6 +113,8 @@ struct Rule {
     server: Result<Server, String>,
     /// Reads `NO_PROXY`.
     matcher: Matcher,
+    /// Whether `NO_PROXY` names every host, which the matcher does not take to mean addresses.
+    none: bool,
     /// From the environment: not for loopback and plain text.
     ambient: bool,
 }
@@ -157,6 +159,9 @@ impl Proxies {
         let Some(rule) = &self.rule else {
             return Ok(None);
         };
+        if rule.none {
+            return Ok(None);
+        }
         if rule.ambient && (address.is_loopback() || !address.is_secure()) {
             return Ok(None);
         }
@@ -187,6 +192,7 @@ impl Rule {
         Self {
             server,
             matcher: Matcher::builder().all(PLACEHOLDER).no(bypass).build(),
+            none: bypass.split(',').any(|host| host.trim() == "*"),
             ambient,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wakecast::machine::{Evidence, Generation, Headline, Input, Refusal, TokenFault};
+use wakecast::machine::{Evidence, Generation, Headline, Input, Refusal, TokenFailure, TokenFault};
 use wakecast::protocol::{Bye, ErrorPush, ServerMessage};
 use wakecast::{ErrorCode, Instant, Outcome, Secret};
 
@@ -127,7 +127,7 @@ fn the_words_of_a_provider_are_not_kept() {
     let message = format!("the backend answered: {leak}");
     world.input(Input::TokenFailed {
         generation: Generation(1),
-        message,
+        failure: TokenFailure::new(message),
     });
     let now = Instant::from_millis(world.now);
     let diagnostics = world.machine.diagnostics(now);

@@ -120,7 +120,8 @@ pub(crate) fn scenes() -> Vec<Scene> {
             connect(world);
         }),
         ("nobody says why, and the service is asked", |world| {
-            refused(world, Refusal::Opaque);
+            world.script.accept = Accept::Refuse(Refusal::Opaque);
+            world.input(Input::Connect);
             while world.checks.is_empty() {
                 world.run(5);
             }

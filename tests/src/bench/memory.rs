@@ -27,8 +27,7 @@ pub(super) fn section(heap: Heap) -> Result<String, String> {
     let mut text = format!(
         "### Memory\n\n\
          Bytes that are allocated and not freed, each client's share; the server is another \
-         process. The kernel's socket buffers are not among them: the resident set of the whole \
-         process is told as well. Loopback without TLS: with it rustls adds its own buffers.\n\n\
+         process. The kernel's socket buffers are not among them. Loopback without TLS: with it rustls adds its own buffers.\n\n\
          | {MACHINES} machines, without a driver | bytes each | of which in the structure itself |\n\
          |---|---|---|\n\
          | fresh | {fresh} | {inline} |\n\
@@ -128,7 +127,7 @@ async fn clients(url: &str, heap: Heap) -> Result<Vec<Stage>, String> {
     drop(build(url)?);
     tokio::time::sleep(SETTLED).await;
     let each = |before: usize| heap().saturating_sub(before) as f64 / CLIENTS as f64;
-    let (before, resident_before) = (heap(), resident_kib());
+    let before = heap();
     let all: Vec<Client> = (0..CLIENTS).map(|_| build(url)).collect::<Result<_, _>>()?;
     let mut stages = Vec::new();
     let mut note = |name, bytes, what| stages.push(Stage { name, bytes, what });
@@ -170,12 +169,6 @@ async fn clients(url: &str, heap: Heap) -> Result<Vec<Stage>, String> {
         "connected",
         bytes,
         "in all: task and buffers of the socket (8 KB for reading) and the token",
-    );
-    let grown = (resident_kib() - resident_before) * 1024.0 / CLIENTS as f64;
-    note(
-        "connected, resident",
-        grown,
-        "the allocator's share included",
     );
     join_all(all.iter().map(Client::close)).await;
     drop(all);
@@ -239,12 +232,4 @@ pub fn offline(heap: Heap, sends: u64) -> (usize, usize) {
     }
     assert_eq!(refused, sends.saturating_sub(64), "64 are kept");
     (least, most)
-}
-
-/// Resident memory in KiB, on Linux; elsewhere none is told.
-fn resident_kib() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let figure = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    figure.unwrap_or(f64::NAN)
 }

@@ -5,6 +5,11 @@
 //! decoded, stored or transcoded. Without the feature `media` the type has no value, and the
 //! signalling alone is modelled.
 
+#![cfg_attr(
+    not(feature = "media"),
+    allow(dead_code, reason = "nothing becomes of connections that cannot be")
+)]
+
 #[cfg(feature = "media")]
 mod forward;
 #[cfg(feature = "media")]

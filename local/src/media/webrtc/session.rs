@@ -227,10 +227,6 @@ fn drain(rtc: &mut Rtc, noted: &mut Vec<Noted>, sent: &mut Vec<(SocketAddr, Vec<
     }
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the library's events grow; what is not named here changes nothing for us"
-)]
 fn note(rtc: &mut Rtc, event: Event) -> Option<Noted> {
     Some(match event {
         Event::Connected => Noted::Connected,

@@ -173,6 +173,15 @@ fn scenes() -> Vec<Scene> {
             world.input(Input::Cancel { key: RequestKey(1) });
             world.run(SECOND);
         },
+        |world| {
+            world.script.accept = Accept::Refuse(Refusal::Http {
+                status: 503,
+                retry_after: Some(std::time::Duration::from_secs(60)),
+            });
+            connect(world);
+            world.input(Input::Background);
+            world.input(Input::Foreground);
+        },
         // Failed, and each way out of it.
         |world| {
             forbid(world);

@@ -138,7 +138,7 @@ impl Machine {
         let refused = error.outcome() == Outcome::Rejected;
         let terminal = matches!(code, ErrorCode::ClientTooOld | ErrorCode::Forbidden);
         // Then the rotation judges it, as it does a refused handshake.
-        let kept = refused && role == Role::Successor;
+        let kept = role == Role::Successor && (refused || self.returning());
         if terminal && !kept {
             return self.fail(error);
         }
@@ -160,6 +160,12 @@ impl Machine {
     /// The server is about to end the link. Only `reconnect: false` is terminal.
     fn bye(&mut self, epoch: Epoch, role: Role, bye: Bye) {
         let retry_after = bye.retry_after_ms.map(Duration::from_millis);
+        let looks = role == Role::Successor && self.returning();
+        if looks {
+            // The link that works stays.
+            let code = bye.code;
+            return self.link_ended(epoch, LinkEnd::Bye { code, retry_after });
+        }
         if !bye.reconnect {
             let error = Error::new(bye.code, Outcome::Unknown, Stage::Link);
             let error = error.with_retry_after(retry_after);

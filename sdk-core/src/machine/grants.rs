@@ -128,6 +128,7 @@ impl Machine {
             progress,
         });
         let lease = Lease::new(
+            acquisition.key,
             acquisition.spec.fleet,
             acquisition.rev,
             endpoint.clone(),

@@ -60,7 +60,8 @@ impl Machine {
             link.rotate_at = None;
         } else if let Some(token) = token.filter(|_| !renewing) {
             link.rotate_at = None;
-            self.links.successor = Some(self.open_link(token));
+            let gateway = link.gateway;
+            self.links.successor = Some(self.open_link(token, gateway));
         } else {
             link.rotate_at = Some(self.now + ROTATION_TOKEN_WAIT);
         }
@@ -73,7 +74,9 @@ impl Machine {
         };
         self.close_unless_ended(epoch, &end);
         let refused = matches!(end, LinkEnd::HelloRefused { refused: true, .. });
-        if matches!(successor.stage, LinkStage::Hello { .. }) && !refused {
+        // A `hello` to another gateway names nothing, so it cannot have taken anything along.
+        let returning = successor.gateway != self.gateways.current();
+        if !returning && matches!(successor.stage, LinkStage::Hello { .. }) && !refused {
             // The server may have given the rows to the dead link: only a new one brings them back.
             if let Some(active) = self.links.active.as_ref().map(|link| link.epoch) {
                 self.link_ended(active, LinkEnd::Successor(Box::new(end)));
@@ -90,6 +93,9 @@ impl Machine {
             } => (judge_hello(&code), retry_after),
             _ => (Verdict::Retry(backoff::Cause::Other), None),
         };
+        if returning {
+            self.return_failed(successor.gateway, retry_after);
+        }
         match verdict {
             Verdict::Token => {
                 self.token_refused(&successor.token);
@@ -100,11 +106,14 @@ impl Machine {
             Verdict::Terminal => return,
             Verdict::Retry(_) => {}
         }
+        if returning {
+            return;
+        }
         let backoff = Backoff {
             cause: backoff::Cause::Other,
             // Nobody waits for it: at the cap's cadence.
             attempt: u32::MAX,
-            spread: self.attempts.spread,
+            spread: self.gateways.spread(),
             retry_after,
             later: false,
         };
@@ -126,6 +135,9 @@ impl Machine {
                 until,
             });
             self.requests.move_renewals();
+            if let Some(gateway) = self.links.active.as_ref().map(|link| link.gateway) {
+                self.move_to(gateway);
+            }
         }
     }
 

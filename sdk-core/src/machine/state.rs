@@ -117,6 +117,11 @@ pub const TRANSITIONS: &[(StateKind, StateKind, &str)] = &[
     (Reconnecting, Failed, "the server refused for good"),
     (Reconnecting, Closed, "close or detach"),
     (Paused, Connecting, "acquire, or foreground"),
+    (
+        Paused,
+        Reconnecting,
+        "acquire or foreground, while a wait from before goes on",
+    ),
     (Paused, Closed, "close or detach"),
     (Failed, Connecting, "retry"),
     (

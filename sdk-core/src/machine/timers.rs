@@ -27,6 +27,8 @@ pub enum Timer {
     PongTimeout,
     /// A link has reached the age for its rotation.
     Rotation,
+    /// From another gateway the preferred one is tried.
+    Return,
     /// The old link of a rotation is closed.
     RotationDrain,
     /// An acknowledgement should have come.
@@ -65,6 +67,7 @@ impl Machine {
                 self.fire_links();
                 self.fire_liveness();
                 self.fire_rotation();
+                self.fire_return();
                 self.fire_dial();
                 self.fire_tokens();
                 self.fire_proofs();
@@ -80,6 +83,7 @@ impl Machine {
             Dial::Rest | Dial::Token => None,
         };
         let dial = dial.filter(|_| self.wants_link());
+        let cut = self.attempts.cut_due().filter(|_| self.wants_link());
         let links = [&self.links.active, &self.links.successor]
             .into_iter()
             .flatten();
@@ -93,6 +97,8 @@ impl Machine {
             dial,
             self.heartbeat_due().map(|at| (at, Timer::Heartbeat)),
             self.rotation_due().map(|at| (at, Timer::Rotation)),
+            self.return_due().map(|at| (at, Timer::Return)),
+            cut.map(|at| (at, Timer::Attempt)),
             self.links
                 .draining
                 .as_ref()

@@ -48,15 +48,18 @@ pub(crate) struct Parcel {
 }
 
 impl Parcel {
-    /// Addresses a message about a row that was just written to the row's link, if it has one.
+    /// Addresses a message about a row that was just written to the row's link, if it has one that
+    /// is not known to be gone.
     pub(crate) fn about(row: Row, message: ServerMessage) -> Option<Self> {
         let Row {
             key,
             version,
             link,
             ask,
+            absent_since,
             ..
         } = row;
+        let link = link.filter(|_| absent_since.is_none());
         link.map(|link| Self {
             link,
             message,

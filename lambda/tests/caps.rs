@@ -9,7 +9,7 @@ use wakecast::ErrorCode;
 use wakecast::protocol::{ErrorPush, Purpose, ServerMessage};
 use wakecast_lambda::config::SubjectCaps;
 use wakecast_lambda::leases;
-use wakecast_lambda::model::{RowEnd, Timestamp};
+use wakecast_lambda::model::{Pause, RowEnd, Timestamp};
 
 fn ago(world: &World, seconds: u64) -> Timestamp {
     world.now.saturating_sub(Duration::from_secs(seconds))
@@ -301,4 +301,38 @@ fn waiter_of_a_spent_subject_between_s2_and_the_stop_is_told_before_the_stop() {
     rest(&mut world);
     assert_eq!(refusal(&world, "i").code, ErrorCode::QuotaExceeded);
     world.check();
+}
+
+/// How long one decision takes that refuses a herd, prepared as the caller says.
+fn refuses_a_herd(prepare: impl FnOnce(&mut World)) -> Duration {
+    const HERD: usize = 3_000;
+    let mut world = World::new();
+    as_subject(&mut world, "s");
+    for number in 0..HERD {
+        world.acquire(&format!("w{number}"), Purpose::Play);
+    }
+    prepare(&mut world);
+    let began = std::time::Instant::now();
+    world.run(0);
+    let took = began.elapsed();
+    let failed = |number: &usize| world.end(&format!("w{number}")).is_some();
+    assert_eq!((0..HERD).filter(failed).count(), HERD, "all are refused");
+    took
+}
+
+/// Who pays is found once, not once for each waiter: both herds are refused row by row, and cost
+/// alike. Measured against each other, since machines differ.
+#[test]
+fn herd_of_a_spent_subject_costs_no_more_than_any_other_refusal() {
+    let paused = refuses_a_herd(|world| {
+        world.records.state.pause = Some(Pause {
+            code: ErrorCode::StartFailed,
+            cause: "it never became ready".to_owned(),
+            since: world.now,
+            until: world.now + Duration::from_secs(600),
+        });
+    });
+    let spent = refuses_a_herd(|world| spend(world, "s", 3, 60));
+    println!("paused {paused:?}, spent {spent:?}");
+    assert!(spent < paused * 10, "{spent:?}, and {paused:?} in a pause");
 }

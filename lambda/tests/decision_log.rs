@@ -295,11 +295,75 @@ fn no_value_of_a_setting_is_in_a_line_whether_it_is_right_or_wrong() {
         let mut compared = false;
         for line in lines.borrow().iter() {
             assert!(!line.contains("canary"), "{line}");
-            compared |= line.contains("sha256:");
+            compared |= line.contains("\"hidden:");
+            assert!(
+                !line.contains("sha256:"),
+                "a short secret could be guessed: {line}"
+            );
             let replayed = Replay::new().line(line).expect("a decision");
             assert_eq!(replayed.verdict, Verdict::Same);
         }
         assert!(compared, "the setting was looked at");
         assert_eq!(world.is_ready(), configured == found);
+    }
+}
+
+/// The first line of a launch, and the digits of its snapshot's hash.
+fn launch() -> String {
+    let mut world = World::new();
+    let lines = log(&mut world);
+    live(&mut world);
+    let lines = lines.borrow();
+    let launch = lines.iter().find(|line| line.contains("\"do\":\"run\""));
+    launch.expect("a launch").clone()
+}
+
+fn verdict(line: &str) -> Verdict {
+    Replay::new().line(line).expect("a decision").verdict
+}
+
+#[test]
+fn line_whose_own_fields_are_not_its_snapshots_was_altered() {
+    let line = launch();
+    assert_eq!(verdict(&line), Verdict::Same);
+    let head: Value = serde_json::from_str(&line).expect("JSON");
+    for (field, value) in [
+        ("now", json!(head["now"].as_u64().expect("a time") + 1)),
+        ("fleet", json!("t/other")),
+        ("fence", json!(2)),
+        ("version", json!(99)),
+    ] {
+        let was = format!("\"{field}\":{}", head[field]);
+        let altered = line.replacen(&was, &format!("\"{field}\":{value}"), 1);
+        assert_ne!(altered, line, "{field}");
+        assert_eq!(verdict(&altered), Verdict::Altered, "{field}");
+    }
+}
+
+/// Puts `field` into an object of the snapshot, and the hash of the new text where it belongs.
+fn with_field(line: &str, object: &str, field: &str) -> String {
+    let (head, snapshot) = line.split_once("\"snapshot\":").expect("a snapshot");
+    let snapshot = snapshot.strip_suffix('}').expect("the line's end");
+    let more = snapshot.replacen(object, &format!("{object}{field}"), 1);
+    assert_ne!(more, snapshot);
+    let digest = |text: &str| {
+        let hash = <sha2::Sha256 as sha2::Digest>::digest(text);
+        let bytes = hash.iter().take(8);
+        bytes.map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    assert!(head.contains(&digest(snapshot)), "so it is hashed");
+    let head = head.replace(&digest(snapshot), &digest(&more));
+    format!("{head}\"snapshot\":{more}}}")
+}
+
+#[test]
+fn snapshot_with_a_field_that_is_not_known_is_not_taken_for_the_whole() {
+    let line = launch();
+    for object in ["{", "\"config\":{", "\"state\":{", "\"counters\":{"] {
+        let newer = with_field(&line, object, "\"weather\":\"rain\",");
+        match verdict(&newer) {
+            Verdict::Unreadable(why) => assert!(why.contains("does not know"), "{why}"),
+            other => panic!("{object}: {other:?}"),
+        }
     }
 }

@@ -86,10 +86,11 @@ fn row(purpose: Purpose, ready: Option<&BootOf>) -> Row {
         link: &link,
         timing: &timing,
         now: START,
+        ready,
         guards: Guards::ALL,
     };
     let wait = Duration::from_secs(600);
-    let step = leases::acquire(None, &visit, &ask(purpose), wait, ready);
+    let step = leases::acquire(None, &visit, &ask(purpose), wait);
     step.row.expect("a row")
 }
 
@@ -225,7 +226,7 @@ fn wait_ends_in_the_words_of_what_was_asked() {
 /// One thing that can happen to a row.
 #[derive(Clone, Debug)]
 enum Event {
-    Acquire { ready: Option<u64>, wait: u64 },
+    Acquire(u64),
     Endpoint,
     Finish(RowEnd),
     Greet(bool),
@@ -240,7 +241,7 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     let ready = || prop::option::of(1..4_u64);
     prop_oneof![
-        (ready(), 1..2_000_u64).prop_map(|(ready, wait)| Event::Acquire { ready, wait }),
+        (1..2_000_u64).prop_map(Event::Acquire),
         Just(Event::Endpoint),
         Just(Event::Finish(RowEnd::Cancelled)),
         Just(Event::Finish(RowEnd::Released)),
@@ -254,9 +255,10 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Who sends it, how long after the last, and for what.
-fn history() -> impl Strategy<Value = Vec<(Event, usize, u64)>> {
-    prop::collection::vec((event(), 0..3_usize, 0..400_u64), 1..40)
+/// What comes, from whom, how long after the last, and which boot is believed to be ready then.
+fn history() -> impl Strategy<Value = Vec<(Event, usize, u64, Option<u64>)>> {
+    let ready = prop::option::of(1..4_u64);
+    prop::collection::vec((event(), 0..3_usize, 0..400_u64, ready), 1..40)
 }
 
 fn purpose() -> impl Strategy<Value = Purpose> {
@@ -272,10 +274,7 @@ fn step(event: &Event, row: Option<&Row>, visit: &Visit<'_>, ask: &Ask) -> Step 
     };
     let timing = visit.timing;
     match event {
-        Event::Acquire { ready, wait } => {
-            let (ready, wait) = (ready.map(boot_of), Duration::from_secs(*wait));
-            leases::acquire(row, visit, ask, wait, ready.as_ref())
-        }
+        Event::Acquire(wait) => leases::acquire(row, visit, ask, Duration::from_secs(*wait)),
         Event::Endpoint => leases::endpoint(row, visit, "e"),
         Event::Finish(end) => leases::finish(row, visit, end.clone()),
         Event::Greet(true) => leases::greet(row, visit, Named::Lease),
@@ -318,13 +317,15 @@ fn any_history_keeps_the_rules() {
             ];
             let mut row: Option<Row> = None;
             let mut now = after(10);
-            for (event, sender, pause) in history {
+            for (event, sender, pause, ready) in history {
                 now = now + Duration::from_secs(pause);
+                let ready = ready.map(boot_of);
                 let visit = Visit {
                     key: &key,
                     link: &links[sender],
                     timing: &timing,
                     now,
+                    ready: ready.as_ref(),
                     guards: Guards::ALL,
                 };
                 let known = row.clone().filter(|row| row.expires_at > now);
@@ -362,10 +363,7 @@ fn any_history_keeps_the_rules() {
                     });
                     let by_message = matches!(
                         event,
-                        Event::Acquire { .. }
-                            | Event::Endpoint
-                            | Event::Finish(_)
-                            | Event::Greet(_)
+                        Event::Acquire(_) | Event::Endpoint | Event::Finish(_) | Event::Greet(_)
                     );
                     if loses && by_message {
                         prop_assert_eq!(before, after);

@@ -2,6 +2,7 @@
 
 mod reconcile_world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reconcile_world::{START, Script, World, config, decision, fleet, instance, link, row_key};
@@ -46,11 +47,19 @@ fn a_row_that_has_changed_is_left_and_its_owner_told_nothing() {
             .gateway(async |table| table.put_row(&row, Some(row.version)).await)
             .expect("a write");
     });
-    let script = Script::new(|_, snapshot| Decision {
-        rows: snapshot.rows.iter().map(launching).collect(),
-        ..decision(Next::Quiet)
+    let script = Script::new(|number, snapshot| match number {
+        0 => Decision {
+            rows: snapshot.rows.iter().map(launching).collect(),
+            ..decision(Next::Quiet)
+        },
+        _ => decision(Next::Quiet),
     });
-    assert_eq!(world.run(script).end, End::Quiet);
+    let outcome = world.run(script);
+    assert_eq!(
+        (outcome.end, outcome.rounds),
+        (End::Quiet, 2),
+        "looked at again"
+    );
     assert_eq!(world.sockets.arrived("a"), Vec::<String>::new());
     assert!(matches!(
         world.row("a").state,
@@ -59,6 +68,61 @@ fn a_row_that_has_changed_is_left_and_its_owner_told_nothing() {
             ..
         }
     ));
+}
+
+/// Tells everybody who has not been told yet, as the lifecycle does.
+fn until_all_launch() -> Arc<Script> {
+    let untold = |row: &&Row| {
+        matches!(
+            row.state,
+            RowState::Waiting {
+                phase: Phase::Requested,
+                ..
+            }
+        )
+    };
+    Script::new(move |_, snapshot| Decision {
+        rows: snapshot.rows.iter().filter(untold).map(launching).collect(),
+        ..decision(Next::Quiet)
+    })
+}
+
+#[test]
+fn a_row_that_a_silent_table_left_behind_is_written_a_round_later() {
+    for write in ["put_row", "put_row done"] {
+        let world = World::new();
+        world.waiter("a");
+        world.gates.refuse(write, 1);
+        let script = until_all_launch();
+        assert_eq!(world.run(script.clone()).end, End::Quiet);
+        assert!(
+            matches!(
+                world.row("a").state,
+                RowState::Waiting {
+                    phase: Phase::Launching,
+                    ..
+                }
+            ),
+            "{write}: {:?}",
+            world.row("a")
+        );
+        let looked: Vec<_> = script.seen().iter().map(|seen| seen.now).collect();
+        let [first, second] = looked[..] else {
+            panic!("{write}: {looked:?}");
+        };
+        let round = config().timing.round;
+        let later = second.since(first);
+        assert!(later <= round * 2, "{write}: {later:?}");
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_written_are_left_to_the_tick_after_some_rounds() {
+    let world = World::new();
+    world.waiter("a");
+    world.gates.refuse("put_row", usize::MAX);
+    let outcome = world.run(until_all_launch());
+    assert_eq!((outcome.end, outcome.rounds), (End::Quiet, 4));
 }
 
 #[test]

@@ -112,6 +112,10 @@ pub(crate) struct MediaOptions {
 pub(crate) enum ArgumentError {
     #[error("unknown option `{0}`")]
     Unknown(String),
+    #[error("unknown command `{0}`: expected `media`, or no command for the whole cloud")]
+    Command(String),
+    #[error("`{0}` is one too many: expected options only")]
+    Surplus(String),
     #[error("`{0}` needs a value")]
     Missing(String),
     #[error("`{0}` describes the server of `--media-server`, which is not given: name its URL")]
@@ -138,6 +142,9 @@ impl Command {
         let mut rest = arguments.into_iter().peekable();
         if rest.next_if(|first| first == "media").is_some() {
             return parse_media(rest);
+        }
+        if let Some(first) = rest.next_if(|first| !first.starts_with('-')) {
+            return Err(ArgumentError::Command(first));
         }
         let mut parsed = Arguments::default();
         let mut about_media = None;
@@ -197,6 +204,7 @@ impl MediaOptions {
             "--media-stream-secret-file" => self.stream_secret_file = Some(option.value()?.into()),
             "--media-app" => self.app = Some(values::app(option.value()?)?),
             "--media-edition" => self.edition = Some(values::edition(option.value()?)?),
+            name if !name.starts_with('-') => return Err(ArgumentError::Surplus(name.to_owned())),
             _ => return Err(ArgumentError::Unknown(option.name.clone())),
         }
         Ok(())

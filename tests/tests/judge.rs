@@ -147,13 +147,106 @@ fn a_second_server_breaks_law_1() {
 }
 
 #[test]
+fn what_another_hand_starts_is_no_fault_of_ours_and_counts_once_it_must_be_seen() {
+    let other = || "i-2".to_owned();
+    for (by_start, waits, broken) in [
+        (true, 0, false),
+        (true, 30 * SECOND, false),
+        (true, 61 * SECOND, true),
+        (false, 30 * SECOND, false),
+        (false, 61 * SECOND, true),
+    ] {
+        let mut court = Court::new();
+        if by_start {
+            court.hear(Fact::Started {
+                server: other(),
+                ours: false,
+            });
+        } else {
+            court.hear(Fact::Runs(other()));
+            court.hear(Fact::Stranger(other()));
+        }
+        assert_eq!(court.broken, Vec::<String>::new());
+        court.at += waits;
+        court.hear(Fact::Launched(id()));
+        assert_eq!(court.said("2 servers live"), broken, "{:?}", court.broken);
+    }
+    // And the other way round: nobody can keep another hand from a start beside ours.
+    let mut court = Court::ready();
+    court.at += 10 * MINUTE;
+    court.hear(Fact::Started {
+        server: other(),
+        ours: false,
+    });
+    assert_eq!(court.broken, Vec::<String>::new());
+    court.hear(Fact::Launched("i-3".to_owned()));
+    court.broke("law 1", "2 servers live: i-1, i-3");
+}
+
+#[test]
+fn what_another_hand_started_once_is_ours_when_we_start_it() {
+    let mut court = Court::new();
+    court.hear(Fact::Started {
+        server: "i-2".to_owned(),
+        ours: false,
+    });
+    court.hear(Fact::Stopped("i-2".to_owned()));
+    court.hear(Fact::Launched(id()));
+    court.hear(Fact::Started {
+        server: "i-2".to_owned(),
+        ours: true,
+    });
+    court.broke("law 1", "2 servers live");
+}
+
+#[test]
+fn a_start_with_the_address_on_is_ours_if_we_did_it_or_saw_it_stand() {
+    // Whose start, whether EC2 answered meanwhile, whether the address was being taken off.
+    for (ours, readable, tried, broken) in [
+        (true, false, false, true),
+        (true, true, true, true),
+        (false, false, false, false),
+        (false, true, true, false),
+        (false, true, false, true),
+    ] {
+        let mut court = Court::ready();
+        court.hear(Fact::Address {
+            server: id(),
+            on: true,
+            ours: true,
+        });
+        court.hear(Fact::StopAccepted {
+            server: id(),
+            ours: false,
+        });
+        court.hear(Fact::Stopped(id()));
+        for _ in 0..10 {
+            court.at += MINUTE;
+            court.described(1, readable);
+            if tried {
+                court.hear(Fact::PowerCall {
+                    by: 1,
+                    call: "disassociate",
+                });
+            }
+        }
+        court.hear(Fact::Started { server: id(), ours });
+        let said = court.said("starts with the address on it");
+        assert_eq!(said, broken, "{:?}", court.broken);
+    }
+}
+
+#[test]
 fn a_start_too_many_breaks_law_5() {
     let mut court = Court::ready();
     for _ in 0..3 {
         court.zeros(10 * MINUTE);
         court.stop();
         court.hear(Fact::Stopped(id()));
-        court.hear(Fact::Started(id()));
+        court.hear(Fact::Started {
+            server: id(),
+            ours: true,
+        });
         court.opens();
     }
     court.broke("law 5", "4 starts and 1 launches");
@@ -225,10 +318,7 @@ fn a_stop_of_what_is_held_breaks_law_7() {
 #[test]
 fn a_call_by_a_process_that_sees_nothing_breaks_law_8() {
     let mut court = Court::ready();
-    court.hear(Fact::Described {
-        by: 7,
-        readable: false,
-    });
+    court.described(7, false);
     court.hear(Fact::PowerCall {
         by: 7,
         call: "start",
@@ -247,17 +337,113 @@ fn a_dead_endpoint_is_seen() {
 }
 
 #[test]
-fn an_early_touch_is_seen() {
-    let mut court = Court::ready();
-    let media = Media {
-        touched_early: true,
-        ..up()
+fn a_server_that_another_hand_took_down_is_ours_once_ec2_has_shown_it() {
+    let unreachable = |court: &mut Court| {
+        court.hear(Fact::Unreachable {
+            who: "ada".to_owned(),
+            lease: "ada".to_owned(),
+            server: Some(id()),
+        });
     };
-    court.hear(Fact::Media {
-        server: id(),
-        media,
+    let terminated = || {
+        let mut court = Court::ready();
+        court.hear(Fact::Terminated(id()));
+        court
+    };
+    // EC2 answers nothing: whoever serves on what they know is right to.
+    let mut court = terminated();
+    for _ in 0..30 {
+        court.at += MINUTE;
+        court.described(1, false);
+        let token_until = court.at + MINUTE;
+        court.promise("ada", token_until);
+        unreachable(&mut court);
+    }
+    assert_eq!(court.broken, Vec::<String>::new());
+    // It answers, and what it shows is told.
+    court.described(1, true);
+    unreachable(&mut court);
+    assert_eq!(court.broken, Vec::<String>::new());
+    court.at += 20 * SECOND;
+    unreachable(&mut court);
+    court.broke("law 2", "was handed a dead endpoint");
+    // Started again by another hand, it is still the boot that was granted; we who start it know.
+    for (ours, broken) in [(false, false), (true, true)] {
+        let mut court = terminated();
+        court.hear(Fact::Stopped(id()));
+        court.at += MINUTE;
+        court.hear(Fact::Started { server: id(), ours });
+        unreachable(&mut court);
+        assert_eq!(court.broken, Vec::<String>::new());
+        court.at += 20 * SECOND;
+        unreachable(&mut court);
+        let said = court.said("dead endpoint");
+        assert_eq!(said, broken, "{:?}", court.broken);
+    }
+    // Nor does one that a frozen process tells of late.
+    let mut court = terminated();
+    let as_of = court.at;
+    court.at += 10 * MINUTE;
+    court.hear(Fact::Described {
+        by: 1,
+        readable: true,
+        as_of,
     });
-    court.broke("warming", "was touched");
+    court.at += MINUTE;
+    unreachable(&mut court);
+    assert_eq!(court.broken, Vec::<String>::new());
+    // An answer that may be older than what happened shows nothing.
+    let mut court = terminated();
+    court.at += 10 * SECOND;
+    court.described(1, true);
+    court.at += 10 * MINUTE;
+    unreachable(&mut court);
+    assert_eq!(court.broken, Vec::<String>::new());
+    // Nobody took it down: it is dead all the same.
+    let mut court = Court::ready();
+    unreachable(&mut court);
+    court.broke("law 2", "was handed a dead endpoint");
+}
+
+#[test]
+fn a_stream_that_is_cut_is_ours_unless_another_hand_took_its_server_down() {
+    for (ours, broken) in [(true, true), (false, false)] {
+        let mut court = Court::ready();
+        court.hear(Fact::StopAccepted { server: id(), ours });
+        court.broken.clear();
+        court.hear(Fact::Cut {
+            who: "ada".to_owned(),
+            server: id(),
+        });
+        assert_eq!(court.said("was cut off"), broken, "{:?}", court.broken);
+    }
+}
+
+#[test]
+fn an_early_touch_is_seen_but_where_another_hand_let_players_in() {
+    for (ours, address_on, broken) in [
+        (true, true, true),
+        (true, false, true),
+        (false, false, true),
+        (false, true, false),
+    ] {
+        let mut court = Court::new();
+        court.hear(Fact::Address {
+            server: id(),
+            on: address_on,
+            ours: true,
+        });
+        court.hear(Fact::Started { server: id(), ours });
+        court.hear(Fact::Runs(id()));
+        court.hear(Fact::Media {
+            server: id(),
+            media: Media {
+                touched_early: true,
+                ..up()
+            },
+        });
+        assert_eq!(court.said("was touched"), broken, "{:?}", court.broken);
+    }
 }
 
 /// A judge, and the time.
@@ -349,6 +535,15 @@ impl Court {
             self.at += SECOND;
             self.report(Some((0, 0)));
         }
+    }
+
+    fn described(&mut self, by: u64, readable: bool) {
+        let as_of = self.at;
+        self.hear(Fact::Described {
+            by,
+            readable,
+            as_of,
+        });
     }
 
     fn record(&mut self, lease: &str, purpose: Purpose, standing: Standing) {

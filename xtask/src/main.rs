@@ -2,9 +2,11 @@
 //!
 //! The standard library alone, so that it builds in a second and starts at once.
 
+mod api;
 mod cases;
 mod dependencies;
 mod limit;
+mod package;
 mod purity;
 mod replay;
 mod report;
@@ -32,6 +34,9 @@ cargo xtask <verb>
                            real clients against the local cloud, with scripted faults
   replay <LOG> [--line N | --hash HASH]
                            decide again what a decision log says was decided
+  package                  pack the crate `wakecast`, then build and test what is in the archive
+  api [--write]            whether the crate's public surface is what sdk-core/public-api.txt says
+  semver <REV>             whether the crate breaks those who built on it at that tag or commit
   help                     this text
 
 Steps of `test`:
@@ -40,27 +45,46 @@ Steps of `test`:
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((verb, rest)) = arguments.split_first() else {
-        print!("{}", help());
-        return ExitCode::from(2);
+        return failed(&usage("which verb?"));
     };
+    // Programs of their own answer for themselves.
+    let own = matches!(verb.as_str(), "test" | "cases");
+    if own
+        && rest
+            .iter()
+            .any(|word| matches!(word.as_str(), "--help" | "-h"))
+    {
+        print!("{}", help());
+        return ExitCode::SUCCESS;
+    }
     let outcome = match verb.as_str() {
         "test" => Workspace::find().and_then(|workspace| runner::test(&workspace, rest)),
         "cases" => Workspace::find().and_then(|workspace| cases::command(&workspace, rest)),
         "sim" => Workspace::find().and_then(|workspace| simulation::command(&workspace, rest)),
         "soak" => Workspace::find().and_then(|workspace| soak::run(&workspace, rest)),
         "replay" => Workspace::find().and_then(|workspace| replay::command(&workspace, rest)),
+        "package" if rest.is_empty() => {
+            Workspace::find().map(|workspace| package::command(&workspace))
+        }
+        "api" => Workspace::find().and_then(|workspace| api::api(&workspace, rest)),
+        "semver" => Workspace::find().and_then(|workspace| api::semver(&workspace, rest)),
         "help" | "--help" | "-h" => {
             print!("{}", help());
             Ok(ExitCode::SUCCESS)
         }
-        other => Err(format!(
-            "there is no verb `{other}`; `cargo xtask help` lists them"
-        )),
+        other => Err(usage(&format!("unknown verb `{other}`"))),
     };
-    outcome.unwrap_or_else(|message| {
-        eprintln!("xtask: {message}");
-        ExitCode::from(2)
-    })
+    outcome.unwrap_or_else(|message| failed(&message))
+}
+
+fn failed(message: &str) -> ExitCode {
+    eprintln!("xtask: {message}");
+    ExitCode::from(2)
+}
+
+/// Words a mistake on the command line, as every program of the workspace does.
+pub(crate) fn usage(problem: &str) -> String {
+    format!("{problem}\nTry `cargo xtask help`.")
 }
 
 fn help() -> String {

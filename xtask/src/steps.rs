@@ -6,7 +6,7 @@ use crate::cases::Coverage;
 use crate::report::{self, Counts};
 use crate::runner::{Outcome, Step};
 use crate::tools::{self, Run, Workspace};
-use crate::{dependencies, purity, simulation};
+use crate::{dependencies, package, purity, simulation};
 
 /// Reads files, or runs a formatter: seconds on any machine.
 const QUICK: Duration = Duration::from_secs(5 * 60);
@@ -22,7 +22,7 @@ const BUILD_AND_RUN: Duration = Duration::from_secs(45 * 60);
 const QUICKSTART_LIMIT: Duration = Duration::from_secs(60);
 
 /// The cheap ones first: a typing slip should be told in seconds.
-pub(crate) const ALL: [Step; 10] = [
+pub(crate) const ALL: [Step; 11] = [
     Step {
         name: "fmt",
         what: "every file is formatted",
@@ -70,6 +70,12 @@ pub(crate) const ALL: [Step; 10] = [
         what: "all tests of the workspace, examples in the docs included",
         limit: BUILD_AND_RUN,
         run: tests,
+    },
+    Step {
+        name: "package",
+        what: "the crate as it is shipped builds and passes its tests",
+        limit: BUILD_AND_RUN,
+        run: package::step,
     },
     Step {
         name: "sim",

@@ -36,17 +36,20 @@ impl Default for Caps {
 /// What one subject may ask of a fleet, over all its links; `None` switches a cap off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubjectCaps {
-    /// Rows that wait or hold at the same time. Four times as many are remembered, ended ones of
-    /// the last 15 minutes included.
+    /// Rows that wait or hold at the same time; a closed tab's do for two minutes. Four times as
+    /// many are remembered, ended ones of the last 15 minutes included.
     pub live_rows: Option<u32>,
-    /// Leases an hour that keep an instance from being stopped before anything is seen on it;
-    /// later ones are granted without that. Whoever streams within the stream token's life needs
-    /// none.
+    /// Leases for `play` an hour that keep an instance from being stopped before anything is seen
+    /// on it; later ones are granted without that. Whoever plays within the stream token's life
+    /// needs none. Leases for `publish` always protect and are not counted: who may publish can
+    /// keep an instance by publishing.
     pub protections_per_hour: Option<u32>,
     /// Starts within ten minutes that are charged to the subject, at all fleets of its tenant
     /// together.
     pub starts_per_10_min: Option<u32>,
-    /// Starts and undone drains an hour after which nothing was streamed or played.
+    /// Starts and undone drains an hour after which nothing was streamed or played. With the cap on
+    /// protections it bounds how long a token for `play` alone keeps an instance that nobody uses;
+    /// one for `publish` is bounded by the running hours only.
     pub idle_wakes_per_hour: Option<u32>,
 }
 
@@ -71,7 +74,7 @@ impl Default for SubjectCaps {
             // A start, its retry, and one more.
             starts_per_10_min: Some(3),
             // Three looks whether the show has begun. Each keeps an instance for its grace, so that
-            // nobody keeps one for more than half of the time without using it.
+            // nobody who may only play keeps one for more than half of the time without using it.
             idle_wakes_per_hour: Some(3),
         }
     }

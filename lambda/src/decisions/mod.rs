@@ -12,13 +12,15 @@
 //!  "snapshot":{…}}
 //! ```
 //!
-//! It stands on one line; the keys come in this order. `hash` is that of the snapshot's text.
+//! It stands on one line; the keys come in this order. `hash` is that of the snapshot's text;
+//! `now`, `fleet`, `fence` and `version` repeat what stands in the snapshot, so that replaying finds
+//! a line in which any of them was changed.
 //! `snapshot` is left out where the line would be longer than [`LONGEST_LINE`], and where it is
 //! the one of the run's line before. A decision that finds nothing to do and says nothing has no
 //! line, so that a fleet at rest costs nothing.
 //!
 //! No secret is in a line: what a decision sees holds none but the value of the app's known
-//! setting, and a text there is replaced by its hash. The token of a launch is in it; it names a
+//! setting, and a text there is replaced by a word: whether it is the configured one. The token of a launch is in it; it names a
 //! request to EC2 and opens nothing.
 
 mod line;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::line::{Line, VERSION, digest};
+use super::line::{Line, VERSION, digest, digest_of};
 use super::{LoggedSnapshot, Summary};
 use crate::lifecycle;
 
@@ -36,6 +36,9 @@ pub enum Verdict {
     Same,
     /// It would not.
     Differs(Box<Difference>),
+    /// It would, but this is not the line that was written: its snapshot's text is not the one that
+    /// was hashed, or its time, fleet, fence or version is not the snapshot's.
+    Altered,
     /// The snapshot was too large to log.
     NoSnapshot,
     /// The line, or its snapshot, cannot be read; why.
@@ -47,7 +50,7 @@ pub enum Verdict {
 pub struct Difference {
     /// What would be decided.
     pub now: Summary,
-    /// The snapshot's text is not the one that the line's hash was made of: the line was altered.
+    /// Nor is this the line that was written, as for [`Verdict::Altered`].
     pub altered: bool,
 }
 
@@ -97,12 +100,17 @@ impl Replay {
         let logged: LoggedSnapshot<'_> = serde_json::from_str(text.get()).map_err(|error| {
             format!("its snapshot was written by another version of this program: {error}")
         })?;
+        let hash = digest(text.get().as_bytes());
+        let altered = hash != line.hash || !logged.is_of(line);
+        if !altered && digest_of(&logged) != hash {
+            // What was read is not all that was seen: deciding on the rest would say nothing.
+            return Err("its snapshot holds what this version of the program does not know".into());
+        }
         let now = Summary::of(&lifecycle::decide(&logged.snapshot()));
-        let altered = digest(text.get().as_bytes()) != line.hash;
-        Ok(if now == line.decided {
-            Verdict::Same
-        } else {
-            Verdict::Differs(Box::new(Difference { now, altered }))
+        Ok(match (now == line.decided, altered) {
+            (true, false) => Verdict::Same,
+            (true, true) => Verdict::Altered,
+            (false, altered) => Verdict::Differs(Box::new(Difference { now, altered })),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::line::digest;
+use super::line::Line;
 use crate::config::FleetConfig;
 use crate::guards::Guards;
 use crate::lifecycle::{Answer, Observation, Reply, Snapshot};
@@ -29,21 +29,43 @@ pub struct LoggedSnapshot<'a> {
 
 impl<'a> LoggedSnapshot<'a> {
     /// Takes what a decision has seen. Values of an app's settings that may be secrets are replaced
-    /// by their hashes, alike on both sides of the comparison that is made of them.
+    /// by a word for whether they are the configured one.
     #[must_use]
     pub fn of(snapshot: &Snapshot<'a>) -> Self {
+        // Every field, so that a new one cannot be forgotten. A decision without a guard is a test.
+        let Snapshot {
+            now,
+            fleet,
+            config,
+            lock,
+            ec2,
+            records,
+            rows,
+            counters,
+            observations,
+            answers,
+            guards: _,
+        } = *snapshot;
         Self {
-            now: snapshot.now,
-            fleet: Cow::Borrowed(snapshot.fleet),
-            config: hide_setting(snapshot.config),
-            lock: Cow::Borrowed(snapshot.lock),
-            ec2: snapshot.ec2.map(Cow::Borrowed).map_err(Cow::Borrowed),
-            records: Cow::Borrowed(snapshot.records),
-            rows: Cow::Borrowed(snapshot.rows),
-            counters: Cow::Borrowed(snapshot.counters),
-            observations: hide_values(snapshot.observations),
-            answers: Cow::Borrowed(snapshot.answers),
+            now,
+            fleet: Cow::Borrowed(fleet),
+            config: hide_setting(config),
+            lock: Cow::Borrowed(lock),
+            ec2: ec2.map(Cow::Borrowed).map_err(Cow::Borrowed),
+            records: Cow::Borrowed(records),
+            rows: Cow::Borrowed(rows),
+            counters: Cow::Borrowed(counters),
+            observations: hide_values(observations, &config.known_setting.value),
+            answers: Cow::Borrowed(answers),
         }
+    }
+
+    /// Tells whether a line's own fields are those of this snapshot.
+    pub(super) fn is_of(&self, line: &Line) -> bool {
+        line.now == self.now
+            && line.fleet == self.fleet.to_string()
+            && line.fence == self.lock.fence.0
+            && line.version == self.records.state.version
     }
 
     /// Returns the snapshot to decide on.
@@ -65,41 +87,47 @@ impl<'a> LoggedSnapshot<'a> {
     }
 }
 
+/// What stands for a hidden value that is the configured one.
+const CONFIGURED: &str = "hidden:configured";
+
+/// What stands for any other hidden value. Not its hash: a short secret could be guessed from that,
+/// and salt that stands beside it would not help.
+const OTHER: &str = "hidden:other";
+
 fn hide_setting(config: &FleetConfig) -> Cow<'_, FleetConfig> {
-    match hidden(&config.known_setting.value) {
-        None => Cow::Borrowed(config),
-        Some(hash) => {
-            let mut config = config.clone();
-            config.known_setting.value = hash;
-            Cow::Owned(config)
-        }
+    if is_shown(&config.known_setting.value) {
+        return Cow::Borrowed(config);
     }
+    let mut config = config.clone();
+    config.known_setting.value = Value::from(CONFIGURED);
+    Cow::Owned(config)
 }
 
-fn hide_values(observations: &[Observation]) -> Cow<'_, [Observation]> {
-    let hash = |observation: &Observation| match &observation.result {
-        Ok(Reply::Setting(Some(value))) => hidden(value),
+fn hide_values<'a>(observations: &'a [Observation], configured: &Value) -> Cow<'a, [Observation]> {
+    let hidden = |observation: &Observation| match &observation.result {
+        Ok(Reply::Setting(Some(value))) if !is_shown(value) => {
+            let word = if value == configured {
+                CONFIGURED
+            } else {
+                OTHER
+            };
+            Some(Value::from(word))
+        }
         _ => None,
     };
-    if observations.iter().all(|known| hash(known).is_none()) {
+    if observations.iter().all(|known| hidden(known).is_none()) {
         return Cow::Borrowed(observations);
     }
     let mut observations = observations.to_vec();
     for observation in &mut observations {
-        if let Some(hash) = hash(observation) {
-            observation.result = Ok(Reply::Setting(Some(hash)));
+        if let Some(word) = hidden(observation) {
+            observation.result = Ok(Reply::Setting(Some(word)));
         }
     }
     Cow::Owned(observations)
 }
 
 /// Switches and numbers may be seen; a text could be a key of the app.
-fn hidden(value: &Value) -> Option<Value> {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => None,
-        Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            let hash = digest(value.to_string().as_bytes());
-            Some(Value::String(format!("sha256:{hash}")))
-        }
-    }
+const fn is_shown(value: &Value) -> bool {
+    matches!(value, Value::Null | Value::Bool(_) | Value::Number(_))
 }

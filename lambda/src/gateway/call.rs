@@ -4,22 +4,25 @@ use wakecast::ErrorCode;
 use wakecast::protocol::{MAX_ID, is_id};
 
 use super::Gateway;
+use super::push::patience;
 use super::reply::Refusal;
 use crate::config::FleetConfig;
-use crate::model::{Connection, FleetKey, Link, RowKey};
+use crate::model::{Connection, FleetKey, Link, RowKey, Timestamp};
 
 /// The link a message came by, after `hello`.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) connection: Connection,
     pub(super) link: Link,
+    /// Until when what follows from the message may wait for other links.
+    pub(super) patience: Timestamp,
 }
 
 impl Caller {
     /// Returns the caller once `hello` has named its client.
-    pub(super) fn greeted(connection: Connection) -> Result<Self, Refusal> {
+    pub(super) fn greeted(connection: Connection, now: Timestamp) -> Result<Self, Refusal> {
         match connection.client_id.clone() {
-            Some(client_id) => Ok(Self::named(connection, client_id)),
+            Some(client_id) => Ok(Self::named(connection, client_id, now)),
             None => Err(Refusal::new(
                 ErrorCode::ProtocolError,
                 "the first message on a link is `hello`: send it and wait for `welcome`",
@@ -27,13 +30,17 @@ impl Caller {
         }
     }
 
-    pub(super) fn named(connection: Connection, client_id: String) -> Self {
+    pub(super) fn named(connection: Connection, client_id: String, now: Timestamp) -> Self {
         let link = Link {
             connection: connection.id.clone(),
             connected_at: connection.connected_at,
             client_id,
         };
-        Self { connection, link }
+        Self {
+            connection,
+            link,
+            patience: patience(now),
+        }
     }
 
     /// Builds the key of one of the caller's rows.

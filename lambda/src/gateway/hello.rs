@@ -45,7 +45,7 @@ impl Gateway {
                 "`hello` names more than {MAX_ROWS} rows: release what is not needed"
             )));
         }
-        let mut caller = Caller::named(connection, hello.client_id);
+        let mut caller = Caller::named(connection, hello.client_id, self.ports.clock.now());
         let mut rows = Rows::new();
         let leases = self.places(&caller, &hello.leases, Named::Lease, &mut rows);
         let requests = self.places(&caller, &hello.requests, Named::Request, &mut rows);
@@ -127,7 +127,16 @@ impl Gateway {
             };
             greeting.boxed()
         });
-        Ok(all(greetings.collect()).await?.into_iter().collect())
+        let answers: Answers<'_> = all(greetings.collect()).await?.into_iter().collect();
+        // A row that cannot be revived just now is not lost: the next `hello` finds its room.
+        let full = answers
+            .values()
+            .any(|(answer, _)| matches!(answer, Answer::Full));
+        if full {
+            Err(Refusal::full())
+        } else {
+            Ok(answers)
+        }
     }
 
     /// Takes a claimed row for this link, revives it if it slept, and grants again what it holds.
@@ -144,6 +153,7 @@ impl Gateway {
             key: row.key.clone(),
             config,
             known: Known::Read(Box::new(row)),
+            ready: None,
             guarded: true,
             on_miss: match named {
                 Named::Lease => OnMiss::Tell,

@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use wakecast::protocol::Purpose;
 
 use super::Gateway;
 use super::recall::FULL_LIFE;
 use super::rows::together;
-use crate::config::SubjectCaps;
+use crate::config::{FleetConfig, Timing};
 use crate::leases;
 use crate::model::{Connection, ConnectionId, Row, RowKey, RowState, Timestamp};
 use crate::store::keys::{CONNECT_WINDOW, CONNECTION_LIFE, PROTECTION_WINDOW, window_end};
@@ -96,6 +97,7 @@ impl Gateway {
     pub(super) async fn put_within(
         &self,
         connection: &Connection,
+        timing: &Timing,
         row: &Row,
         expected: Option<u64>,
         mut room: Room,
@@ -119,24 +121,25 @@ impl Gateway {
                     if !self.recall.admit_recount(&row.key, room.at) {
                         return Err(StoreError::NoRoom(NoRoom::Rows(seen)));
                     }
-                    self.recount(&row.key, &seen, room.at).await?;
+                    self.recount(&row.key, timing, &seen, room.at).await?;
                 }
                 other => return other,
             }
         }
     }
 
-    /// Counts a subject's rows anew: many will have ended since they were counted.
+    /// Counts a subject's rows anew: many will have ended, or fallen asleep, since they were counted.
     async fn recount(
         &self,
         key: &RowKey,
+        timing: &Timing,
         seen: &RowCount,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let store = &self.ports.store;
         let rows = store.subject_rows(&key.fleet, &key.subject, now).await?;
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let live = number(rows.iter().filter(|row| is_live(row)).count());
+        let live = number(rows.iter().filter(|row| is_live(row, timing, now)).count());
         let remembered = number(rows.len());
         let counted = store.recount_rows(&key.fleet, &key.subject, seen, live, remembered);
         match counted.await {
@@ -185,33 +188,44 @@ impl Gateway {
 }
 
 /// Says what a row needs room for that is written over `before`, which has not expired.
-pub(super) fn room(caps: &SubjectCaps, before: Option<&Row>, row: &Row, at: Timestamp) -> Room {
-    let begins = is_live(row) && !before.is_some_and(is_live);
-    let guards = match (&row.state, before.map(|row| &row.state)) {
-        (_, Some(RowState::Held { .. })) => false,
-        (
-            RowState::Held {
-                granted_at,
-                protected_until,
-                ..
-            },
-            _,
-        ) => protected_until > granted_at,
-        _ => false,
-    };
+pub(super) fn room(config: &FleetConfig, before: Option<&Row>, row: &Row, at: Timestamp) -> Room {
+    let (caps, timing) = (&config.caps.subject, &config.timing);
+    let begins = is_live(row, timing, at) && !before.is_some_and(|row| is_live(row, timing, at));
+    let held = before.is_some_and(|row| matches!(row.state, RowState::Held { .. }));
     Room {
+        claimed: before.is_none().then_some(MAX_ROWS),
         live: caps.live_rows.filter(|_| begins),
         remembered: caps
             .live_rows
             .filter(|_| before.is_none())
             .map(|cap| cap.saturating_mul(REMEMBERED_PER_LIVE)),
-        protections: caps.protections_per_hour.filter(|_| guards),
+        protections: caps
+            .protections_per_hour
+            .filter(|_| !held && is_counted(row)),
         at,
+        ..Room::default()
     }
 }
 
-fn is_live(row: &Row) -> bool {
-    !matches!(row.state, RowState::Ended { .. })
+/// Tells whether the row's grant counts as one that protects. A publisher's does not: who may
+/// publish can keep a server by publishing.
+pub(super) fn is_counted(row: &Row) -> bool {
+    let plays = row.ask.as_ref().map(|ask| ask.purpose) == Some(Purpose::Play);
+    let guards = match &row.state {
+        RowState::Held {
+            granted_at,
+            protected_until,
+            ..
+        } => protected_until > granted_at,
+        RowState::Waiting { .. } | RowState::Ended { .. } => false,
+    };
+    plays && guards
+}
+
+/// A row that waits or holds, and whose owner was heard of lately: a closed tab's sleeps, and takes
+/// a place again when it is revived.
+fn is_live(row: &Row, timing: &Timing, now: Timestamp) -> bool {
+    !matches!(row.state, RowState::Ended { .. }) && !leases::dormant(row, timing, now)
 }
 
 fn is_dead(connected_at: Timestamp, now: Timestamp) -> bool {

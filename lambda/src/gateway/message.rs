@@ -8,7 +8,7 @@ use wakecast::protocol::{ClientMessage, DecodeError, Pong, ServerMessage, VERSIO
 use super::Gateway;
 use super::call::{Caller, check_id};
 use super::event::{Response, SocketEvent};
-use super::push::push;
+use super::push::{patience, push};
 use super::reply::{Refusal, bye};
 use crate::model::{Connection, ConnectionId, Link, RowEnd, Timestamp};
 use crate::store::StoreError;
@@ -87,7 +87,9 @@ impl Gateway {
             client_id: String::new(),
         };
         let ports = &self.ports;
-        push(&*ports.connections, &*ports.clock, &link, &bye(code)).await;
+        let until = patience(ports.clock.now());
+        let bye = bye(code);
+        push(&*ports.connections, &*ports.clock, &link, &bye, until).await;
         if let Err(error) = ports.connections.delete(&link.connection).await {
             tracing::debug!(%error, "a connection was not closed");
         }
@@ -102,29 +104,33 @@ impl Gateway {
         if let Some(id) = message.id() {
             check_id("id", id)?;
         }
+        let now = self.ports.clock.now();
         match message {
             ClientMessage::Hello(hello) => self.hello(connection, hello).await,
             ClientMessage::Renew(renew) => self.renew(connection, renew).await,
             ClientMessage::Acquire(acquire) => {
-                self.acquire(&Caller::greeted(connection)?, acquire).await
+                self.acquire(&Caller::greeted(connection, now)?, acquire)
+                    .await
             }
             ClientMessage::Endpoint(request) => {
-                self.endpoint(&Caller::greeted(connection)?, request).await
+                self.endpoint(&Caller::greeted(connection, now)?, request)
+                    .await
             }
             ClientMessage::Cancel(cancel) => {
-                let caller = Caller::greeted(connection)?;
+                let caller = Caller::greeted(connection, now)?;
                 let row = (cancel.fleet.as_deref(), cancel.acquire.as_str());
                 self.finish(&caller, row, &cancel.id, RowEnd::Cancelled)
                     .await
             }
             ClientMessage::Release(release) => {
-                let caller = Caller::greeted(connection)?;
+                let caller = Caller::greeted(connection, now)?;
                 let row = (release.fleet.as_deref(), release.lease.as_str());
                 self.finish(&caller, row, &release.id, RowEnd::Released)
                     .await
             }
             ClientMessage::Status(request) => {
-                self.status(&Caller::greeted(connection)?, request).await
+                self.status(&Caller::greeted(connection, now)?, request)
+                    .await
             }
             _ => Err(Refusal::invalid(
                 "this version of the server does not carry out `override`",

@@ -88,8 +88,9 @@ impl Gateway {
     /// proxy response, whose body is the reply to the message.
     ///
     /// `$connect` is answered with 200, 426 (no version of ours is offered), 401 (no good token),
-    /// 403 (a good one that allows nothing here) or 503 (the table does not answer). A message is
-    /// answered with 200 and one reply; the body is empty where the link ends instead.
+    /// 403 (a good one that allows nothing here), 429 with `Retry-After` (its subject connects too
+    /// often, or has too many links open) or 503 (the table does not answer). A message is answered
+    /// with 200 and one reply; the body is empty where the link ends instead.
     ///
     /// Never fails: an event that cannot be read is answered with status 400. Dropping the future
     /// stands for a crash: what was written stays, and the client's resend or `hello` mends it.

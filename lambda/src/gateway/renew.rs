@@ -44,7 +44,7 @@ impl Gateway {
             grants,
             ..connection
         };
-        if let Ok(caller) = Caller::greeted(connection) {
+        if let Ok(caller) = Caller::greeted(connection, self.ports.clock.now()) {
             let rows = caller.connection.rows.iter();
             together(
                 rows.map(|key| self.tell_state(&caller, key).boxed())
@@ -72,6 +72,7 @@ impl Gateway {
             key: key.clone(),
             config,
             known: Known::Unread,
+            ready: None,
             guarded: true,
             on_miss: OnMiss::Tell,
         };
@@ -90,7 +91,8 @@ impl Gateway {
         let ports = &self.ports;
         match told {
             Ok(Some(message)) => {
-                push(&*ports.connections, &*ports.clock, &caller.link, &message).await;
+                let (link, until) = (&caller.link, caller.patience);
+                push(&*ports.connections, &*ports.clock, link, &message, until).await;
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a row's state was not told after a renewal"),

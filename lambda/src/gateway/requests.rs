@@ -35,24 +35,22 @@ impl Gateway {
         check_app(&ask, config)?;
         let asked = Duration::from_millis(acquire.deadline_ms);
         let wait = self.config.waits.of(ask.purpose, asked);
-        let ready = match self.recall.ready(&fleet) {
-            Some(boot) => Some(boot),
-            None => self.find_ready(&fleet).await.map_err(|error| {
-                // Nothing has been written yet.
-                Refusal::from(error).rejected()
-            })?,
-        };
+        let ready = self.believed_ready(&fleet).await.map_err(|error| {
+            // Nothing has been written yet.
+            Refusal::from(error).rejected()
+        })?;
         let call = RowCall {
             gateway: self,
             caller,
             key: caller.row_key(fleet, &acquire.id)?,
             config,
             known: Known::New,
+            ready,
             guarded: false,
             on_miss: OnMiss::Wait(WaitKind::Acquire),
         };
         let answer = call
-            .run(|row, visit| leases::acquire(row, visit, &ask, wait, ready.as_ref()))
+            .run(|row, visit| leases::acquire(row, visit, &ask, wait))
             .await?;
         match answer {
             Answer::Granted(row, endpoint) => {
@@ -88,6 +86,7 @@ impl Gateway {
             key: caller.row_key(fleet, &request.lease)?,
             config,
             known: Known::Unread,
+            ready: None,
             guarded: true,
             on_miss: OnMiss::Wait(WaitKind::Endpoint {
                 request: Some(request.id.clone()),
@@ -110,7 +109,8 @@ impl Gateway {
                 "another client has taken this lease over: acquire under a new id",
             )),
             Answer::Full => Err(Refusal::full()),
-            Answer::Over(_) | Answer::Unknown | Answer::OtherAsk | Answer::Quota => {
+            Answer::Quota => Err(Refusal::quota(config.caps.subject.live_rows)),
+            Answer::Over(_) | Answer::Unknown | Answer::OtherAsk => {
                 Err(Refusal::coded(wakecast::ErrorCode::LeaseLost))
             }
         }
@@ -132,6 +132,7 @@ impl Gateway {
             key: caller.row_key(fleet, row)?,
             config,
             known: Known::Unread,
+            ready: None,
             guarded: false,
             on_miss: OnMiss::Tell,
         };

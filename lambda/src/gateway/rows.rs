@@ -6,7 +6,7 @@ use wakecast::protocol::{Endpoint, Lost, LostReason, ServerMessage};
 
 use super::Gateway;
 use super::call::Caller;
-use super::limits::room;
+use super::limits::{is_counted, room};
 use super::push::push;
 use crate::auth::{NotAllowed, allows};
 use crate::config::FleetConfig;
@@ -31,6 +31,8 @@ pub(super) struct RowCall<'a> {
     pub(super) config: &'a FleetConfig,
     /// What is known of the row before.
     pub(super) known: Known,
+    /// A boot that is believed to be ready. Where it was not asked for, a wait that slept asks.
+    pub(super) ready: Option<BootOf>,
     /// The row's fleet and ask must still be covered by the token.
     pub(super) guarded: bool,
     /// What follows where a held row's boot is not ready.
@@ -101,7 +103,6 @@ impl RowCall<'_> {
         step: impl Fn(Option<&Row>, &Visit<'_>) -> Step,
     ) -> Result<Answer, StoreError> {
         let now = self.gateway.ports.clock.now();
-        let visit = self.visit(now);
         // One that cannot be read is written over, as one that has expired is.
         let known = stored.filter(|row| row.expires_at > now && !row.is_unreadable());
         if self.guarded
@@ -110,7 +111,8 @@ impl RowCall<'_> {
         {
             return Ok(Answer::NotAllowed(error));
         }
-        let step = step(known, &visit);
+        let ready = self.ready_for(known, now).await?;
+        let step = step(known, &self.visit(now, ready.as_ref()));
         let Some(row) = step.row else {
             return Ok(Answer::Unknown);
         };
@@ -124,22 +126,22 @@ impl RowCall<'_> {
         {
             return self.refuse(stored, now).await;
         }
-        let row = if step.write {
+        let (mut row, mut paid) = (row, false);
+        if step.write {
             let version = stored.map(|row| row.version);
-            let room = room(&self.config.caps.subject, known, &row, now);
-            match self.put_within(&row, version, room).await {
+            let room = room(self.config, known, &row, now);
+            row = match self.put(&row, version, room).await {
                 Err(StoreError::NoRoom(NoRoom::Live(_))) => return Ok(Answer::Quota),
                 Err(StoreError::NoRoom(_)) => return Ok(Answer::Full),
                 written => written?,
-            }
-        } else {
-            row
-        };
+            };
+            paid = room.protections.is_some() && is_counted(&row);
+        }
         if let Some(old) = &step.taken_from {
             self.tell_taken_over(old, &row).await;
         }
         match step.then {
-            Then::Verify { revived } => self.verify(row, revived, now).await,
+            Then::Verify { revived } => self.verify(row, revived, paid, now).await,
             Then::Wait { wake } => self.wait(row, wake).await,
             Then::Over => Ok(Answer::Over(Box::new(row))),
             Then::TakenOver => Ok(Answer::TakenOver(Box::new(row))),
@@ -148,14 +150,33 @@ impl RowCall<'_> {
         }
     }
 
-    /// G2, and where it fails one more boot that is ready, if there is one.
+    /// Returns the boot on which a wait that begins, or slept and goes on, is granted at once.
+    async fn ready_for(
+        &self,
+        known: Option<&Row>,
+        now: Timestamp,
+    ) -> Result<Option<BootOf>, StoreError> {
+        let timing = &self.config.timing;
+        let sleeps = known.is_some_and(|row| {
+            matches!(row.state, RowState::Waiting { .. }) && leases::dormant(row, timing, now)
+        });
+        match &self.ready {
+            None if sleeps => self.gateway.believed_ready(&self.key.fleet).await,
+            ready => Ok(ready.clone()),
+        }
+    }
+
+    /// G2, and where it fails one more boot that is ready, if there is one. `paid`: the row was
+    /// counted as one that protects.
     async fn verify(
         &self,
         row: Row,
         revived: bool,
+        paid: bool,
         put_at: Timestamp,
     ) -> Result<Answer, StoreError> {
         let mut row = row;
+        let mut paid = paid;
         let mut boots_tried = 0_u32;
         loop {
             let ports = &self.gateway.ports;
@@ -176,7 +197,7 @@ impl RowCall<'_> {
                 }
                 Granted::NotReady(instance) => instance,
             };
-            let visit = self.visit(now);
+            let visit = self.visit(now, None);
             let step = match &self.on_miss {
                 OnMiss::Tell => {
                     let step = leases::told(&row, &visit, revived, instance.as_deref());
@@ -194,7 +215,16 @@ impl RowCall<'_> {
             let Some(next) = &step.row else {
                 return Ok(Answer::Unknown);
             };
-            row = self.put(next, Some(row.version)).await?;
+            // A grant on another boot is counted once; one that did not come about is given back.
+            let cap = self.config.caps.subject.protections_per_hour;
+            let room = Room {
+                protections: cap.filter(|_| !paid && is_counted(next)),
+                given_back: paid && !is_counted(next),
+                at: put_at,
+                ..Room::default()
+            };
+            row = self.put(next, Some(row.version), room).await?;
+            paid = is_counted(&row);
             match step.then {
                 Then::Verify { .. } => {}
                 Then::Wait { wake } => return self.wait(row, wake).await,
@@ -210,7 +240,7 @@ impl RowCall<'_> {
         instance: Option<Box<Instance>>,
     ) -> Result<Answer, StoreError> {
         let row = match step.row {
-            Some(next) if step.write => self.put(&next, Some(row.version)).await?,
+            Some(next) if step.write => self.put(&next, Some(row.version), Room::default()).await?,
             _ => row,
         };
         Ok(match row.state {
@@ -226,36 +256,20 @@ impl RowCall<'_> {
         Ok(Answer::Waiting(Box::new(row)))
     }
 
-    /// Writes the row as [`Self::put`] does, within what its subject may have.
-    async fn put_within(
-        &self,
-        row: &Row,
-        expected: Option<u64>,
-        room: Room,
-    ) -> Result<Row, StoreError> {
+    /// Writes the row within what its subject may have, and claims it in the same request where
+    /// this link has not yet.
+    async fn put(&self, row: &Row, expected: Option<u64>, room: Room) -> Result<Row, StoreError> {
         let uncounted = Room {
             at: room.at,
             ..Room::default()
         };
-        if room == uncounted {
-            return self.put(row, expected).await;
+        if self.is_claimed() && room == uncounted {
+            return self.store().put_row(row, expected).await;
         }
-        let connection = &self.caller.connection;
+        let (connection, timing) = (&self.caller.connection, &self.config.timing);
         self.gateway
-            .put_within(connection, row, expected, room)
+            .put_within(connection, timing, row, expected, room)
             .await
-    }
-
-    /// Writes the row, and claims it in the same request where this link has not yet.
-    async fn put(&self, row: &Row, expected: Option<u64>) -> Result<Row, StoreError> {
-        let connection = &self.caller.connection;
-        if self.is_claimed() {
-            self.store().put_row(row, expected).await
-        } else {
-            self.store()
-                .put_claimed_row(&connection.id, row, expected, &Room::default())
-                .await
-        }
     }
 
     fn is_claimed(&self) -> bool {
@@ -282,15 +296,17 @@ impl RowCall<'_> {
             reason: LostReason::TakenOver,
         });
         let ports = &self.gateway.ports;
-        push(&*ports.connections, &*ports.clock, old, &lost).await;
+        let until = self.caller.patience;
+        push(&*ports.connections, &*ports.clock, old, &lost, until).await;
     }
 
-    fn visit(&self, now: Timestamp) -> Visit<'_> {
+    fn visit<'v>(&'v self, now: Timestamp, ready: Option<&'v BootOf>) -> Visit<'v> {
         Visit {
             key: &self.key,
             link: &self.caller.link,
             timing: &self.config.timing,
             now,
+            ready,
             guards: self.gateway.guards,
         }
     }
@@ -301,6 +317,17 @@ impl RowCall<'_> {
 }
 
 impl Gateway {
+    /// Returns the boot that was last seen ready, else looks for one. G2 decides whether it is.
+    pub(super) async fn believed_ready(
+        &self,
+        fleet: &FleetKey,
+    ) -> Result<Option<BootOf>, StoreError> {
+        match self.recall.ready(fleet) {
+            Some(boot) => Ok(Some(boot)),
+            None => self.find_ready(fleet).await,
+        }
+    }
+
     /// Looks for a ready boot, and remembers what it found.
     pub(super) async fn find_ready(&self, fleet: &FleetKey) -> Result<Option<BootOf>, StoreError> {
         let instances = self.ports.store.instances(fleet).await?;

@@ -25,6 +25,8 @@ pub struct Visit<'a> {
     pub timing: &'a Timing,
     /// When it came.
     pub now: Timestamp,
+    /// A boot that is believed to be ready, for a wait that begins: without one it waits.
+    pub ready: Option<&'a BootOf>,
     /// The rules in force: all of them.
     pub guards: Guards,
 }
@@ -74,19 +76,11 @@ pub enum Named {
     Request,
 }
 
-/// `acquire`. `ready` is a boot that is believed to be ready; without one a new ask waits.
-///
-/// `wait` is the time the client still waits; it counts only in a first or reviving `acquire`.
+/// `acquire`. `wait` is the time the client still waits; it counts only in a first or reviving one.
 #[must_use]
-pub fn acquire(
-    row: Option<&Row>,
-    visit: &Visit<'_>,
-    ask: &Ask,
-    wait: Duration,
-    ready: Option<&BootOf>,
-) -> Step {
+pub fn acquire(row: Option<&Row>, visit: &Visit<'_>, ask: &Ask, wait: Duration) -> Step {
     let Some(row) = row else {
-        return begin(&blank(visit, Some(ask.clone())), visit, wait, ready);
+        return begin(&blank(visit, Some(ask.clone())), visit, wait);
     };
     if row.ask.as_ref().is_some_and(|known| known != ask) {
         return Step::still(row, Then::OtherAsk);
@@ -99,7 +93,7 @@ pub fn acquire(
         RowState::Ended {
             end: RowEnd::Lost(_),
             ..
-        } => begin(&claimed, visit, wait, ready),
+        } => begin(&claimed, visit, wait),
         RowState::Ended { .. } => Step::still(row, Then::Over),
         RowState::Held { .. } => {
             let mut next = touch(claimed, visit);
@@ -109,14 +103,14 @@ pub fn acquire(
             Step::of(row, next, verify(row, visit))
         }
         RowState::Waiting { .. } if dormant(row, visit.timing, visit.now) => {
-            begin(&claimed, visit, wait, ready)
+            begin(&claimed, visit, wait)
         }
         RowState::Waiting { kind, .. } if past_deadline(row, visit.timing, visit.now) => match kind
         {
             WaitKind::Acquire => {
                 Step::of(row, end_wait(&claimed, visit.timing, visit.now), Then::Over)
             }
-            WaitKind::Endpoint { .. } | WaitKind::Moving => begin(&claimed, visit, wait, ready),
+            WaitKind::Endpoint { .. } | WaitKind::Moving => begin(&claimed, visit, wait),
         },
         RowState::Waiting { .. } => resent(row, claimed),
     };
@@ -141,9 +135,7 @@ pub fn endpoint(row: Option<&Row>, visit: &Visit<'_>, request: &str) -> Step {
         RowState::Ended { .. } => Step::still(row, Then::Over),
         RowState::Held { .. } => Step::of(row, touch(claimed, visit), verify(row, visit)),
         RowState::Waiting { .. } if dormant(row, visit.timing, visit.now) => {
-            let next = wait_again(&claimed, asked(), visit.timing, visit.now);
-            let wake = wakes(&next);
-            Step::of(row, next, Then::Wait { wake })
+            revive(&claimed, visit, asked())
         }
         RowState::Waiting { .. } if past_deadline(row, visit.timing, visit.now) => {
             Step::of(row, end_wait(&claimed, visit.timing, visit.now), Then::Over)
@@ -212,9 +204,7 @@ pub fn greet(row: Option<&Row>, visit: &Visit<'_>, named: Named) -> Step {
             Step::of(row, end_wait(&claimed, timing, now), Then::Over)
         }
         (RowState::Waiting { kind, .. }, Named::Request) if dormant(row, timing, now) => {
-            let next = wait_again(&claimed, kind.clone(), timing, now);
-            let wake = wakes(&next);
-            Step::of(row, next, Then::Wait { wake })
+            revive(&claimed, visit, kind.clone())
         }
         (RowState::Waiting { .. }, Named::Lease) if dormant(row, timing, now) => {
             let lost = RowEnd::Lost(LostReason::InstanceGone);
@@ -351,14 +341,24 @@ fn claim(row: &Row, visit: &Visit<'_>) -> Result<(Row, Option<Link>), Box<Step>>
 }
 
 /// A first ask, a revived one, or one that begins anew on a lost row.
-fn begin(row: &Row, visit: &Visit<'_>, wait: Duration, ready: Option<&BootOf>) -> Step {
+fn begin(row: &Row, visit: &Visit<'_>, wait: Duration) -> Step {
     let (timing, now) = (visit.timing, visit.now);
     let mut waiting = wait_for(row, WaitKind::Acquire, wait, timing, now);
     // A row's order of states starts with its time, and never falls behind what was told before.
     waiting.rev = waiting.rev.max(now.as_millis());
-    let (row, then) = match ready {
+    granted_or_waiting(waiting, visit)
+}
+
+/// A wait that slept goes on. On a boot that is ready it is granted by this very message, as a new
+/// ask is: whoever sleeps and comes back gets no protection that is not counted.
+fn revive(claimed: &Row, visit: &Visit<'_>, kind: WaitKind) -> Step {
+    granted_or_waiting(wait_again(claimed, kind, visit.timing, visit.now), visit)
+}
+
+fn granted_or_waiting(waiting: Row, visit: &Visit<'_>) -> Step {
+    let (row, then) = match visit.ready {
         Some(boot) => (
-            hold(&waiting, boot, timing, now),
+            hold(&waiting, boot, visit.timing, visit.now),
             Then::Verify { revived: false },
         ),
         None => {

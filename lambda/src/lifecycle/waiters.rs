@@ -17,6 +17,7 @@ pub(super) fn step(pass: &mut Pass<'_>) {
     }
     let refusal = refusal(pass);
     let budget = budget_refusal(pass);
+    let nobody_pays = nobody_pays(pass);
     let ready = pass
         .ready()
         .and_then(|ready| ready.boot.as_ref())
@@ -33,7 +34,7 @@ pub(super) fn step(pass: &mut Pass<'_>) {
                 } else if ready.is_some() {
                     grant(pass, row);
                 } else if leases::wakes(&row) {
-                    let spent = || subject_refusal(pass, &row.key.subject);
+                    let spent = || subject_refusal(pass, &row.key.subject, nobody_pays);
                     let refusal = refusal.clone().or_else(|| budget.clone());
                     if let Some(refusal) = refusal.or_else(spent) {
                         fail(pass, row, refusal);
@@ -105,14 +106,22 @@ fn budget_refusal(pass: &mut Pass<'_>) -> Option<Refusal> {
     Some(Refusal::quota(&message, Day::of(pass.now).end()))
 }
 
+/// Tells whether nobody's demand brings an instance up. It is so for the whole pass: who is refused
+/// in it could not have paid.
+fn nobody_pays(pass: &Pass<'_>) -> bool {
+    pass.config.min == 0 && !coming(pass) && matches!(payer(pass), Payer::Spent)
+}
+
 /// Returns what the waiters of a subject are told whose caps are spent, while nobody else's demand
 /// brings an instance up.
-fn subject_refusal(pass: &Pass<'_>, subject: &str) -> Option<Refusal> {
+fn subject_refusal(pass: &Pass<'_>, subject: &str, nobody_pays: bool) -> Option<Refusal> {
+    if !nobody_pays {
+        return None;
+    }
     let until = subjects::spent_until(pass, subject)?;
-    let others = pass.config.min > 0 || coming(pass) || !matches!(payer(pass), Payer::Spent);
     let idle = subjects::idle_room_at(pass, subject).is_some();
     // Starts that are spent keep nobody from undoing a drain.
-    if others || (!idle && pass.instances.values().any(may_return)) {
+    if !idle && pass.instances.values().any(may_return) {
         return None;
     }
     let message = if idle {

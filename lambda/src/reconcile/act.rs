@@ -10,7 +10,7 @@ use super::observe::View;
 use super::push::Outbox;
 use super::share::Work;
 use super::turn::oldest_first;
-use super::{Broken, Run, report};
+use super::{Broken, FAILED_ROUNDS, Run, report};
 use crate::delivery::{IN_FLIGHT, Parcel};
 use crate::grant::{Granting, ready_boot};
 use crate::guards::Guard;
@@ -59,16 +59,18 @@ impl Run<'_> {
             rows,
             grants,
             pushes,
-        } = self.share(work, &view.rows, ready.as_ref(), spread).await?;
+        } = self
+            .share(work, &view.rows, ready.as_ref(), spread, &calls)
+            .await?;
         // What is left over shows in the next round's rows, and is decided again.
         let (rows, grants, over) = oldest_first(rows, grants, WRITES_A_ROUND);
         let next = if over { Next::Now } else { next };
 
         let mut outbox = Outbox::default();
-        for parcel in self.change_rows(rows).await? {
-            outbox.add(parcel);
-        }
-        for parcel in self.grant(grants, spread, ready).await? {
+        let changed = self.change_rows(rows).await?;
+        let granted = self.grant(grants, spread, ready).await?;
+        let next = self.after_writes(changed.left || granted.left, next);
+        for parcel in changed.parcels.into_iter().chain(granted.parcels) {
             outbox.add(parcel);
         }
         for push in pushes {
@@ -106,9 +108,23 @@ impl Run<'_> {
         Ok(result?)
     }
 
+    /// A row that was left behind is looked at again a round later and not by the next tick: its
+    /// owner waits for the word. After [`FAILED_ROUNDS`] of them in a row the tick is soon enough.
+    fn after_writes(&mut self, left: bool, next: Next) -> Next {
+        if !left {
+            self.left_behind = 0;
+            return next;
+        }
+        self.left_behind += 1;
+        if next == Next::Quiet && self.left_behind <= FAILED_ROUNDS {
+            return Next::After(self.config.timing.round);
+        }
+        next
+    }
+
     /// Writes rows and returns what to tell those whose write succeeded. A row that has changed
     /// since it was read is left for the next round.
-    async fn change_rows(&self, changes: Vec<RowChange>) -> Result<Vec<Parcel>, Broken> {
+    async fn change_rows(&self, changes: Vec<RowChange>) -> Result<Written, Broken> {
         let writes = changes.into_iter().map(|change| async move {
             self.still_mine()?;
             let RowChange {
@@ -117,12 +133,11 @@ impl Run<'_> {
                 tell,
             } = change;
             match self.ports.store.put_row(&row, Some(expected)).await {
-                Ok(written) => Ok(tell.and_then(|message| Parcel::about(written, message))),
+                Ok(written) => Ok(Put::Done(
+                    tell.and_then(|message| Parcel::about(written, message)),
+                )),
                 Err(StoreError::LockLost) => Err(Broken::LockLost),
-                Err(error) => {
-                    report::row_left(self.fleet, &self.lock, &error);
-                    Ok(None)
-                }
+                Err(error) => Ok(self.not_put(&error)),
             }
         });
         in_order(writes).await
@@ -134,9 +149,9 @@ impl Run<'_> {
         rows: Vec<Row>,
         spread: Duration,
         ready: Option<BootOf>,
-    ) -> Result<Vec<Parcel>, Broken> {
+    ) -> Result<Written, Broken> {
         let Some(boot) = ready else {
-            return Ok(Vec::new());
+            return Ok(Written::default());
         };
         let granting = Granting {
             store: self.ports.store.as_ref(),
@@ -150,17 +165,35 @@ impl Run<'_> {
                 self.still_mine()?;
                 let now = self.now();
                 match granting.grant_waiter(&row, boot, spread, now).await {
-                    Ok(Some((held, message))) => Ok(Parcel::about(held, message)),
-                    Ok(None) => Ok(None),
-                    Err(error) => {
-                        report::row_left(self.fleet, &self.lock, &error);
-                        Ok(None)
-                    }
+                    Ok(Some((held, message))) => Ok(Put::Done(Parcel::about(held, message))),
+                    Ok(None) => Ok(Put::Done(None)),
+                    Err(error) => Ok(self.not_put(&error)),
                 }
             }
         });
         in_order(grants).await
     }
+
+    fn not_put(&self, error: &StoreError) -> Put {
+        report::row_left(self.fleet, &self.lock, error);
+        Put::Left
+    }
+}
+
+/// What came of one row's write.
+enum Put {
+    /// It is done, or no longer wanted; this is what to tell.
+    Done(Option<Parcel>),
+    /// The row stays behind: it has changed, or the table did not answer.
+    Left,
+}
+
+/// What came of a round's writes.
+#[derive(Default)]
+struct Written {
+    parcels: Vec<Parcel>,
+    /// Some rows stay behind.
+    left: bool,
 }
 
 /// The instances as the commit leaves them.
@@ -183,14 +216,17 @@ fn verify_spread(granted: usize) -> Duration {
 }
 
 /// Runs the works, a bounded number at once, and returns what came of them in their order.
-async fn in_order<F>(works: impl Iterator<Item = F>) -> Result<Vec<Parcel>, Broken>
+async fn in_order<F>(works: impl Iterator<Item = F>) -> Result<Written, Broken>
 where
-    F: Future<Output = Result<Option<Parcel>, Broken>>,
+    F: Future<Output = Result<Put, Broken>>,
 {
     let mut results = stream::iter(works).buffered(IN_FLIGHT);
-    let mut parcels = Vec::new();
+    let mut written = Written::default();
     while let Some(result) = results.next().await {
-        parcels.extend(result?);
+        match result? {
+            Put::Done(parcel) => written.parcels.extend(parcel),
+            Put::Left => written.left = true,
+        }
     }
-    Ok(parcels)
+    Ok(written)
 }

@@ -16,6 +16,7 @@ mod turn;
 mod unwritten;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,8 +49,8 @@ const SHORTEST_REST: Duration = Duration::from_millis(50);
 /// longer one is a fault of the policy, and is slowed down instead of spinning.
 const ROUNDS_AT_ONCE: u32 = 32;
 
-/// Rounds in a row that the table may refuse or leave unanswered before the run ends: the tick
-/// tries again.
+/// Rounds in a row that the table may refuse or leave unanswered, whole or for some rows, before the
+/// run ends: the tick tries again.
 const FAILED_ROUNDS: u32 = 3;
 
 /// What a run needs of the world. There is no `Wake` among it.
@@ -109,6 +110,19 @@ pub enum End {
     LockLost,
     /// The table refused or did not answer several times.
     Failed(StoreError),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownFleet => f.write_str("no such fleet is configured"),
+            Self::Held { .. } => f.write_str("another run holds the lock"),
+            Self::Quiet => f.write_str("nothing moves"),
+            Self::TimeUp => f.write_str("its time was up"),
+            Self::LockLost => f.write_str("it lost the lock"),
+            Self::Failed(error) => write!(f, "it failed: {error}"),
+        }
+    }
 }
 
 impl Reconciler {
@@ -201,6 +215,7 @@ impl Reconciler {
             leave_at,
             answers: Vec::new(),
             unwritten: Unwritten::default(),
+            left_behind: 0,
             rounds: 0,
         };
         let end = run.go_on().await;
@@ -239,6 +254,8 @@ struct Run<'a> {
     answers: Vec<Answer>,
     /// Nothing, but in a test without [`Guard::Intent`].
     unwritten: Unwritten,
+    /// Rounds in a row that left rows behind.
+    left_behind: u32,
     rounds: u32,
 }
 

@@ -9,7 +9,7 @@ use wakecast::protocol::{Phase, ProgressPush, ServerMessage};
 
 use super::{Broken, Run, report};
 use crate::fanout::{Errand, Task, common, shard_of, shards_for, with_phase};
-use crate::lifecycle::{Push, RowChange};
+use crate::lifecycle::{Call, Push, RowChange};
 use crate::model::{Row, RowKey, Timestamp};
 use crate::ports::{BootOf, Fanout};
 use crate::within::within;
@@ -24,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An invocation is handed over within milliseconds; one that hangs may have been.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
+
+/// Of the time that is left for a round's calls to EC2 an errand takes this part at most: a round
+/// hands over two, one for grants and one for phases, and writes its other rows before it calls.
+const SHARE_OF_CALLS: u32 = 4;
 
 /// Where a run's shards are invoked, and from how many rows on.
 #[derive(Clone, Copy)]
@@ -46,11 +50,17 @@ pub(super) struct Entrusted {
     telling: Trust<Phase>,
 }
 
-/// Rows in the versions in which shards were asked for them.
+/// Rows that shards were asked for.
 struct Trust<T> {
     what: Option<T>,
+    rows: BTreeMap<RowKey, Asked>,
+}
+
+/// In which version a shard was asked for a row, and until when the row is left to it.
+#[derive(Clone, Copy)]
+struct Asked {
+    version: u64,
     until: Timestamp,
-    rows: BTreeMap<RowKey, u64>,
 }
 
 /// Whose a row is.
@@ -66,18 +76,20 @@ enum Whose {
 
 impl Run<'_> {
     /// Entrusts to shards what is too much for a round, and returns the rest. `ready` is the boot
-    /// that is granted on.
+    /// that is granted on; `calls` come later in the round, and are not held up.
     pub(super) async fn share(
         &mut self,
         work: Work,
         before: &[Row],
         ready: Option<&BootOf>,
         verify_spread: Duration,
+        calls: &[Call],
     ) -> Result<Work, Broken> {
         let Some(sharing) = self.sharing else {
             return Ok(work);
         };
         self.still_mine()?;
+        let limit = self.send_limit(calls);
         let Work {
             rows,
             grants,
@@ -85,16 +97,26 @@ impl Run<'_> {
         } = work;
         let grants = match ready {
             Some(boot) => {
-                self.share_grants(sharing, grants, boot, verify_spread)
+                self.share_grants(sharing, grants, boot, verify_spread, limit)
                     .await
             }
             None => grants,
         };
-        let (rows, pushes) = self.share_phases(sharing, rows, pushes, before).await;
+        let (rows, pushes) = self
+            .share_phases(sharing, rows, pushes, before, limit)
+            .await;
         Ok(Work {
             rows,
             grants,
             pushes,
+        })
+    }
+
+    /// How long an errand may take to be handed over.
+    fn send_limit(&self, calls: &[Call]) -> Duration {
+        let last = calls.iter().map(|call| call.not_after).min();
+        last.map_or(SEND_LIMIT, |last| {
+            SEND_LIMIT.min(self.now().until(last) / SHARE_OF_CALLS)
         })
     }
 
@@ -104,6 +126,7 @@ impl Run<'_> {
         grants: Vec<Row>,
         boot: &BootOf,
         verify_spread: Duration,
+        limit: Duration,
     ) -> Vec<Row> {
         let now = self.now();
         let trust = &mut self.entrusted.granting;
@@ -122,7 +145,8 @@ impl Run<'_> {
                 verify_spread,
             };
             let shards = shards_for(free.len());
-            let sent = self.ask_shards(sharing, task, shards, free.len()).await;
+            let count = free.len();
+            let sent = self.ask_shards(sharing, task, shards, count, limit).await;
             let (with_shards, rest) = split(free, |row| sent.contains(&shard_of(&row.key, shards)));
             let asked = with_shards.into_iter().map(|row| (row.key, row.version));
             self.entrusted.granting.add(asked, self.now());
@@ -139,6 +163,7 @@ impl Run<'_> {
         rows: Vec<RowChange>,
         pushes: Vec<Push>,
         before: &[Row],
+        limit: Duration,
     ) -> (Vec<RowChange>, Vec<Push>) {
         if rows.len() + pushes.len() <= sharing.above && self.entrusted.telling.is_empty() {
             return (rows, pushes);
@@ -174,7 +199,7 @@ impl Run<'_> {
             progress: words.clone(),
             again: !again.is_empty(),
         };
-        let sent = self.ask_shards(sharing, task, shards, count).await;
+        let sent = self.ask_shards(sharing, task, shards, count, limit).await;
         if u32::try_from(sent.len()) != Ok(shards) {
             // A message alone does not say whose row it is about; told twice is told.
             plain.extend(again);
@@ -200,6 +225,7 @@ impl Run<'_> {
         task: Task,
         shards: u32,
         rows: usize,
+        limit: Duration,
     ) -> BTreeSet<u32> {
         let asked_at = self.now();
         let sends = (0..shards).map(|shard| {
@@ -212,7 +238,7 @@ impl Run<'_> {
             };
             async move {
                 let clock = self.ports.clock.as_ref();
-                match within(clock, SEND_LIMIT, sharing.fanout.send(&errand)).await {
+                match within(clock, limit, sharing.fanout.send(&errand)).await {
                     Some(Err(error)) => {
                         report::not_sent(self.fleet, &self.lock, &error);
                         None
@@ -237,15 +263,16 @@ impl<T: PartialOrd + Clone> Trust<T> {
     }
 
     fn add(&mut self, rows: impl Iterator<Item = (RowKey, u64)>, now: Timestamp) {
-        self.rows.extend(rows);
-        self.until = now + PATIENCE;
+        let until = now + PATIENCE;
+        let asked = rows.map(|(key, version)| (key, Asked { version, until }));
+        self.rows.extend(asked);
     }
 
     /// A row that was written since is nobody's.
     fn whose(&self, key: &RowKey, version: u64, now: Timestamp) -> Whose {
         match self.rows.get(key) {
-            Some(asked) if *asked == version && now < self.until => Whose::Shard,
-            Some(asked) if *asked == version => Whose::Ours,
+            Some(asked) if asked.version == version && now < asked.until => Whose::Shard,
+            Some(asked) if asked.version == version => Whose::Ours,
             Some(_) | None => Whose::Free,
         }
     }
@@ -264,7 +291,6 @@ impl<T> Default for Trust<T> {
     fn default() -> Self {
         Self {
             what: None,
-            until: Timestamp::default(),
             rows: BTreeMap::new(),
         }
     }

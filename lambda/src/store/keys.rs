@@ -66,7 +66,7 @@ pub const SUBJECT_WINDOW: Duration = Duration::from_secs(600);
 /// connection, and a sure end of each refusal.
 pub const CONNECT_WINDOW: Duration = Duration::from_secs(60);
 
-/// A subject's protecting leases are counted per hour of the clock.
+/// A subject's protecting leases for `play` are counted per hour of the clock.
 pub const PROTECTION_WINDOW: Duration = Duration::from_secs(3600);
 
 /// Returns the partition of a connection.

@@ -119,8 +119,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// meanwhile. Returns [`StoreError::NotFound`] if the connection is gone.
     ///
     /// The same transaction counts the row for its subject as `room` says. Where a cap has no room
-    /// nothing is written, and the answer is [`StoreError::NoRoom`] with [`NoRoom::Live`],
-    /// [`NoRoom::Rows`] or [`NoRoom::Protections`], in this order and after the other errors.
+    /// nothing is written, and the answer is [`StoreError::NoRoom`] with [`NoRoom::Claimed`],
+    /// [`NoRoom::Live`], [`NoRoom::Rows`] or [`NoRoom::Protections`], in this order and after the
+    /// other errors.
     async fn put_claimed_row(
         &self,
         connection: &ConnectionId,
@@ -242,15 +243,21 @@ pub struct SubjectLinks {
     pub open: BTreeMap<ConnectionId, Timestamp>,
 }
 
-/// What a row needs room for at its subject's counters. `None` is neither counted nor bounded.
+/// What a row needs room for at its link and at its subject's counters. `None` is neither counted
+/// nor bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
+    /// The connection notes the row: at most this many are noted there, unless it is one of them.
+    pub claimed: Option<usize>,
     /// The row begins to wait or hold: at most this many do.
     pub live: Option<u32>,
     /// The row is new: at most this many are remembered.
     pub remembered: Option<u32>,
     /// The row protects an instance: at most this many do in the hour of the clock around `at`.
     pub protections: Option<u32>,
+    /// The row was counted as one that protects and does not: one less is counted in the hour of
+    /// the clock around `at`, if any is.
+    pub given_back: bool,
     /// When.
     pub at: Timestamp,
 }
@@ -269,6 +276,8 @@ pub struct RowCount {
 /// Which of a subject's counters has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRoom {
+    /// Rows that one connection has claimed.
+    Claimed,
     /// Connects of the present minute.
     Connects,
     /// Open links.

@@ -9,6 +9,7 @@ mod input;
 mod limits;
 mod links;
 mod poison;
+mod protections;
 mod rules;
 mod status;
 mod wallet;

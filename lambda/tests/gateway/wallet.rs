@@ -256,11 +256,11 @@ fn warm_acquire_costs_three_operations_with_every_cap_on() {
     let world = World::new();
     world.given(7, InstanceStatus::Ready);
     world.link("s1", "tab");
-    ready(&world.send("s1", &acquire("first")));
+    ready(&world.send("s1", &acquire_for("first", "play")));
     for place in 0..100 {
         let id = format!("a{place}");
         world.store.calm();
-        let granted = world.send("s1", &acquire(&id));
+        let granted = world.send("s1", &acquire_for(&id, "play"));
         ready(&granted);
         let passed = world.store.passed();
         // Where the protections of the hour end the write is decided twice, and that is remembered.

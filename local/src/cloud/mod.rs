@@ -3,6 +3,7 @@
 
 mod config;
 mod front;
+mod gate;
 mod machines;
 mod parts;
 mod reconciling;
@@ -21,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use wakecast_lambda::config::ConfigError;
 use wakecast_lambda::fanout::{FanoutPorts, Worker};
-use wakecast_lambda::gateway::{Gateway, GatewayConfig, GatewayConfigError, GatewayPorts, Hint};
+use wakecast_lambda::gateway::{GatewayConfig, GatewayConfigError, GatewayPorts, Hint};
 use wakecast_lambda::media::{HttpMediaServer, JwtStreamTokens, Scheme};
 use wakecast_lambda::ports::{Clock, Entropy, MediaServer};
 use wakecast_lambda::reconcile::{FAN_OUT_ABOVE, Ports, Reconciler};
@@ -30,15 +31,16 @@ use wakecast_lambda::store::memory::MemoryStore;
 use crate::Listener;
 use crate::admin::AdminApi;
 use crate::ec2::{Ec2Model, Happened, SimulatedEc2};
-use crate::gateway::{GatewayModel, HttpApi, Routes, Sockets, WebSocketApi};
+use crate::gateway::{GatewayModel, Routes, Sockets};
 use crate::real::{self, GatedMediaServer, RealMachines, RealServer, RealServerError};
 use crate::system::{OsEntropy, SystemClock};
 use front::ElasticFront;
+use gate::Gate;
 use machines::MediaMachines;
 use parts::Secrets;
 use reconciling::{Reconciling, Waker};
 use sharding::Sharding;
-use watching::{HttpFunction, WatchedConnections, WatchedPolicy, WebSocketFunction};
+use watching::{WatchedConnections, WatchedPolicy};
 
 pub use config::{APP, LONGEST_TOKEN_LIFE, LocalConfig, Profile};
 pub use timeline::{Event, Follow, Timeline, What};
@@ -68,8 +70,7 @@ pub struct LocalCloud {
     /// The one app, which tokens name.
     pub app: String,
     parts: Arc<Parts>,
-    websocket: WebSocketApi,
-    access: HttpApi,
+    gate: Gate,
     admin: AdminApi,
     front: Option<ElasticFront>,
     background: Background,
@@ -223,7 +224,10 @@ impl LocalCloud {
             &app,
             config.token_life,
         );
-        let gateway = Gateway::new(
+        let gate = Gate::open(
+            (websocket, access),
+            sockets.clone(),
+            timeline.clone(),
             GatewayPorts {
                 store: Arc::new(store.as_gateway()),
                 connections,
@@ -245,14 +249,6 @@ impl LocalCloud {
                 waits: config.waits,
             },
         )?;
-        let gateway = Arc::new(gateway);
-
-        let function = WebSocketFunction {
-            gateway: gateway.clone(),
-            timeline: timeline.clone(),
-        };
-        let websocket = WebSocketApi::serve(websocket, STACK, sockets.clone(), Arc::new(function));
-        let access = HttpApi::serve(access, clock.clone(), Arc::new(HttpFunction(gateway)));
         let tick = config.timing.tick;
         let reconciling = Reconciling::start(
             reconciler,
@@ -276,14 +272,13 @@ impl LocalCloud {
         });
         let admin = AdminApi::serve(admin, parts.clone());
         Ok(Self {
-            websocket_url: websocket.url(),
-            access_url: access.url(),
+            websocket_url: gate.websocket_url(),
+            access_url: gate.access_url(),
             admin_url: admin.url(),
             app,
             background: Background(vec![drive(&parts), purge(&parts)]),
             parts,
-            websocket,
-            access,
+            gate,
             admin,
             front,
         })
@@ -341,13 +336,27 @@ impl LocalCloud {
             .await
     }
 
+    /// Ends the gateway as a crash does: its sockets end without a Close frame, no `$disconnect`
+    /// comes, and connects are refused until [`start_gateway`](Self::start_gateway). The table, the
+    /// reconciler and the instances go on.
+    pub async fn kill_gateway(&mut self) {
+        self.gate.kill().await;
+    }
+
+    /// Starts the gateway again on its old ports, as a process that remembers nothing.
+    ///
+    /// # Errors
+    /// Somebody else has taken a port meanwhile.
+    pub async fn start_gateway(&mut self) -> Result<(), LocalError> {
+        self.gate.reopen().await
+    }
+
     /// Stops cleanly: clients get a Close frame with 1001, media servers end as on a shutdown, and
     /// every port is free when it returns.
     pub async fn stop(self) {
         drop(self.background);
         self.parts.sockets.close_all();
-        self.websocket.shutdown().await;
-        self.access.shutdown().await;
+        self.gate.shut().await;
         self.admin.shutdown().await;
         if let Some(front) = self.front {
             front.shutdown().await;

@@ -74,6 +74,13 @@ impl WebSocketApi {
         let _ = (&mut self.accepting).await;
     }
 
+    /// Ends at once, as a crash does: no Close frame, no `$disconnect`. Returns when the port is
+    /// free; the connections there were end a moment later.
+    pub async fn kill(mut self) {
+        self.accepting.abort();
+        let _ = (&mut self.accepting).await;
+    }
+
     /// Returns the URL that clients connect to.
     #[must_use]
     pub fn url(&self) -> String {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::boot::{BootPhase, BootTimeline};
+use super::webrtc::WebRtc;
 
 /// Which product the stand-in behaves like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,10 @@ pub struct MediaConfig {
     pub unix_ms_at_zero: u64,
     /// Seeds the scatter of what the real server leaves to its timers.
     pub seed: u64,
+    /// How the Enterprise Edition carries real media; with `None` the signalling alone is
+    /// modelled, and every offer is taken to flow. The keys of connections are drawn from the
+    /// operating system, so that a run with media is not repeated by its seed.
+    pub webrtc: Option<WebRtc>,
 }
 
 impl MediaConfig {
@@ -96,6 +102,7 @@ impl MediaConfig {
             boot: BootTimeline::OBSERVED,
             unix_ms_at_zero: 0,
             seed: 0,
+            webrtc: None,
         }
     }
 
@@ -128,6 +135,13 @@ impl MediaConfig {
         self
     }
 
+    /// Carries real media.
+    #[must_use]
+    pub fn with_webrtc(mut self, webrtc: WebRtc) -> Self {
+        self.webrtc = Some(webrtc);
+        self
+    }
+
     /// Sets the box's wall clock at the driver's zero.
     #[must_use]
     pub fn with_unix_ms_at_zero(mut self, unix_ms: u64) -> Self {
@@ -148,7 +162,7 @@ impl std::fmt::Debug for MediaConfig {
 
 /// What is scripted to go wrong. Each field takes effect when it is set and ends when it is
 /// cleared, except that a boot keeps the slowdown it began with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Faults {
     /// Connections are accepted and nothing is answered, on HTTP and on open WebSockets. What
     /// arrived meanwhile is answered when the hang ends.
@@ -160,7 +174,17 @@ pub struct Faults {
     /// Every root path but liveness answers 403, as with another server secret.
     pub forbidden: bool,
     /// Settings (app, name) that read these values instead of their own, and act by them.
+    #[serde(serialize_with = "named")]
     pub wrong_settings: BTreeMap<(String, String), Value>,
+}
+
+/// Settings as `app/name`: a map of JSON has texts for keys.
+fn named<S: Serializer>(
+    settings: &BTreeMap<(String, String), Value>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let named = settings.iter();
+    serializer.collect_map(named.map(|((app, name), value)| (format!("{app}/{name}"), value)))
 }
 
 impl Default for Faults {

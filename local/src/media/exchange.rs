@@ -1,7 +1,7 @@
 //! What goes in and out of the model: requests, replies, sockets and pages.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// One HTTP request, reduced to what the server looks at.
 #[derive(Clone)]
@@ -197,6 +197,14 @@ pub enum Output {
     Drop {
         /// Which socket.
         socket: SocketId,
+    },
+    /// A datagram from [`super::WebRtc::address`] to a peer. One that cannot be sent at once is
+    /// lost, as on any network.
+    Datagram {
+        /// To whom.
+        to: SocketAddr,
+        /// What.
+        bytes: Vec<u8>,
     },
     /// The process is gone, and with it every connection to it.
     Gone,

@@ -9,12 +9,14 @@
 //! - the REST of the server, its JWT control and its refusals;
 //! - the WebSocket signalling, stream tokens, silence on what it does not know;
 //! - counts that follow streams and viewers, frozen and fading ones included;
-//! - ends: stopped, killed, crashed and started again by itself, hanging.
+//! - ends: stopped, killed, crashed and started again by itself, hanging;
+//! - media, with [`MediaConfig::webrtc`]: what a publisher sends reaches its viewers over WebRTC.
 //!
-//! Media, clusters, webhooks and TLS are not.
+//! Clusters, webhooks, transcoding and TLS are not.
 
 mod auth;
 mod boot;
+mod carrying;
 mod config;
 mod connection;
 mod exchange;
@@ -25,6 +27,7 @@ mod server;
 mod shared;
 mod signalling;
 mod streams;
+mod webrtc;
 
 pub use boot::{BootPhase, BootTimeline};
 pub use config::{AppConfig, Edition, Faults, MediaConfig};
@@ -33,3 +36,4 @@ pub use model::{MediaModel, MediaStatus};
 pub use power::Power;
 pub use server::MediaProcess;
 pub use streams::Counts;
+pub use webrtc::WebRtc;

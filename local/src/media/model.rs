@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::Value;
 
 use super::boot::{Boot, BootPhase};
-use super::config::{AppConfig, Faults, MediaConfig, default_settings};
+use super::config::{AppConfig, Edition, Faults, MediaConfig, default_settings};
 use super::exchange::{Opening, Output, Request, Response, SocketId};
 use super::power::Power;
 use super::streams::{Counts, Source, Streams};
+use super::webrtc::{Leg, Plane, Way, WebRtc};
 
 /// Messages kept for a process that hangs; the socket buffers of a real one hold about as much.
 const HELD_MESSAGES: usize = 1_024;
@@ -63,6 +64,8 @@ pub(super) struct Life {
     pub(super) sockets: BTreeMap<SocketId, usize>,
     /// What arrived while the process hung.
     pub(super) held: VecDeque<(SocketId, String)>,
+    /// Real media, if it is carried.
+    pub(super) plane: Option<Plane>,
 }
 
 /// One app during one life of the process.
@@ -80,6 +83,10 @@ impl Life {
             apps: config.apps.iter().map(|_| AppLife::default()).collect(),
             sockets: BTreeMap::new(),
             held: VecDeque::new(),
+            plane: config
+                .webrtc
+                .filter(|_| config.edition == Edition::Enterprise)
+                .and_then(Plane::new),
         }
     }
 }
@@ -101,6 +108,9 @@ impl MediaModel {
     pub fn start_with(config: MediaConfig, faults: Faults, now: u64) -> Result<Self, String> {
         config.boot.check()?;
         check_apps(&config.apps)?;
+        if config.webrtc.is_some() && !WebRtc::AVAILABLE {
+            return Err("media server: media cannot be carried by a build without the feature `media`; build with it, or leave `webrtc` out".to_owned());
+        }
         let life = Life::new(&config, &faults, now);
         Ok(Self {
             random: config.seed,
@@ -150,7 +160,7 @@ impl MediaModel {
     pub fn ingest_ended(&mut self, now: u64, app: &str, stream: &str) -> bool {
         self.tick(now);
         self.app_index(app)
-            .is_some_and(|index| self.end_stream(index, stream))
+            .is_some_and(|index| self.end_stream(now, index, stream))
     }
 
     /// The publisher of a live stream freezes: its connection stays and nothing comes. The
@@ -257,7 +267,7 @@ impl MediaModel {
     pub fn ws_closed(&mut self, now: u64, socket: SocketId) {
         self.tick(now);
         if let Some(app) = self.life.sockets.remove(&socket) {
-            self.forget_socket(app, socket);
+            self.forget_socket(now, app, socket);
         }
     }
 
@@ -342,19 +352,25 @@ impl MediaModel {
     }
 
     /// Ends a socket from the server's side with a Close frame.
-    pub(super) fn close_socket(&mut self, socket: SocketId, code: u16, reason: &'static str) {
+    pub(super) fn close_socket(
+        &mut self,
+        now: u64,
+        socket: SocketId,
+        code: u16,
+        reason: &'static str,
+    ) {
         if let Some(app) = self.life.sockets.remove(&socket) {
             self.emit(Output::Close {
                 socket,
                 code,
                 reason,
             });
-            self.forget_socket(app, socket);
+            self.forget_socket(now, app, socket);
         }
     }
 
     /// Ends a stream and tells its publisher and its viewers. False if there is none.
-    pub(super) fn end_stream(&mut self, app: usize, id: &str) -> bool {
+    pub(super) fn end_stream(&mut self, now: u64, app: usize, id: &str) -> bool {
         let ended = self
             .life
             .apps
@@ -365,9 +381,11 @@ impl MediaModel {
         };
         if let Source::Socket(publisher) = stream.source {
             self.notify(publisher, id, "publish_finished");
+            self.end_media(now, &Leg::new(publisher, Way::Publish, id));
         }
         for viewer in viewers {
             self.notify(viewer, id, "play_finished");
+            self.end_media(now, &Leg::new(viewer, Way::Play, id));
         }
         true
     }
@@ -381,13 +399,16 @@ impl MediaModel {
             .filter(|index| self.is_ready(*index, now))
     }
 
-    fn forget_socket(&mut self, app: usize, socket: SocketId) {
+    fn forget_socket(&mut self, now: u64, app: usize, socket: SocketId) {
         let Some(life) = self.life.apps.get_mut(app) else {
             return;
         };
-        life.streams.socket_left(socket);
+        let played = life.streams.socket_left(socket);
         for id in life.streams.published_by(socket) {
-            self.end_stream(app, &id);
+            self.end_stream(now, app, &id);
+        }
+        for id in played {
+            self.end_media(now, &Leg::new(socket, Way::Play, &id));
         }
     }
 
@@ -401,7 +422,7 @@ impl MediaModel {
     }
 
     /// The next number of a splitmix64 sequence over the seed.
-    fn draw(&mut self) -> u64 {
+    pub(super) fn draw(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.random;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

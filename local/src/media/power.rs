@@ -3,6 +3,7 @@
 use super::exchange::Output;
 use super::model::{AppLife, Life, MediaModel};
 use super::streams::{Expiry, Streams};
+use super::webrtc::Plane;
 
 /// From SIGTERM to the end of the process with nothing live (observed 0.41 to 0.43 s).
 const STOP_IDLE_MS: u64 = 420;
@@ -47,6 +48,7 @@ impl MediaModel {
         for app in &mut self.life.apps {
             app.streams = Streams::default();
         }
+        self.life.plane = None;
         self.power = Power::Stopping {
             gone_at: now.saturating_add(delay),
         };
@@ -82,6 +84,7 @@ impl MediaModel {
         for index in 0..self.life.apps.len() {
             self.expire(index, now);
         }
+        self.tick_media(now);
     }
 
     /// When [`MediaModel::tick`] is due next.
@@ -94,7 +97,10 @@ impl MediaModel {
         let apps = self.life.apps.iter().enumerate();
         let changes = apps
             .filter_map(|(index, app)| app.streams.next_change(self.life.boot.app_ready_at(index)));
-        power.into_iter().chain(changes).min()
+        // A process that hangs sends nothing, media included.
+        let plane = self.life.plane.as_ref().filter(|_| !self.faults.hang);
+        let media = plane.and_then(Plane::next_timeout);
+        power.into_iter().chain(changes).chain(media).min()
     }
 
     fn expire(&mut self, app: usize, now: u64) {
@@ -109,10 +115,10 @@ impl MediaModel {
             .get(app)
             .and_then(|life| life.streams.expired(now))
         {
-            if expiry == Expiry::NoOffer {
-                self.refuse_late_publisher(app, &id);
+            if expiry == Expiry::NotStarted {
+                self.refuse_late_publisher(now, app, &id);
             } else {
-                self.end_stream(app, &id);
+                self.end_stream(now, app, &id);
             }
         }
     }
@@ -131,6 +137,7 @@ impl MediaModel {
             *app = AppLife::default();
         }
         self.life.held.clear();
+        self.life.plane = None;
         self.ended_properly = properly;
         self.power = Power::Down { restart_at };
         self.emit(Output::Gone);

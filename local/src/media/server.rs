@@ -1,11 +1,11 @@
-//! Serves a [`MediaModel`] on a real port: no decisions here, only sockets and one timer.
+//! Serves a [`MediaModel`] on real ports: no decisions here, only sockets and one timer.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -19,22 +19,26 @@ use super::shared::Shared;
 /// Connections the kernel keeps while the process is silent; the vendor's `acceptCount`.
 const BACKLOG: u32 = 100;
 
+/// Larger datagrams are cut, and then belong to nobody: WebRTC keeps below an Ethernet frame.
+const MAX_DATAGRAM_BYTES: usize = 2_048;
+
 /// A running stand-in on a real port. Dropping it kills the process and frees the port.
 #[derive(Debug)]
 pub struct MediaProcess {
     address: SocketAddr,
     shared: Arc<Shared>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl MediaProcess {
     /// Starts a process that will listen on `address`; port 0 picks a free one. The port is
     /// reserved at once and refuses connections until the boot opens it.
     ///
-    /// A `unix_ms_at_zero` of 0 stands for this machine's clock.
+    /// A `unix_ms_at_zero` of 0 stands for this machine's clock. Media, if it is carried, has a UDP
+    /// port of its own, which is bound as long as the value lives.
     ///
     /// # Errors
-    /// The port cannot be bound, or the configuration is wrong ([`io::ErrorKind::InvalidInput`]
+    /// A port cannot be bound, or the configuration is wrong ([`io::ErrorKind::InvalidInput`]
     /// with a sentence on what is).
     ///
     /// # Panics
@@ -59,15 +63,26 @@ impl MediaProcess {
         if config.unix_ms_at_zero == 0 {
             config.unix_ms_at_zero = unix_ms();
         }
+        let media = match &mut config.webrtc {
+            Some(webrtc) => {
+                let socket = bind_media(webrtc.address)?;
+                webrtc.address = socket.local_addr()?;
+                Some(socket)
+            }
+            None => None,
+        };
         let model = MediaModel::start_with(config, faults, 0)
             .map_err(|wrong| io::Error::new(io::ErrorKind::InvalidInput, wrong))?;
         let reserved = reserve(address)?;
         let address = reserved.local_addr()?;
-        let shared = Arc::new(Shared::new(model));
-        let tasks = [
+        let shared = Arc::new(Shared::new(model, media));
+        let mut tasks = vec![
             tokio::spawn(accept(Arc::clone(&shared), reserved, address)),
             tokio::spawn(keep_time(Arc::clone(&shared))),
         ];
+        if shared.media.is_some() {
+            tasks.push(tokio::spawn(receive_media(Arc::clone(&shared))));
+        }
         let process = Self {
             address,
             shared,
@@ -152,27 +167,32 @@ impl Drop for MediaProcess {
     }
 }
 
-/// Lets the model's time pass: one timer, armed anew after every change.
+/// Lets the model's time pass: one timer, armed anew when something is due sooner.
 async fn keep_time(shared: Arc<Shared>) {
-    let mut status = shared.status.subscribe();
-    let mut control = shared.control.subscribe();
     loop {
-        let due = shared.with(|model, now| {
-            model.tick(now);
-            model.next_timeout(now)
-        });
-        status.mark_unchanged();
-        let changed = async {
-            tokio::select! {
-                _ = status.changed() => {}
-                _ = control.changed() => {}
-            }
-        };
+        let due = shared.keep_time();
+        let sooner = shared.sooner.notified();
         match due {
             Some(at) => {
-                let _ = tokio::time::timeout_at(shared.instant(at), changed).await;
+                let _ = tokio::time::timeout_at(shared.instant(at), sooner).await;
             }
-            None => changed.await,
+            None => sooner.await,
+        }
+    }
+}
+
+/// Hands every datagram to the model.
+async fn receive_media(shared: Arc<Shared>) {
+    let Some(media) = &shared.media else { return };
+    let mut buffer = [0; MAX_DATAGRAM_BYTES];
+    loop {
+        match media.recv_from(&mut buffer).await {
+            Ok((length, from)) => {
+                let bytes = buffer.get(..length).unwrap_or_default();
+                shared.with(|model, now| model.datagram(now, from, bytes));
+            }
+            // A peer whose port is closed is reported here, once for each datagram to it.
+            Err(error) => tracing::debug!(%error, "media"),
         }
     }
 }
@@ -243,6 +263,12 @@ fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
+}
+
+fn bind_media(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::bind(address)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
 }
 
 fn unix_ms() -> u64 {

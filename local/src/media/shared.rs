@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::exchange::{Opening, Output, Request, SocketId};
@@ -45,16 +46,22 @@ pub(super) struct Shared {
     gone: watch::Sender<u64>,
     /// Whether the port is open.
     pub(super) port: watch::Sender<bool>,
+    /// Where media comes and goes, if it is carried.
+    pub(super) media: Option<UdpSocket>,
+    /// Told when the model's next timeout is nearer than the one that is waited for.
+    pub(super) sooner: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     model: MediaModel,
     sockets: BTreeMap<SocketId, mpsc::UnboundedSender<Frame>>,
+    /// The timeout that is waited for.
+    armed: Option<u64>,
 }
 
 impl Shared {
-    pub(super) fn new(model: MediaModel) -> Self {
+    pub(super) fn new(model: MediaModel, media: Option<UdpSocket>) -> Self {
         let control = Control {
             revision: 0,
             hang: model.faults().hang,
@@ -65,11 +72,23 @@ impl Shared {
             control: watch::Sender::new(control),
             gone: watch::Sender::new(0),
             port: watch::Sender::new(false),
+            media,
+            sooner: Notify::new(),
             state: Mutex::new(State {
                 model,
                 sockets: BTreeMap::new(),
+                armed: None,
             }),
         }
+    }
+
+    /// Lets time pass and says until when nothing is due; [`Shared::sooner`] says if that changes.
+    pub(super) fn keep_time(&self) -> Option<u64> {
+        self.locked(|state, now| {
+            state.model.tick(now);
+            state.armed = state.model.next_timeout(now);
+            state.armed
+        })
     }
 
     pub(super) fn watch_control(&self) -> watch::Receiver<Control> {
@@ -143,6 +162,11 @@ impl Shared {
         while let Some(output) = state.model.poll() {
             self.dispatch(&mut state.sockets, output);
         }
+        let due = state.model.next_timeout(now);
+        if due.is_some_and(|due| state.armed.is_none_or(|armed| due < armed)) {
+            state.armed = due;
+            self.sooner.notify_one();
+        }
         let status = state.model.status(now);
         self.status.send_if_modified(|known| {
             let changed = *known != status;
@@ -166,6 +190,13 @@ impl Shared {
             } => (socket, Frame::Close(code, reason)),
             Output::Drop { socket } => {
                 sockets.remove(&socket);
+                return;
+            }
+            Output::Datagram { to, bytes } => {
+                // What the network does not take now is lost, as datagrams are.
+                if let Some(media) = &self.media {
+                    let _ = media.try_send_to(&bytes, to);
+                }
                 return;
             }
             Output::Gone => {

@@ -1,7 +1,8 @@
 //! The WebSocket signalling of a ready app, message by message.
 //!
-//! Media itself is not carried: [`answer_to`] and [`offer_of`] stand where a WebRTC peer would,
-//! and a stream counts as live once its offer was answered.
+//! Where media is carried, the descriptions are those of real connections, see
+//! [`super::carrying`]. Where it is not, [`answer_to`] and [`offer_of`] stand for them, and a
+//! stream counts as live once its offer was answered.
 
 use serde_json::{Map, Value};
 
@@ -10,6 +11,7 @@ use super::config::Edition;
 use super::exchange::{Output, SocketId};
 use super::model::MediaModel;
 use super::streams::Source;
+use super::webrtc::{Leg, Way};
 
 /// The longest text message, in characters: the vendor's buffer of 8192 × 10.
 const MAX_MESSAGE_CHARS: usize = 81_920;
@@ -19,7 +21,7 @@ const TOO_BIG: &str = "The decoded text message was too big for the output buffe
 impl MediaModel {
     pub(super) fn signal(&mut self, now: u64, app: usize, socket: SocketId, text: &str) {
         if text.chars().count() > MAX_MESSAGE_CHARS {
-            self.close_socket(socket, 1009, TOO_BIG);
+            self.close_socket(now, socket, 1009, TOO_BIG);
             return;
         }
         if !self.is_ready(app, now) {
@@ -66,9 +68,12 @@ impl MediaModel {
             "publish" => self.publish(now, app, socket, stream, text_of(&message, "token")),
             "play" => self.play(now, app, socket, stream, text_of(&message, "token")),
             "takeConfiguration" => self.take_configuration(now, app, socket, stream, &message),
-            "stop" => self.stop_stream(app, socket, stream),
+            "takeCandidate" => {
+                self.take_candidate(now, socket, stream, text_of(&message, "candidate"));
+            }
+            "stop" => self.stop_stream(now, app, socket, stream),
             "getStreamInfo" => self.stream_info(app, socket, stream),
-            // Candidates need no answer; unknown commands get none.
+            // Unknown commands get no answer.
             _ => {}
         }
     }
@@ -84,15 +89,27 @@ impl MediaModel {
         self.send(socket, &fields);
     }
 
-    /// No offer came after `start`: the publisher is told and the id is free again.
-    pub(super) fn refuse_late_publisher(&mut self, app: usize, stream: &str) {
+    /// Nothing came after `start`: the publisher is told and the id is free again.
+    pub(super) fn refuse_late_publisher(&mut self, now: u64, app: usize, stream: &str) {
+        self.refuse_publisher(now, app, stream, "publishTimeoutError");
+    }
+
+    /// A publisher that is not live yet is told why it never will be, and the id is free again.
+    pub(super) fn refuse_publisher(
+        &mut self,
+        now: u64,
+        app: usize,
+        stream: &str,
+        definition: &str,
+    ) {
         let ended = self
             .life
             .apps
             .get_mut(app)
             .and_then(|life| life.streams.end(stream));
         if let Some(Source::Socket(publisher)) = ended.map(|(stream, _)| stream.source) {
-            self.error(publisher, stream, "publishTimeoutError");
+            self.error(publisher, stream, definition);
+            self.end_media(now, &Leg::new(publisher, Way::Publish, stream));
         }
     }
 
@@ -124,7 +141,7 @@ impl MediaModel {
             );
             return;
         }
-        life.streams.expect_offer(stream, socket, now);
+        life.streams.expect_start(stream, socket, now);
         // The Community Edition without its native library says nothing here.
         if self.config.edition == Edition::Enterprise {
             self.send(
@@ -158,7 +175,12 @@ impl MediaModel {
             self.no_stream(socket, stream);
             return;
         }
-        life.streams.offer_to_viewer(socket, stream);
+        if self.offers_media(now, app, socket, stream) {
+            return;
+        }
+        if let Some(life) = self.life.apps.get_mut(app) {
+            life.streams.offer_to_viewer(socket, stream);
+        }
         self.describe(socket, stream, "offer", &offer_of(stream));
     }
 
@@ -173,40 +195,56 @@ impl MediaModel {
         let Some(sdp) = text_of(message, "sdp") else {
             return;
         };
-        let enterprise = self.config.edition == Edition::Enterprise;
-        let Some(life) = self.life.apps.get_mut(app) else {
-            return;
-        };
         match text_of(message, "type") {
-            Some("offer") if enterprise => {
-                let offering = life.streams.get(stream).is_some_and(|found| {
-                    found.source == Source::Socket(socket) && found.live_since.is_none()
-                });
-                if offering {
-                    life.streams.go_live(stream, Source::Socket(socket), now);
-                    self.describe(socket, stream, "answer", &answer_to(sdp));
-                    self.notify(socket, stream, "publish_started");
-                }
-            }
-            Some("answer") if life.streams.viewer_answered(socket, stream) => {
-                self.notify(socket, stream, "play_started");
-            }
+            Some("offer") => self.take_offer(now, app, socket, stream, sdp),
+            Some("answer") => self.take_answer(now, app, socket, stream, sdp),
             _ => {}
         }
     }
 
-    fn stop_stream(&mut self, app: usize, socket: SocketId, stream: &str) {
+    fn take_offer(&mut self, now: u64, app: usize, socket: SocketId, stream: &str, sdp: &str) {
+        let enterprise = self.config.edition == Edition::Enterprise;
+        let Some(life) = self.life.apps.get_mut(app).filter(|_| enterprise) else {
+            return;
+        };
+        let offering = life.streams.get(stream).is_some_and(|found| {
+            found.source == Source::Socket(socket) && found.live_since.is_none()
+        });
+        if !offering {
+            return;
+        }
+        if self.config.webrtc.is_some() {
+            self.take_media_offer(now, app, socket, stream, sdp);
+            return;
+        }
+        life.streams.go_live(stream, Source::Socket(socket), now);
+        self.describe(socket, stream, "answer", &answer_to(sdp));
+        self.notify(socket, stream, "publish_started");
+    }
+
+    fn take_answer(&mut self, now: u64, app: usize, socket: SocketId, stream: &str, sdp: &str) {
+        if self.takes_media_answer(now, app, socket, stream, sdp) {
+            return;
+        }
+        let life = self.life.apps.get_mut(app);
+        if life.is_some_and(|life| life.streams.viewer_answered(socket, stream)) {
+            self.notify(socket, stream, "play_started");
+        }
+    }
+
+    fn stop_stream(&mut self, now: u64, app: usize, socket: SocketId, stream: &str) {
         let Some(life) = self.life.apps.get_mut(app) else {
             return;
         };
         if life.streams.viewer_left(socket, stream) {
             self.notify(socket, stream, "play_finished");
+            self.end_media(now, &Leg::new(socket, Way::Play, stream));
         } else if life
             .streams
             .get(stream)
             .is_some_and(|found| found.source == Source::Socket(socket))
         {
-            self.end_stream(app, stream);
+            self.end_stream(now, app, stream);
         }
     }
 
@@ -251,7 +289,7 @@ impl MediaModel {
         stream_token_holds(token, secret, stream, kind, self.unix_ms(now) / 1_000)
     }
 
-    fn describe(&mut self, socket: SocketId, stream: &str, kind: &str, sdp: &str) {
+    pub(super) fn describe(&mut self, socket: SocketId, stream: &str, kind: &str, sdp: &str) {
         let fields = [
             ("streamId", stream),
             ("type", kind),
@@ -273,7 +311,7 @@ impl MediaModel {
         self.send(socket, &fields);
     }
 
-    fn error(&mut self, socket: SocketId, stream: &str, definition: &str) {
+    pub(super) fn error(&mut self, socket: SocketId, stream: &str, definition: &str) {
         let fields = [
             ("streamId", stream),
             ("definition", definition),
@@ -290,7 +328,7 @@ impl MediaModel {
         self.emit_text(socket, format!("{{{}}}", pairs.join(",")));
     }
 
-    fn emit_text(&mut self, socket: SocketId, text: String) {
+    pub(super) fn emit_text(&mut self, socket: SocketId, text: String) {
         if self.has_socket(socket) {
             self.emit(Output::Send { socket, text });
         }
@@ -324,6 +362,6 @@ fn is_stream_name(name: &str) -> bool {
 }
 
 /// A JSON string as the vendor's library writes it, which escapes the slash.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('/', "\\/")
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::exchange::SocketId;
 
-/// A publisher that answers `start` with no offer is given up after this long: the vendor's
-/// default of `webRTCClientStartTimeoutMs`.
+/// A publisher that answers `start` with no offer, or whose media does not begin, is given up after
+/// this long: the vendor's default of `webRTCClientStartTimeoutMs`.
 pub(super) const OFFER_TIMEOUT_MS: u64 = 10_000;
 
 /// A frozen publisher is noticed between these two: the server looks every 10 s for streams not
@@ -35,15 +35,15 @@ pub(super) struct Stream {
     pub(super) source: Source,
     /// Since when media flows; `None` between `start` and the offer.
     pub(super) live_since: Option<u64>,
-    /// When the server gives it up: no offer came, or the publisher froze.
+    /// When the server gives it up: no offer or no media came, or the publisher froze.
     ends_at: Option<u64>,
 }
 
 /// Why a stream was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// No offer came in time.
-    NoOffer,
+    /// No offer, or no media after it, came in time.
+    NotStarted,
     /// No media came for too long.
     Frozen,
 }
@@ -102,8 +102,8 @@ impl Streams {
         since.is_some_and(|since| now >= since.saturating_add(FIRST_PLAYLIST_MS))
     }
 
-    /// A publisher was told to start; its offer is awaited.
-    pub(super) fn expect_offer(&mut self, id: &str, socket: SocketId, now: u64) {
+    /// A publisher was told to start, or was answered: its offer, or its media, is awaited.
+    pub(super) fn expect_start(&mut self, id: &str, socket: SocketId, now: u64) {
         let ends_at = Some(now.saturating_add(OFFER_TIMEOUT_MS));
         let stream = Stream {
             source: Source::Socket(socket),
@@ -176,7 +176,7 @@ impl Streams {
         let ending = |(id, stream): (&String, &Stream)| {
             let expiry = match stream.live_since {
                 Some(_) => Expiry::Frozen,
-                None => Expiry::NoOffer,
+                None => Expiry::NotStarted,
             };
             Some((stream.ends_at?, id.clone(), expiry))
         };
@@ -213,8 +213,13 @@ impl Streams {
         self.viewers.remove(&(socket, id.to_owned())).is_some()
     }
 
-    pub(super) fn socket_left(&mut self, socket: SocketId) {
+    /// Takes a socket's viewers away; returns what they played.
+    pub(super) fn socket_left(&mut self, socket: SocketId) -> Vec<String> {
+        let own = |(viewer, _): &&(SocketId, String)| *viewer == socket;
+        let played = self.viewers.keys().filter(own);
+        let played = played.map(|(_, id)| id.clone()).collect();
         self.viewers.retain(|(viewer, _), _| *viewer != socket);
+        played
     }
 
     /// One playlist request of an HLS session.

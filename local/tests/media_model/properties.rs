@@ -208,6 +208,7 @@ impl World {
                     assert!(self.open.remove(socket), "{output:?}");
                 }
                 Output::Gone => assert!(self.open.is_empty()),
+                Output::Datagram { .. } => panic!("media without being asked for: {output:?}"),
             }
             self.outputs.push(output);
         }

@@ -7,6 +7,7 @@ use super::constants::{
     DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS, WATCH_RESEND_INTERVAL,
 };
 use super::input::RequestKey;
+use super::metrics::count;
 use super::output::Event;
 use super::progress::Meter;
 use super::proof::Proof;
@@ -81,6 +82,7 @@ impl Machine {
             detached: false,
         };
         self.acquisitions.insert(id.clone(), Box::new(acquisition));
+        count(&mut self.counters().acquires);
         self.emit(Event::Progress {
             id: id.clone(),
             progress,
@@ -268,7 +270,8 @@ impl Machine {
         let error = truthful(error(&acquisition), acquisition.asked.ever());
         self.requests.take(id);
         self.give_up_proof(acquisition.proof.as_ref());
-        self.settle(acquisition.key, Err(error));
+        self.note_failed(Some(id), &error, None);
+        self.tell(acquisition.key, Err(error));
         if acquisition.asked.may_stand() {
             let body = Body::Cancel {
                 fleet: acquisition.spec.fleet,
@@ -289,7 +292,8 @@ impl Machine {
         if let Some(acquisition) = self.acquisitions.remove(id) {
             self.requests.take(id);
             self.give_up_proof(acquisition.proof.as_ref());
-            self.settle(acquisition.key, Err(error));
+            self.note_failed(Some(id), &error, None);
+            self.tell(acquisition.key, Err(error));
         }
     }
 }

@@ -50,10 +50,11 @@ impl Machine {
 
     /// The app goes away but keeps what it holds for a successor: sends nothing.
     pub(super) fn detach(&mut self) {
-        for open in std::mem::take(&mut self.acquisitions).into_values() {
+        for (id, open) in std::mem::take(&mut self.acquisitions) {
             self.give_up_proof(open.proof.as_ref());
             let error = closed().with_outcome(open.outcome());
-            self.settle(open.key, Err(error));
+            self.note_failed(Some(&id), &error, None);
+            self.tell(open.key, Err(error));
         }
         for request in self.requests.take_all(|_| true) {
             if let Some(waiter) = request.waiter {
@@ -138,6 +139,7 @@ impl Machine {
         self.tokens.stop();
         self.close_draining();
         if let Some(successor) = self.links.successor.take() {
+            self.note_own_end(&successor);
             self.close_normally(successor.epoch);
         }
     }

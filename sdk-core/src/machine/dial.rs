@@ -6,6 +6,7 @@ use super::backoff::{self, Backoff};
 use super::constants::{ACCESS_TIMEOUT, CUT_INTERVAL};
 use super::input::{AccessAnswer, CheckId};
 use super::output::Effect;
+use super::record::Happening;
 use super::{Intent, Machine};
 use crate::protocol::Outcome;
 use crate::{Error, ErrorCode, Instant, Secret, Stage};
@@ -139,9 +140,7 @@ impl Machine {
             self.dial = Dial::Rest;
             self.links.active = Some(self.open_link(secret, self.gateways.current()));
         } else if self.tokens.refused_for_good() {
-            self.fail(self.attempts.last_error.clone().unwrap_or_else(|| {
-                Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect)
-            }));
+            self.fail(tokens_refused(self.attempts.last_error.clone()));
         } else {
             self.ask_token();
         }
@@ -179,7 +178,7 @@ impl Machine {
 
     pub(super) fn wait(&mut self, error: Error, waiting: Waiting) {
         if self.tokens.refused_for_good() && self.tokens.usable(self.now).is_none() {
-            return self.fail(error);
+            return self.fail(tokens_refused(Some(error)));
         }
         self.attempts.reason = Some(error.code().clone());
         self.attempts.last_error = Some(error);
@@ -206,7 +205,7 @@ impl Machine {
         self.gateways.here.floor = self.gateways.here.floor.max(told);
         self.choose_gateway();
         let moves = self.gateways.moves();
-        let floor = self.gateways.floor(self.now);
+        let floor = self.floor();
         let backoff = Backoff {
             cause: match cause {
                 _ if offline => backoff::Cause::Other,
@@ -225,6 +224,8 @@ impl Machine {
         };
         let delay = backoff.delay([self.random.fraction(), self.random.fraction()]);
         self.wait_for(delay);
+        let asked = self.floor().is_some();
+        self.note(Happening::Waiting { delay, asked });
     }
 
     fn wait_for(&mut self, delay: Duration) {
@@ -254,7 +255,7 @@ impl Machine {
         let Dial::Wait { until } = self.dial else {
             return;
         };
-        if self.gateways.floor(self.now).is_some() {
+        if self.floor().is_some() {
             return;
         }
         self.attempts.last_cut = Some(self.now);
@@ -262,6 +263,11 @@ impl Machine {
         if self.now + delay < until {
             self.wait_for(delay);
         }
+    }
+
+    /// Until when the next attempt may not be made; `None` once that has passed.
+    pub(super) fn floor(&self) -> Option<Instant> {
+        self.gateways.floor(self.now)
     }
 
     /// The wait before a first try, for a cause of our own or at another gateway.
@@ -373,4 +379,26 @@ pub(super) struct Waiting {
     pub(super) cause: backoff::Cause,
     pub(super) retry_after: Option<Duration>,
     pub(super) later: bool,
+}
+
+/// Says why trying goes no further: fresh tokens were refused. Whatever ended the link meanwhile is
+/// the cause at most: on its own it would promise another attempt.
+fn tokens_refused(last: Option<Error>) -> Error {
+    match last {
+        Some(error)
+            if matches!(
+                error.code(),
+                ErrorCode::TokenRejected | ErrorCode::TokenExpired | ErrorCode::Forbidden
+            ) =>
+        {
+            error
+        }
+        last => {
+            let error = Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect);
+            match last {
+                Some(last) => error.with_cause(last.to_string()),
+                None => error,
+            }
+        }
+    }
 }

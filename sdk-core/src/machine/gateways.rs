@@ -20,7 +20,7 @@ use crate::{ErrorCode, Instant};
 pub(super) const MAX_GATEWAYS: u8 = 8;
 
 /// Names a gateway by its place in the order of preference; 0 is the preferred one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct GatewayIndex(pub u8);
 
 impl GatewayIndex {
@@ -259,6 +259,7 @@ impl Machine {
             && !self.idle()
             && let Some(successor) = self.links.successor.take()
         {
+            self.note_own_end(&successor);
             self.close_normally(successor.epoch);
         }
         if !self.may_return() {

@@ -25,6 +25,7 @@ impl Machine {
         let error = Error::new(code, Outcome::Rejected, Stage::Boot);
         let error = error.with_cause(format!("the server reported `{}`", reason.as_str()));
         self.acquisition_failed(id, error);
+        self.note_lost(id, reason);
     }
 
     /// `progress` for an acquisition. Older revisions, and older pushes of one revision, are dropped.
@@ -47,10 +48,13 @@ impl Machine {
         }
         acquisition.rev = push.rev;
         acquisition.asked.taken();
+        let before = acquisition.meter.phase();
         acquisition.meter.take(now, push);
+        let after = acquisition.meter.phase();
         // The instance that was being proved is gone.
         let proof = acquisition.proof.take();
         let progress = acquisition.meter.show(now);
+        self.note_phase(&push.id, before, after);
         self.give_up_proof(proof.as_ref());
         self.emit(Event::Progress {
             id: push.id.clone(),
@@ -70,11 +74,14 @@ impl Machine {
         }
         acquisition.rev = rev;
         acquisition.asked.taken();
+        let before = acquisition.meter.phase();
         acquisition
             .meter
             .set_phase(phase.unwrap_or(Phase::Unrecognised));
+        let after = acquisition.meter.phase();
         let proof = acquisition.proof.take();
         let progress = acquisition.meter.show(now);
+        self.note_phase(id, before, after);
         self.give_up_proof(proof.as_ref());
         self.emit(Event::Progress {
             id: id.to_owned(),
@@ -115,12 +122,49 @@ impl Machine {
         });
     }
 
+    /// `endpoint` or `moved` for an acquisition: to the server it is a lease, since its `ready` was
+    /// lost on the way or is still being proved.
+    pub(super) fn acquisition_regranted(&mut self, id: &str, rev: u64, endpoint: &Endpoint) {
+        if self.acquisitions.contains_key(id) {
+            self.acquisition_ready(Ready {
+                id: id.to_owned(),
+                rev,
+                endpoint: endpoint.clone(),
+                verify_spread_ms: 0,
+            });
+        }
+    }
+
+    /// `draining` for an acquisition. What is being proved drains from its first moment as a lease;
+    /// where the `ready` was lost, the answer to another `acquire` says where it stands.
+    pub(super) fn acquisition_draining(&mut self, id: &str, rev: u64, ends_in: Duration) {
+        let now = self.now;
+        let Some(acquisition) = self
+            .acquisitions
+            .get_mut(id)
+            .filter(|open| self.guards.is_news(rev, open.rev))
+        else {
+            return;
+        };
+        let repeated = rev == acquisition.rev;
+        acquisition.rev = rev;
+        match &mut acquisition.proof {
+            Some(proof) => proof.drains(now + ends_in),
+            None if repeated => {}
+            None => {
+                self.resend_acquire(id);
+            }
+        }
+    }
+
     /// The endpoint is proved: the acquisition becomes a lease.
     pub(super) fn grant(&mut self, id: &str, endpoint: Endpoint, received_at: Instant) {
         let Some(mut acquisition) = self.acquisitions.remove(id) else {
             return;
         };
         self.requests.take(id);
+        let meter = &acquisition.meter;
+        self.note_granted(id, meter.started(), meter.told(), received_at);
         acquisition.meter.set_phase(Phase::Ready);
         let progress = acquisition.meter.show(self.now);
         self.emit(Event::Progress {
@@ -156,7 +200,9 @@ impl Machine {
             Stage::Verify,
         );
         let error = truthful(error.with_cause(cause), acquisition.asked.ever());
-        self.settle(acquisition.key, Err(error));
+        let why = acquisition.proof.and_then(|proof| proof.last_failure);
+        self.note_failed(Some(id), &error, why.map(|(_, detail)| detail));
+        self.tell(acquisition.key, Err(error));
         let body = Body::Release {
             fleet: acquisition.spec.fleet,
             lease: id.to_owned(),

@@ -6,6 +6,7 @@ use super::constants::CLEAN_CHECKS_BLOCKED;
 use super::dial::Dial;
 use super::input::{AccessAnswer, CheckId, Refusal};
 use super::output::Event;
+use super::record::TokenFault;
 use crate::protocol::Outcome;
 use crate::{Error, ErrorCode, Secret, Stage};
 
@@ -21,6 +22,7 @@ impl Machine {
         match verdict {
             Verdict::Terminal => self.fail(error),
             Verdict::Token => {
+                self.note_token_fault(TokenFault::Refused);
                 self.token_refused(secret);
                 self.attempt_failed(error, backoff::Cause::Other, None);
             }
@@ -37,6 +39,7 @@ impl Machine {
             _ => return,
         };
         self.dial = Dial::Rest;
+        self.note_access(&answer);
         match answer {
             AccessAnswer::Http {
                 status,

@@ -26,6 +26,8 @@ pub(super) struct Lease {
     /// While moving.
     meter: Option<Meter>,
     resend_at: Option<Instant>,
+    /// While draining: when its instance stops.
+    pub(super) stops_at: Option<Instant>,
 }
 
 impl Lease {
@@ -46,6 +48,7 @@ impl Lease {
             received_at,
             meter: None,
             resend_at: None,
+            stops_at: None,
         }
     }
 
@@ -68,6 +71,11 @@ impl Lease {
         self.received_at = now;
         self.meter = None;
         self.resend_at = None;
+    }
+
+    /// The progress of one that moves.
+    pub(super) fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
     }
 
     pub(super) fn deadlines(&self) -> (Option<Instant>, Option<Instant>) {
@@ -167,8 +175,11 @@ impl Machine {
             return;
         };
         let meter = lease.meter.get_or_insert_with(|| Meter::new(now));
+        let before = meter.phase();
         meter.take(now, push);
+        let after = meter.phase();
         let progress = meter.show(now);
+        self.note_phase(&push.id, before, after);
         if began {
             self.lease_changed(&push.id, LeaseChange::Moving);
         }
@@ -230,6 +241,7 @@ impl Machine {
         lease.status = LeaseStatus::Draining;
         lease.meter = None;
         lease.resend_at = None;
+        lease.stops_at = Some(self.now + ends_in);
         if !repeated {
             self.lease_changed(id, LeaseChange::Draining { ends_in });
         }

@@ -11,6 +11,7 @@ use super::guards::Guard;
 use super::input::{Epoch, Refusal, TransportEnd};
 use super::liveness::Ping;
 use super::output::{Effect, Event};
+use super::record::Happening;
 use super::{Intent, Machine, backoff};
 use crate::protocol::{ClientMessage, Outcome, SUBPROTOCOL};
 use crate::{Error, ErrorCode, Instant, Secret, Stage};
@@ -171,6 +172,7 @@ impl Machine {
                 until: now + WELCOME_TIMEOUT,
             };
         }
+        self.note(Happening::Opened { epoch: epoch.0 });
         self.write_to(epoch, &ClientMessage::Hello(hello));
     }
 
@@ -218,6 +220,7 @@ impl Machine {
         let Some(link) = self.links.active.take() else {
             return;
         };
+        self.note_link_end(&link, &end);
         let was_live = link.stage == LinkStage::Live;
         let proved = link.round_trip && self.now.since(link.live_since) >= STABLE_AFTER;
         if was_live && (proved || !self.guards.on(Guard::BackoffReset)) {
@@ -263,6 +266,7 @@ impl Machine {
             .into_iter()
             .flatten()
         {
+            self.note_own_end(&link);
             self.effect(Effect::CloseTransport {
                 epoch: link.epoch,
                 code: CLOSE_NORMAL,
@@ -304,6 +308,7 @@ impl Machine {
 
     /// Writes a message to a transport.
     pub(super) fn write_to(&mut self, epoch: Epoch, message: &ClientMessage) {
+        self.note_sent(epoch, message);
         self.effect(Effect::Send {
             epoch,
             text: Secret::new(message.encode()),

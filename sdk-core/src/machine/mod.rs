@@ -11,44 +11,57 @@ mod close;
 mod config;
 mod constants;
 mod delivery;
+mod diagnostics;
 mod dial;
 mod environment;
+mod explain;
 mod frames;
 mod gateways;
 mod grants;
 mod guards;
 mod handshake;
 mod input;
+mod journal;
 mod jwt;
 mod leases;
 mod links;
 mod liveness;
+mod metrics;
 mod output;
 mod progress;
 mod proof;
 mod random;
+mod record;
 mod refusals;
 mod renewal;
 mod requests;
 mod rotation;
+mod scrub;
 mod state;
 mod status;
 mod timers;
 mod token;
 mod welcome;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use acquire::Acquire;
 pub use config::Config;
+pub use diagnostics::{Diagnostics, Facts};
+pub use explain::{
+    Condition, Evidence, Explanation, Finding, GatewayAddress, Headline, NextStep, Remedy, Subject,
+};
 pub use gateways::GatewayIndex;
 pub use guards::{Guard, Guards};
 pub use input::{
     AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
 };
+pub use metrics::{Causes, EtaError, Metrics, Timing};
 pub use output::{Answer, Effect, Event, LeaseChange, LeaseStatus, Output, TokenReason};
 pub use progress::Progress;
 pub use random::{Ids, Seed};
+pub use record::{Detail, EndCause, EnvironmentChange, Happening, Record, TokenFault, Wish};
 pub use state::{ConnectStage, ConnectionState, ReconnectReason, StateKind, TRANSITIONS};
 pub use status::FleetStatus;
 pub use timers::Timer;
@@ -60,6 +73,7 @@ use acquisitions::Acquisition;
 use dial::{Attempts, Dial};
 use environment::Environment;
 use gateways::Gateways;
+use journal::Journal;
 use leases::Lease;
 use links::Links;
 use random::Random;
@@ -103,6 +117,9 @@ pub struct Machine {
     environment: Environment,
 
     guards: Guards,
+
+    /// What happened. Decides nothing.
+    journal: Journal,
 }
 
 /// What the app wants of the link.
@@ -142,6 +159,7 @@ impl Machine {
             failed: None,
             environment: Environment::default(),
             guards: Guards::ALL,
+            journal: Journal::default(),
         }
     }
 
@@ -207,6 +225,7 @@ impl Machine {
     }
 
     fn take(&mut self, input: Input) {
+        self.note_input(&input);
         match input {
             Input::Connect => {
                 if self.intent == Intent::Idle {
@@ -279,10 +298,12 @@ impl Machine {
     }
 
     fn emit(&mut self, event: Event) {
+        self.note_event(&event);
         self.outputs.push_back(Output::Event(event));
     }
 
     fn effect(&mut self, effect: Effect) {
+        self.note_effect(&effect);
         self.outputs.push_back(Output::Effect(effect));
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::Machine;
 use super::constants::{PROOF_PAUSE, PROOF_PAUSE_JITTER, PROOF_TRY, PROOF_WINDOW};
 use super::input::ProbeId;
+use super::metrics::count;
 use super::output::Effect;
+use super::record::{Detail, Happening};
 use crate::Instant;
 use crate::protocol::Endpoint;
 
@@ -16,7 +18,13 @@ pub(super) struct Proof {
     received_at: Instant,
     step: Step,
     /// No try begins after this.
-    give_up: Instant,
+    /// When its server is about to stop, if it drains.
+    drains: Option<Instant>,
+    pub(super) give_up: Instant,
+    /// Tries that failed.
+    pub(super) failed: u32,
+    /// When and why the last one failed.
+    pub(super) last_failure: Option<(Instant, Detail)>,
 }
 
 #[derive(Debug)]
@@ -33,6 +41,9 @@ impl Proof {
             received_at: now,
             step: Step::Wait { until: first },
             give_up: first + PROOF_WINDOW,
+            drains: None,
+            failed: 0,
+            last_failure: None,
         }
     }
 
@@ -45,6 +56,17 @@ impl Proof {
     pub(super) fn refresh(&mut self, now: Instant, endpoint: Endpoint) {
         self.endpoint = endpoint;
         self.received_at = now;
+        self.drains = None;
+    }
+
+    /// Its server drains and is about to stop then.
+    pub(super) fn drains(&mut self, ends_at: Instant) {
+        self.drains = Some(ends_at);
+    }
+
+    /// Whether a try is under way.
+    pub(super) fn trying(&self) -> bool {
+        matches!(self.step, Step::Try { .. })
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -103,6 +125,7 @@ impl Machine {
         let Some(id) = open else { return };
         match result {
             Ok(()) => {
+                self.note(Happening::Probed { failure: None });
                 let proof = self
                     .acquisitions
                     .get_mut(&id)
@@ -110,10 +133,15 @@ impl Machine {
                 if let Some(Proof {
                     endpoint,
                     received_at,
+                    drains,
                     ..
                 }) = proof
                 {
+                    let rev = self.acquisitions.get(&id).map(|open| open.rev);
                     self.grant(&id, endpoint, received_at);
+                    if let (Some(ends_at), Some(rev)) = (drains, rev) {
+                        self.lease_draining(&id, rev, ends_at.since(self.now));
+                    }
                 }
             }
             Err(cause) => self.try_failed(&id, cause),
@@ -123,11 +151,19 @@ impl Machine {
     fn try_failed(&mut self, id: &str, cause: String) {
         let pause = PROOF_PAUSE + self.random.up_to(PROOF_PAUSE_JITTER);
         let until = self.now + pause;
+        let detail = Detail::text(&cause);
+        count(&mut self.counters().proofs_failed);
+        self.note(Happening::Probed {
+            failure: Some(detail.clone()),
+        });
+        let now = self.now;
         let proof = self
             .acquisitions
             .get_mut(id)
             .and_then(|open| open.proof.as_mut());
         let Some(proof) = proof else { return };
+        proof.failed = proof.failed.saturating_add(1);
+        proof.last_failure = Some((now, detail));
         if until < proof.give_up {
             proof.step = Step::Wait { until };
         } else {

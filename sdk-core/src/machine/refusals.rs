@@ -32,6 +32,16 @@ impl Asked {
         self.last_refusal.as_ref()
     }
 
+    /// Refusals since the server last took it.
+    pub(super) fn refusals(&self) -> u32 {
+        self.refusals
+    }
+
+    /// Whether the last `acquire` is still unanswered.
+    pub(super) fn unanswered(&self) -> bool {
+        self.unanswered
+    }
+
     pub(super) fn waits_at(&self, now: Instant) -> bool {
         self.not_before.is_some_and(|at| at > now)
     }

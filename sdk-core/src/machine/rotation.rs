@@ -9,6 +9,7 @@ use super::constants::{
 use super::handshake::{Verdict, judge};
 use super::input::Epoch;
 use super::links::{Draining, LinkEnd, LinkStage};
+use super::record::TokenFault;
 use super::{Intent, Machine};
 use crate::{ErrorCode, Instant};
 
@@ -72,6 +73,7 @@ impl Machine {
         let Some(successor) = self.links.successor.take() else {
             return;
         };
+        self.note_link_end(&successor, &end);
         self.close_unless_ended(epoch, &end);
         let refused = matches!(end, LinkEnd::HelloRefused { refused: true, .. });
         // A `hello` to another gateway names nothing, so it cannot have taken anything along.
@@ -98,6 +100,7 @@ impl Machine {
         }
         match verdict {
             Verdict::Token => {
+                self.note_token_fault(TokenFault::Refused);
                 self.token_refused(&successor.token);
                 if !self.tokens.refused_for_good() {
                     self.ask_token();

@@ -1,12 +1,15 @@
 //! The machine's one timer: every deadline by name.
 
+use serde::Serialize;
+
 use super::dial::Dial;
 use super::links::LinkStage;
 use super::{Intent, Machine};
 use crate::Instant;
 
 /// Which deadline the armed timer waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Timer {
     /// The next connection attempt or access check.

@@ -9,7 +9,9 @@ use super::constants::{
 use super::dial::Dial;
 use super::guards::Guard;
 use super::input::Generation;
+use super::metrics::count;
 use super::output::{Effect, Event, TokenReason};
+use super::record::{Happening, TokenFault};
 use super::renewal::renewal;
 use super::requests::{Body, Request};
 use super::{Intent, Machine, backoff, jwt};
@@ -182,6 +184,7 @@ impl Machine {
             .as_ref()
             .is_some_and(|fetch| fetch.until <= self.now)
         {
+            self.note_token_fault(TokenFault::NoAnswer);
             self.token_failed(
                 ErrorCode::TokenProviderFailed,
                 "the token provider did not answer within 15 s: make it answer or fail sooner"
@@ -211,6 +214,7 @@ impl Machine {
             return;
         }
         if let Err(message) = check_token(secret.expose()) {
+            self.note_token_fault(TokenFault::Unusable);
             return self.token_failed(ErrorCode::InvalidArgument, message);
         }
         if self.tokens.refused.contains(&secret) {
@@ -220,6 +224,8 @@ impl Machine {
         // A life of nothing is a provider that does not know: the token itself, or the server, tells.
         let told = expires_in.filter(|life| !life.is_zero());
         let life = told.or_else(|| jwt::life(secret.expose()));
+        count(&mut self.counters().tokens_fetched);
+        self.note(Happening::TokenCame { life });
         let same = self
             .tokens
             .current
@@ -257,6 +263,7 @@ impl Machine {
 
     pub(super) fn token_provider_failed(&mut self, generation: Generation, message: String) {
         if self.answers_fetch(generation) {
+            self.note_token_fault(TokenFault::Provider);
             self.token_failed(ErrorCode::TokenProviderFailed, message);
         }
     }
@@ -298,6 +305,7 @@ impl Machine {
 
     /// The provider handed out a token that is already refused.
     fn fresh_token_refused(&mut self, secret: &Secret) {
+        self.note_token_fault(TokenFault::Stale);
         self.tokens.fetch = None;
         self.tokens.refuse(secret);
         if self.link_live() {

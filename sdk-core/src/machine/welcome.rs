@@ -45,7 +45,7 @@ impl Machine {
         if !matches!(&link.stage, LinkStage::Hello { id, .. } if *id == welcome.id) {
             return self.protocol_error("a `welcome` came that answers no `hello`");
         }
-        let (opened_at, token) = (link.opened_at, link.token.clone());
+        let (epoch, opened_at, token) = (link.epoch, link.opened_at, link.token.clone());
         let max_age = Duration::from_millis(welcome.max_age_ms);
         let (rotate_at, rotate_until) = self.rotation_plan(opened_at, max_age);
         if let Some(link) = self.links.get_mut(role) {
@@ -56,6 +56,7 @@ impl Machine {
             link.rotate_until = rotate_until;
             link.set_heartbeat(welcome.heartbeat_ms);
         }
+        self.note_welcomed(epoch, role == Role::Successor);
         if role == Role::Successor {
             self.promote_successor();
         } else {

@@ -21,7 +21,22 @@ use crate::{Acquire, Error, Progress};
 /// `capacity_unavailable`.
 ///
 /// Dropping it before that, also while it is awaited, cancels it on the wire. To await it and
-/// keep a hand on it, await `&mut acquisition`.
+/// keep a hand on it, await `&mut acquisition`:
+///
+/// ```no_run
+/// use wakecast::{Acquire, Client, Error, Lease};
+///
+/// async fn play(client: &Client, gone: tokio::sync::oneshot::Receiver<()>) -> Result<Lease, Error> {
+///     let mut acquisition = client.acquire(Acquire::play("live", "match-1"));
+///     tokio::select! {
+///         outcome = &mut acquisition => outcome,
+///         _ = gone => {
+///             acquisition.cancel();
+///             acquisition.await // `cancelled`, or a lease that was granted just before
+///         }
+///     }
+/// }
+/// ```
 #[must_use = "dropping an acquisition cancels it"]
 pub struct Acquisition {
     handle: Arc<Handle>,

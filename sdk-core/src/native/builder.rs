@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -179,6 +179,7 @@ impl ClientBuilder {
         let (commands, queue) = mpsc::unbounded_channel();
         let (state, latest) = watch::channel(ConnectionState::Idle);
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
+        let last = Arc::new(OnceLock::new());
         let handle = Arc::new(Handle {
             commands,
             state: latest,
@@ -186,6 +187,7 @@ impl ClientBuilder {
             ids: Mutex::new(Ids::new(Seed(id_seed))),
             next_key: AtomicU64::new(0),
             verify: self.verify,
+            last: Arc::clone(&last),
         });
         let driver = Driver::new(Parts {
             machine: Machine::new(config, Seed(machine_seed)),
@@ -199,6 +201,7 @@ impl ClientBuilder {
             commands: queue,
             state,
             events,
+            last,
         });
         runtime.spawn(driver.run());
         Ok(Client::new(handle))

@@ -1,7 +1,7 @@
 //! The task that runs a machine: one input, drain every output, arm one timer. It decides nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -15,8 +15,8 @@ use super::task::OwnedTask;
 use super::token::{self, TokenProvider};
 use super::transport::{Place, Transport};
 use super::waiters::Waiters;
-use crate::ConnectionState;
 use crate::machine::{self, Effect, Epoch, Input, Machine, Output, ProbeId};
+use crate::{ConnectionState, Diagnostics};
 
 /// How many inputs of sockets and calls wait for the driver. It is never long busy; a full queue
 /// holds a flooding peer back at its socket.
@@ -31,6 +31,7 @@ pub(super) struct Parts {
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) state: watch::Sender<ConnectionState>,
     pub(super) events: broadcast::Sender<Event>,
+    pub(super) last: Arc<OnceLock<Diagnostics>>,
 }
 
 /// One per client. Owns the machine, its sockets and its calls; they end with it.
@@ -88,7 +89,12 @@ impl Driver {
         };
         tokio::select! {
             command = self.parts.commands.recv(), if self.commanded => match command {
-                Some(command) => Some(self.waiters.admit(command)),
+                Some(Command::Diagnose(waiter)) => {
+                    // Whoever no longer waits gets none.
+                    let _ = waiter.send(self.diagnose());
+                    None
+                }
+                Some(command) => self.waiters.admit(command),
                 None => {
                     self.commanded = false;
                     Some(Input::HandlesGone)
@@ -103,6 +109,12 @@ impl Driver {
                 Some(Input::Timeout)
             }
         }
+    }
+
+    fn diagnose(&self) -> Diagnostics {
+        let mut diagnostics = self.parts.machine.diagnostics(self.parts.clock.now());
+        diagnostics.explanation.gateways = self.parts.network.addresses();
+        diagnostics
     }
 
     fn handle(&mut self, input: Input) {
@@ -240,6 +252,10 @@ impl Driver {
 impl Drop for Driver {
     /// A runtime that shuts down takes the driver along: whoever asks later is told the truth.
     fn drop(&mut self) {
+        self.parts
+            .machine
+            .handle(self.parts.clock.now(), Input::Detach);
+        let _ = self.parts.last.set(self.diagnose());
         self.parts.state.send_replace(ConnectionState::Closed);
     }
 }

@@ -18,6 +18,24 @@ pub(super) const EVENT_CAPACITY: usize = 256;
 pub(super) const CHANGE_CAPACITY: usize = 16;
 
 /// Something that happened, in order.
+///
+/// ```no_run
+/// use wakecast::{Client, Event};
+///
+/// async fn log(client: &Client) {
+///     let mut events = client.events(); // before the first question, to miss nothing
+///     while let Some(event) = events.next().await {
+///         match event {
+///             Event::State(state) => println!("{state:?}"),
+///             Event::Progress { id, progress } => println!("{id}: {}", progress.phase.as_str()),
+///             Event::Lease { lease, status, .. } => println!("{lease}: {status:?}"),
+///             Event::Diagnostic(error) => eprintln!("{error}"),
+///             Event::Lagged { n } => eprintln!("too slow: {n} events were dropped"),
+///             _ => {}
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

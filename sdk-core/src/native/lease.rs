@@ -20,6 +20,25 @@ use crate::{Endpoint, Error, LeaseChange, LeaseStatus};
 /// stream. The client goes on holding it; what ends it is [`release`](Self::release),
 /// [`Client::close`](crate::Client::close), or, once the last handle is gone or the process has
 /// ended, the server after 120 s without a link.
+///
+/// ```no_run
+/// use wakecast::{Error, Lease, LeaseChange};
+///
+/// async fn stream(lease: Lease) -> Result<(), Error> {
+///     let mut changes = lease.changes();
+///     let mut endpoint = lease.endpoint().await?; // its token is good now, not for ever
+///     loop {
+///         println!("open the stream at {}", endpoint.websocket_url);
+///         endpoint = loop {
+///             match changes.next().await {
+///                 Some(LeaseChange::Moved { endpoint }) => break endpoint,
+///                 Some(LeaseChange::Lost { .. }) | None => return Ok(()),
+///                 Some(change) => println!("{change:?}"),
+///             }
+///         };
+///     }
+/// }
+/// ```
 pub struct Lease {
     handle: Arc<Handle>,
     id: String,

@@ -10,7 +10,7 @@ use super::failure::ConnectFailure;
 use super::probe;
 use super::upgrade::{Offer, Upgraded, upgrade};
 use crate::Secret;
-use crate::machine::{AccessAnswer, GatewayIndex};
+use crate::machine::{AccessAnswer, GatewayAddress, GatewayIndex};
 use crate::protocol::SUBPROTOCOL;
 
 /// What a client was built with.
@@ -44,6 +44,17 @@ impl Gateway {
 }
 
 impl Network {
+    /// The addresses in order of preference, without their queries.
+    pub(super) fn addresses(&self) -> Vec<GatewayAddress> {
+        let gateways = self.gateways.iter();
+        gateways
+            .map(|gateway| GatewayAddress {
+                gateway: gateway.address.to_string(),
+                access: gateway.access.as_ref().map(ToString::to_string),
+            })
+            .collect()
+    }
+
     /// The gateway that the machine names.
     pub(super) fn gateway(&self, index: GatewayIndex) -> Option<&Gateway> {
         self.gateways.get(usize::from(index.0))

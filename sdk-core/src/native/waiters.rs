@@ -37,29 +37,31 @@ struct Held {
 
 impl Waiters {
     /// Takes a command apart: the waiter stays here, the input is returned.
-    pub(super) fn admit(&mut self, command: Command) -> Input {
+    pub(super) fn admit(&mut self, command: Command) -> Option<Input> {
         match command {
-            Command::Input(input) => input,
+            Command::Input(input) => Some(input),
             Command::Acquire { input, key, waiter } => {
                 let span = log::acquisition(&waiter.id, &input);
                 self.acquires.insert(key, Acquiring { waiter, span });
-                input
+                Some(input)
             }
             Command::DetachLease(lease) => {
                 self.leases.remove(&lease);
-                Input::DetachLease { lease }
+                Some(Input::DetachLease { lease })
             }
+            // The driver answers it by itself.
+            Command::Diagnose(_) => None,
             Command::Endpoint { input, key, waiter } => {
                 self.endpoints.insert(key, waiter);
-                input
+                Some(input)
             }
             Command::Release { input, key, waiter } => {
                 self.releases.insert(key, waiter);
-                input
+                Some(input)
             }
             Command::Status { input, key, waiter } => {
                 self.statuses.insert(key, waiter);
-                input
+                Some(input)
             }
         }
     }

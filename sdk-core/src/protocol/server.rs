@@ -50,6 +50,15 @@ pub enum ServerMessage {
 }
 
 /// Where and how to reach the media server.
+///
+/// ```
+/// # use wakecast::Endpoint;
+/// /// What Ant Media Server is asked first, over `websocket_url`.
+/// fn publish(endpoint: &Endpoint, stream: &str) -> serde_json::Value {
+///     let token = endpoint.stream_token.as_ref().map(|token| token.expose());
+///     serde_json::json!({ "command": "publish", "streamId": stream, "token": token })
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Signalling address, `wss://…/<app>/websocket`.

@@ -9,55 +9,8 @@ use wakecast::protocol::{
 };
 use wakecast::{Acquire, ErrorCode, LostReason, Outcome, Phase};
 
+use crate::step::{Step, Terms, Wait, What, Wire};
 use crate::support::endpoint;
-
-/// One step: some time passes, then one thing happens.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) wait: Wait,
-    pub(crate) what: What,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Wait {
-    None,
-    Millis(u64),
-    /// Exactly until the armed timer.
-    Timer,
-    /// The timer fires late.
-    Late(u64),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    Input(Input),
-    /// Something about the newest transport (0), the one before (1), or one that never was (2).
-    Transport(u8, Wire),
-    /// An answer to the newest (0) or an older question.
-    Token(u8, Result<u8, ()>, Option<u64>),
-    Access(u8, u16),
-    Probe(u8, bool),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Wire {
-    Open,
-    NoEcho,
-    Refuse(Refusal),
-    Close(TransportEnd),
-    Binary,
-    Garbage(String),
-    /// The right `welcome` for the last `hello`.
-    Welcome(u64, u64),
-    /// An acknowledgement of the last request but n.
-    Ack(u8),
-    /// An error for it, and whether it is retryable.
-    Error(u8, ErrorCode, bool, Outcome),
-    Renewed(u64),
-    /// A `status` for the last request but n, whatever that was.
-    Status(u8),
-    Message(ServerMessage),
-}
 
 /// The ids that apps and servers of these tests talk about.
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
@@ -220,7 +173,8 @@ fn message() -> impl Strategy<Value = ServerMessage> {
 fn wire() -> impl Strategy<Value = Wire> {
     prop_oneof![
         6 => Just(Wire::Open),
-        10 => (1u64..4_000_000, 1u64..8_000_000).prop_map(|(life, age)| Wire::Welcome(life, age)),
+        10 => (1u64..4_000_000, 1u64..8_000_000)
+            .prop_map(|(life, age)| Wire::Welcome(Terms::usual(life, age))),
         1 => Just(Wire::NoEcho),
         2 => refusal().prop_map(Wire::Refuse),
         2 => end().prop_map(Wire::Close),

@@ -6,11 +6,13 @@ mod support;
 
 mod inputs;
 mod rig;
+mod step;
 
-use inputs::{Step, Wait, What, Wire, step};
+use inputs::step;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, RngAlgorithm, TestRng, TestRunner};
 use rig::Rig;
+use step::{Step, Terms, Wait, What, Wire};
 use support::CANARY;
 use wakecast::machine::{
     AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
@@ -86,7 +88,7 @@ fn n32_n36_n37_hold_for_connected_clients_too() {
         What::Input(Input::Connect),
         What::Token(0, Ok(1), None),
         What::Transport(0, Wire::Open),
-        What::Transport(0, Wire::Welcome(3_600_000, 7_200_000)),
+        What::Transport(0, Wire::Welcome(Terms::usual(3_600_000, 7_200_000))),
     ];
     let steps = prop::collection::vec(step(), 1..120);
     check(

@@ -12,9 +12,12 @@ use wakecast::protocol::{
 };
 use wakecast::{ErrorCode, Instant, LostReason, Phase, Secret};
 
-use crate::inputs::{Step, Wait, What, Wire};
+use crate::step::{Step, Terms, Wait, What, Wire};
 use crate::support::laws::Laws;
 use crate::support::{CANARY, endpoint, status};
+
+/// Thirty thousand years.
+const NEVER: u64 = 1 << 50;
 
 /// A machine in hostile hands.
 pub(crate) struct Rig {
@@ -29,7 +32,8 @@ pub(crate) struct Rig {
     asked: Vec<String>,
     renewals: Vec<String>,
     pub(crate) log: Vec<String>,
-    kinds: Vec<wakecast::machine::StateKind>,
+    /// The states in which it was, in order.
+    pub(crate) kinds: Vec<wakecast::machine::StateKind>,
 }
 
 impl Rig {
@@ -55,7 +59,9 @@ impl Rig {
     }
 
     pub(crate) fn step(&mut self, step: &Step) {
+        // A server may tell a time that never comes; nobody waits for it.
         let timer = self.machine.next_timeout().map(|(at, _)| at.as_millis());
+        let timer = timer.filter(|at| *at < NEVER);
         self.now = match step.wait {
             Wait::None => self.now,
             Wait::Millis(millis) => timer.map_or(self.now + millis, |at| {
@@ -159,7 +165,7 @@ impl Rig {
                         epoch,
                         text: Secret::new(text.clone()),
                     },
-                    Wire::Welcome(life, age) => frame(self.welcome(*life, *age)?),
+                    Wire::Welcome(terms) => frame(self.welcome(*terms)?),
                     Wire::Ack(last) => frame(ServerMessage::Ack(Ack {
                         id: nth_last(&self.asked, *last)?,
                     })),
@@ -224,9 +230,10 @@ impl Rig {
     }
 
     /// A welcome for the last hello, with every kind of state for what it names.
-    fn welcome(&self, life: u64, age: u64) -> Option<ServerMessage> {
+    fn welcome(&self, terms: Terms) -> Option<ServerMessage> {
         let (_, hello) = self.hello.as_ref()?;
-        let pick = |number: usize| usize::try_from(life).unwrap_or(0) + number;
+        let life = terms.life;
+        let pick = |number: usize| usize::try_from(life % 1_000).unwrap_or(0) + number;
         let requests = hello
             .requests
             .iter()
@@ -255,9 +262,9 @@ impl Rig {
             id: hello.id.clone(),
             session: format!("s{life}"),
             token_expires_in_ms: life,
-            heartbeat_ms: 270_000,
-            max_age_ms: age,
-            reconnect_spread_ms: 2_000,
+            heartbeat_ms: terms.heartbeat,
+            max_age_ms: terms.age,
+            reconnect_spread_ms: terms.spread,
             leases: leases.collect(),
             requests: requests.collect(),
         }))

@@ -36,6 +36,8 @@ pub struct Laws {
     /// Ids of messages that were sent.
     sent: BTreeSet<String>,
     late: Option<RequestKey>,
+    /// The acquire that is being handled: it may be sent and settled before its id can be asked for.
+    acquiring: Option<RequestKey>,
     closing_since: Option<Instant>,
     closed: bool,
     state: Option<ConnectionState>,
@@ -52,6 +54,10 @@ impl Laws {
         self.now = self.now.max(now);
         self.state.get_or_insert_with(|| machine.state().clone());
         self.late = None;
+        self.acquiring = match input {
+            Input::Acquire { key, .. } if !self.waiting.contains_key(key) => Some(*key),
+            _ => None,
+        };
         let hidden = format!("{input:?}");
         assert!(
             !hidden.contains(CANARY),
@@ -211,6 +217,14 @@ impl Laws {
                 let (unanswered, stands) = self.acquires.entry(acquire.id.clone()).or_default();
                 (*unanswered, *stands) = (true, *stands || *unanswered);
                 let wish = Wish::Acquire(Some(acquire.id));
+                if !self.wishes.values().any(|(open, _)| *open == wish)
+                    && let Some(key) = self.acquiring
+                    && let Some((open @ Wish::Acquire(None), _)) = self.wishes.get_mut(&key)
+                {
+                    *open = wish;
+                    self.wishes.entry(key).and_modify(|(_, sent)| *sent = true);
+                    return;
+                }
                 for (_, sent) in self.wishes.values_mut().filter(|(open, _)| *open == wish) {
                     *sent = true;
                 }

@@ -87,7 +87,12 @@ pub enum Fact {
     /// EC2 made a new server.
     Launched(String),
     /// EC2 accepted the start of a stopped server.
-    Started(String),
+    Started {
+        /// The server.
+        server: String,
+        /// The call was ours, not another hand's.
+        ours: bool,
+    },
     /// A server runs.
     Runs(String),
     /// EC2 accepted a stop.
@@ -110,8 +115,8 @@ pub enum Fact {
         /// By a call of ours.
         ours: bool,
     },
-    /// Another hand has put a server into the fleet.
-    Stranger,
+    /// Another hand has put this running server into the fleet.
+    Stranger(String),
     /// The operator holds a server, or no more.
     Hold {
         /// The server.
@@ -124,8 +129,10 @@ pub enum Fact {
     Described {
         /// The process.
         by: u64,
-        /// EC2 answered.
+        /// EC2 answered …
         readable: bool,
+        /// … as of then.
+        as_of: Moment,
     },
     /// A call that changes something leaves for EC2.
     PowerCall {
@@ -234,6 +241,22 @@ pub enum Fact {
         server: Option<String>,
         /// When its stream token ends.
         token_until: Moment,
+    },
+    /// A client found nothing at an endpoint that it was handed just before.
+    Unreachable {
+        /// The client.
+        who: String,
+        /// The lease.
+        lease: String,
+        /// The server that the endpoint leads to at this moment.
+        server: Option<String>,
+    },
+    /// What a client published or played was cut.
+    Cut {
+        /// The client.
+        who: String,
+        /// The server.
+        server: String,
     },
     /// A client was told that a lease is lost.
     Lost {

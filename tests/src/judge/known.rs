@@ -7,6 +7,8 @@ use super::facts::{Fact, Media, Moment, Purpose, Rules, Standing};
 /// A write may take this long to take effect, and a reader may have read just before: what is
 /// *certain* is certain by this much.
 pub(super) const SLACK: u64 = 5_000;
+/// EC2 shows a change up to 20 s late.
+const SHOWN: u64 = 21_000;
 
 /// Everything that is remembered.
 #[derive(Debug)]
@@ -18,7 +20,6 @@ pub(super) struct Known {
     pub(super) promises: BTreeMap<(String, String), Promise>,
     /// Accepted launches (true) and starts (false).
     pub(super) boots: Vec<(Moment, bool)>,
-    pub(super) strangers: usize,
     pub(super) crashes: Vec<Moment>,
     pub(super) failed_stops: Vec<Moment>,
     pub(super) hindered_at: Moment,
@@ -27,8 +28,10 @@ pub(super) struct Known {
     pub(super) moved_at: Moment,
     /// Whether EC2 answered each process's last describe.
     pub(super) readable: BTreeMap<u64, bool>,
-    /// When EC2 last answered one.
-    pub(super) described_at: Moment,
+    /// As of when EC2 answered one, in order.
+    describes: Vec<Moment>,
+    /// When a call that takes the address off last left.
+    pub(super) took_off_at: Moment,
     /// What media servers said to a process that has not written since.
     said: BTreeMap<u64, Vec<(String, Moment)>>,
     /// What apps wait for, and until when.
@@ -53,6 +56,10 @@ pub(super) struct Server {
     pub(super) power: Power,
     pub(super) held_since: Option<Moment>,
     pub(super) address_on: bool,
+    /// When another hand started it or put it there, for this run.
+    pub(super) foreign_since: Option<Moment>,
+    /// When it came to a stand.
+    pub(super) stood_at: Option<Moment>,
     pub(super) media: Media,
     /// Its settings were found wrong in this run: it is of no use to who waits.
     pub(super) unsound: bool,
@@ -70,8 +77,10 @@ pub(super) struct Server {
     pub(super) played_at: Option<Moment>,
     /// The end of the last stream token that was handed out for it.
     pub(super) token_until: Moment,
-    /// When another hand took it down.
+    /// When another hand took it down. Started again by one, it is still the old boot to us.
     pub(super) taken_at: Option<Moment>,
+    /// When we started it since.
+    pub(super) seen_down_at: Option<Moment>,
     /// Who was there when it went down.
     pub(super) at_halt: (u64, u64),
     /// When it last had a reason to run.
@@ -121,14 +130,14 @@ impl Known {
             leases: BTreeMap::new(),
             promises: BTreeMap::new(),
             boots: Vec::new(),
-            strangers: 0,
             crashes: Vec::new(),
             failed_stops: Vec::new(),
             hindered_at: 0,
             excused_until: 0,
             moved_at: 0,
             readable: BTreeMap::new(),
-            described_at: 0,
+            describes: Vec::new(),
+            took_off_at: 0,
             said: BTreeMap::new(),
             asked: BTreeMap::new(),
             unseen: BTreeMap::new(),
@@ -139,7 +148,7 @@ impl Known {
     pub(super) fn learn(&mut self, at: Moment, fact: &Fact) {
         match fact {
             Fact::Launched(_)
-            | Fact::Started(_)
+            | Fact::Started { .. }
             | Fact::Runs(_)
             | Fact::StopAccepted { .. }
             | Fact::Stopped(_)
@@ -147,28 +156,42 @@ impl Known {
             _ => {}
         }
         match fact {
-            Fact::Launched(id) => self.begins(at, id, true),
-            Fact::Started(id) => self.begins(at, id, false),
-            Fact::Runs(id) => {
-                let server = self.server(id);
-                let kept = (server.held_since, server.address_on);
-                *server = Server::new(Power::Running, at);
-                (server.held_since, server.address_on) = kept;
+            Fact::Launched(id) => {
+                self.boots.push((at, true));
+                self.server(id).begins(Power::Pending, at);
             }
+            Fact::Started { server, ours } => {
+                if *ours {
+                    self.boots.push((at, false));
+                }
+                let server = self.server(server);
+                server.begins(Power::Pending, at);
+                // We start what we have seen stand.
+                server.seen_down_at = ours.then_some(at).or(server.seen_down_at);
+                server.foreign_since = (!ours).then_some(at);
+            }
+            Fact::Runs(id) => self.server(id).begins(Power::Running, at),
+            Fact::Stranger(id) => self.server(id).foreign_since = Some(at),
             Fact::StopAccepted { server, ours } => {
                 self.goes_down(at, server, Power::Stopping, *ours)
             }
             Fact::Stopped(id) => self.goes_down(at, id, Power::Stopped, false),
             Fact::Terminated(id) => self.goes_down(at, id, Power::Gone, false),
             Fact::Address { server, on, .. } => self.server(server).address_on = *on,
-            Fact::Stranger => self.strangers += 1,
             Fact::Hold { server, on } => self.server(server).held_since = on.then_some(at),
-            Fact::Described { by, readable } => {
+            Fact::Described {
+                by,
+                readable,
+                as_of,
+            } => {
                 self.readable.insert(*by, *readable);
                 // A new round: what the last one saw and could not write is forgotten.
                 self.said.remove(by);
                 if *readable {
-                    self.described_at = at;
+                    // A process that froze over the answer tells of it late.
+                    if self.describes.last().is_none_or(|last| last < as_of) {
+                        self.describes.push(*as_of);
+                    }
                 } else {
                     self.every_server_has_a_reason(at);
                 }
@@ -241,7 +264,12 @@ impl Known {
             Fact::Excused { until } => self.excused_until = self.excused_until.max(*until),
             Fact::Crashed => self.crashes.push(at),
             Fact::Hindered => self.hindered_at = at,
-            Fact::PowerCall { .. } | Fact::Closing { .. } | Fact::RanOut => {}
+            Fact::PowerCall { call, .. } => {
+                if *call == "disassociate" {
+                    self.took_off_at = at;
+                }
+            }
+            Fact::Closing { .. } | Fact::RanOut | Fact::Unreachable { .. } | Fact::Cut { .. } => {}
         }
     }
 
@@ -277,25 +305,39 @@ impl Known {
         }
     }
 
-    fn begins(&mut self, at: Moment, id: &str, launched: bool) {
-        self.boots.push((at, launched));
-        let server = self.server(id);
-        let kept = (server.held_since, server.address_on);
-        *server = Server::new(Power::Pending, at);
-        (server.held_since, server.address_on) = kept;
+    /// When a look of ours first must have shown what happened at that moment. None while EC2 has
+    /// not answered since.
+    pub(super) fn shown(&self, happened: Moment) -> Option<Moment> {
+        let from = happened + SHOWN;
+        let first = self.describes.partition_point(|at| *at < from);
+        self.describes.get(first).copied()
+    }
+
+    /// What crashes, lost calls and lost wakes since then may cost whoever has something to do.
+    pub(super) fn delays(&self, since: Moment) -> u64 {
+        let (lock, tick) = (self.rules.lock, self.rules.tick);
+        // The lock of who died shortly before is still held.
+        let troubled = since.saturating_sub(lock + tick);
+        let crashes = self.crashes_since(troubled);
+        let hindered = crashes > 0 || self.hindered_at >= troubled;
+        crashes * (lock + tick) + if hindered { tick } else { 0 }
     }
 
     fn goes_down(&mut self, at: Moment, id: &str, power: Power, ours: bool) {
         let server = self.server(id);
         if server.power == Power::Running && !ours {
-            server.taken_at = Some(at);
+            (server.taken_at, server.seen_down_at) = (Some(at), None);
         }
         server.power = power;
+        server.stood_at = (power == Power::Stopped).then_some(at);
     }
 
     fn opened(&mut self, at: Moment, id: &str, boot: u64, since: Moment) {
         let since = since.min(at);
         let server = self.server(id);
+        if server.boot != boot {
+            (server.taken_at, server.seen_down_at) = (None, None);
+        }
         let first = server.opened.map_or(since, |(first, _)| first);
         server.opened = Some((first, since));
         server.boot = boot;
@@ -442,6 +484,8 @@ impl Server {
             power,
             held_since: None,
             address_on: false,
+            foreign_since: None,
+            stood_at: None,
             media: Media {
                 sound: true,
                 ..Media::default()
@@ -457,9 +501,24 @@ impl Server {
             played_at: None,
             token_until: 0,
             taken_at: None,
+            seen_down_at: None,
             at_halt: (0, 0),
             reason_at: at,
         }
+    }
+
+    /// Another run of it begins: what is known of the last one is over, but for what we may not
+    /// have noticed.
+    fn begins(&mut self, power: Power, at: Moment) {
+        *self = Self {
+            held_since: self.held_since,
+            address_on: self.address_on,
+            foreign_since: self.foreign_since,
+            taken_at: self.taken_at,
+            seen_down_at: self.seen_down_at,
+            boot: self.boot,
+            ..Self::new(power, at)
+        };
     }
 
     /// When a look last showed somebody of this kind.

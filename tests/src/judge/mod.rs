@@ -57,15 +57,16 @@ impl Judge {
         let known = &self.known;
         let mut broken: Vec<Breach> = Vec::new();
         match fact {
-            Fact::Started(id) => {
-                broken.extend(power::address(known, id, true).map(|what| ("address", what)));
+            Fact::Started { server, ours } => {
+                let what = power::starts_with_address(known, at, server, *ours);
+                broken.extend(what.map(|what| ("address", what)));
             }
             Fact::Address {
                 server,
                 on: false,
                 ours: true,
             } => {
-                broken.extend(power::address(known, server, false).map(|what| ("address", what)));
+                broken.extend(power::loses_address(known, server).map(|what| ("address", what)));
             }
             Fact::StopAccepted { server, ours: true } => {
                 let stops = stops::accepted(known, at, server);
@@ -86,6 +87,13 @@ impl Judge {
                 let what = promises::usable(known, at, of, server.as_deref(), *token_until);
                 broken.extend(what.map(|what| ("law 2", what)));
             }
+            Fact::Unreachable { who, lease, server } => {
+                let what = promises::unreachable(known, at, (who, lease), server.as_deref());
+                broken.extend(what.map(|what| ("law 2", what)));
+            }
+            Fact::Cut { who, server } => {
+                broken.extend(promises::cut(known, at, who, server).map(|what| ("law 2", what)));
+            }
             Fact::Media { server, media } => {
                 let what = promises::touched(known, server, media.touched_early);
                 broken.extend(what.map(|what| ("warming", what)));
@@ -98,9 +106,9 @@ impl Judge {
             _ => {}
         }
         self.known.learn(at, fact);
-        if matches!(fact, Fact::Launched(_) | Fact::Started(_)) {
+        if matches!(fact, Fact::Launched(_) | Fact::Started { ours: true, .. }) {
             let known = &self.known;
-            let live = power::too_many(known).map(|what| ("law 1", what));
+            let live = power::too_many(known, at).map(|what| ("law 1", what));
             let caps = power::over_cap(known, at).map(|what| ("law 5", what));
             broken.extend(live.into_iter().chain(caps));
         }

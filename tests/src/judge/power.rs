@@ -1,25 +1,31 @@
 //! Laws 1, 5, 7 and 8, and the rules of the fleet's own address: what may be done to servers.
 
 use super::facts::Moment;
-use super::known::{Known, Power};
+use super::known::{Known, Power, Server};
 
 const HOUR: u64 = 3_600_000;
-/// From a tag to the moment at which whoever looks must have seen it: EC2 shows changes late, and
-/// what was decided before is on its way.
-const TAG_SEEN: u64 = 60_000;
+/// From what another hand does to the moment at which whoever acts must have seen it: EC2 shows
+/// changes late, and what was decided before is on its way.
+const DECIDED: u64 = 60_000;
+/// Whoever has seen that there is something to do has begun with it by then.
+const BEGUN: u64 = 15_000;
 /// A run of the reconciler lasts this long.
 const RUN: u64 = 300_000;
 
-/// Law 1: what lives never exceeds the maximum, strangers aside.
-pub(super) fn too_many(known: &Known) -> Option<String> {
-    let lives = |power| !matches!(power, Power::Stopped | Power::Gone);
-    let live = known
-        .servers
-        .iter()
-        .filter(|(_, server)| lives(server.power));
+/// Law 1: what lives never exceeds the maximum when one more begins by a call of ours. What another
+/// hand has started counts from the moment at which whoever looks must have seen it.
+pub(super) fn too_many(known: &Known, at: Moment) -> Option<String> {
+    let counts = |server: &Server| {
+        let lives = !matches!(server.power, Power::Stopped | Power::Gone);
+        lives
+            && server
+                .foreign_since
+                .is_none_or(|since| since + DECIDED <= at)
+    };
+    let live = known.servers.iter().filter(|(_, server)| counts(server));
     let live: Vec<_> = live.map(|(id, _)| id.as_str()).collect();
-    let allowed = known.rules.max + known.strangers;
-    (live.len() > allowed).then(|| format!("{} servers live: {}", live.len(), live.join(", ")))
+    (live.len() > known.rules.max)
+        .then(|| format!("{} servers live: {}", live.len(), live.join(", ")))
 }
 
 /// Law 5: starts and launches within any hour stay under their caps.
@@ -38,7 +44,7 @@ pub(super) fn over_cap(known: &Known, at: Moment) -> Option<String> {
 pub(super) fn held(known: &Known, at: Moment, id: &str) -> Option<String> {
     let since = known.servers.get(id)?.held_since?;
     let held = at.saturating_sub(since);
-    (held > TAG_SEEN).then(|| format!("{id} is stopped while it is held, for {held} ms now"))
+    (held > DECIDED).then(|| format!("{id} is stopped while it is held, for {held} ms now"))
 }
 
 /// Law 8: nothing is done by a process whose last look at EC2 failed, or that never looked.
@@ -47,15 +53,28 @@ pub(super) fn blind(known: &Known, by: u64, call: &str) -> Option<String> {
         .then(|| format!("{call} is sent by a process that cannot read EC2"))
 }
 
-/// No server starts with the address on it, and none loses it while it runs: players that reconnect
-/// by themselves would reach an app that is still starting.
-pub(super) fn address(known: &Known, id: &str, starts: bool) -> Option<String> {
+/// No server is started with the address on it: players that reconnect by themselves would reach an
+/// app that is still starting. Where another hand does that, it is ours only if we had seen the
+/// server stand and had not begun to take the address off.
+pub(super) fn starts_with_address(
+    known: &Known,
+    at: Moment,
+    id: &str,
+    ours: bool,
+) -> Option<String> {
+    let server = known.servers.get(id).filter(|server| server.address_on)?;
+    let left_on = || {
+        let stood = server.stood_at.filter(|_| server.held_since.is_none())?;
+        let shown = known.shown(stood)?;
+        let late = at > shown + BEGUN + known.delays(shown);
+        (late && known.took_off_at < stood).then_some(())
+    };
+    (ours || left_on().is_some()).then(|| format!("{id} starts with the address on it"))
+}
+
+/// None loses the address while it serves.
+pub(super) fn loses_address(known: &Known, id: &str) -> Option<String> {
     let server = known.servers.get(id)?;
-    if starts {
-        return server
-            .address_on
-            .then(|| format!("{id} starts with the address on it"));
-    }
     let serves = server.power == Power::Running && server.opened.is_some();
     (serves && !server.proving).then(|| format!("the address is taken off {id}, which serves"))
 }

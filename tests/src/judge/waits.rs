@@ -64,13 +64,8 @@ pub(super) fn overdue(known: &mut Known, at: Moment) -> Vec<(String, String)> {
 /// Looks at everybody whom the reconciler has not looked at since they asked. A lost wake or call
 /// costs a tick, a crash the lock and a tick.
 pub(super) fn unseen(known: &Known, at: Moment) -> Vec<(String, String)> {
-    let rules = &known.rules;
     let late = known.unseen.iter().filter_map(|(name, since)| {
-        let troubled = since.saturating_sub(rules.lock + rules.tick);
-        let crashes = known.crashes_since(troubled);
-        let hindered = crashes > 0 || known.hindered_at >= troubled;
-        let tick = if hindered { rules.tick } else { 0 };
-        let allowed = SEEN_WITHIN + tick + crashes * (rules.lock + rules.tick);
+        let allowed = SEEN_WITHIN + known.delays(*since);
         let waits = at.saturating_sub(*since);
         (waits > allowed).then(|| {
             (

@@ -52,7 +52,8 @@ impl Coverage {
     }
 }
 
-/// The table that a run prints: taken, and what is not, with the reason where there is one.
+/// The table that a run prints: taken, and what is not, with the reason where there is one. `{:#}`
+/// leaves to [`Coverage::faults`] what has none.
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         table(
@@ -151,8 +152,11 @@ fn table<S: Debug + Ord>(
         writeln!(f)?;
     }
     for step in all.iter().filter(|step| !taken.contains_key(step)) {
-        let reason = excuse(step, excuses).unwrap_or("not seen in these worlds");
-        writeln!(f, "  not taken: {}: {reason}", named(step))?;
+        let reason = excuse(step, excuses);
+        if reason.is_some() || !f.alternate() {
+            let reason = reason.unwrap_or("not seen in these worlds");
+            writeln!(f, "  not taken: {}: {reason}", named(step))?;
+        }
     }
     Ok(())
 }

@@ -382,7 +382,7 @@ impl MediaBox {
                 Output::Close { socket, .. } | Output::Drop { socket } => {
                     (socket, FromServer::Gone)
                 }
-                Output::Gone => continue,
+                Output::Gone | Output::Datagram { .. } => continue,
             };
             let gone = message == FromServer::Gone;
             if let Some(sender) = self.sockets.get(&socket) {

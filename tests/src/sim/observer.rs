@@ -82,6 +82,8 @@ struct Inner {
     stops: BTreeMap<InstanceId, u32>,
     /// Calls of ours under way that move the fleet's address.
     addressing: u32,
+    /// What happens now is another hand's doing.
+    other_hand: bool,
     processes: u64,
     /// Runs of the reconciler that crashed, failed or froze.
     crashes: usize,
@@ -107,6 +109,7 @@ impl Observer {
             addresses: BTreeMap::new(),
             stops: BTreeMap::new(),
             addressing: 0,
+            other_hand: false,
             processes: 0,
             crashes: 0,
             freezes: 0,
@@ -163,11 +166,16 @@ impl Observer {
         let server = happening.instance.to_string();
         let fact = match happening.what {
             Happened::Launched => Fact::Launched(server),
-            Happened::Started => Fact::Started(server),
+            Happened::Started => Fact::Started {
+                server,
+                ours: !self.inner().other_hand,
+            },
             // Told by the machine that boots.
             Happened::Running => return,
             Happened::StopAccepted => {
-                let ours = self.inner().stops.contains_key(&happening.instance);
+                let inner = self.inner();
+                let ours = inner.stops.contains_key(&happening.instance) && !inner.other_hand;
+                drop(inner);
                 Fact::StopAccepted { server, ours }
             }
             Happened::Stopped => Fact::Stopped(server),
@@ -185,6 +193,41 @@ impl Observer {
     pub fn runs(&self, server: &InstanceId, address: &str) {
         self.leads(address, Some(server));
         self.tell(&Fact::Runs(server.to_string()));
+        if self.inner().other_hand {
+            self.tell(&Fact::Stranger(server.to_string()));
+        }
+    }
+
+    /// Whatever `act` does to EC2 is another hand's doing.
+    pub fn by_another_hand<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.inner().other_hand = true;
+        let done = act();
+        self.inner().other_hand = false;
+        done
+    }
+
+    /// A client found nothing at an endpoint that it was handed just before.
+    pub fn unreachable(&self, who: &str, lease: &str, endpoint: &Endpoint) {
+        let server = self.server_at(endpoint);
+        self.tell(&Fact::Unreachable {
+            who: who.to_owned(),
+            lease: lease.to_owned(),
+            server: server.map(|server| server.to_string()),
+        });
+    }
+
+    /// What a client published or played was cut.
+    pub fn cut(&self, who: &str, server: &InstanceId) {
+        self.tell(&Fact::Cut {
+            who: who.to_owned(),
+            server: server.to_string(),
+        });
+    }
+
+    /// The server that an endpoint leads to now.
+    fn server_at(&self, endpoint: &Endpoint) -> Option<InstanceId> {
+        let address = host_of(&endpoint.websocket_url)?;
+        self.inner().addresses.get(address).cloned()
     }
 
     /// An address leads to a server, or nowhere.
@@ -371,8 +414,7 @@ impl Observer {
     }
 
     fn promised(&self, farm: &Farm, who: &str, lease: &str, endpoint: &Endpoint) {
-        let address = host_of(&endpoint.websocket_url);
-        let server = address.and_then(|address| self.inner().addresses.get(address).cloned());
+        let server = self.server_at(endpoint);
         if let Some(server) = &server
             && let Some(media) = farm.truth(server)
         {

@@ -243,7 +243,7 @@ async fn stay(
         return;
     }
     while clock.true_now() < until {
-        if let Some(socket) = connect(around, client, part, lease, &endpoint).await {
+        if let Some(socket) = connect(around, client, lease, &endpoint).await {
             match media(around, client, part, &endpoint, socket, until).await {
                 MediaEnd::Done => return,
                 MediaEnd::NotYet | MediaEnd::Cut => {}
@@ -264,7 +264,6 @@ async fn stay(
 async fn connect(
     around: &Surroundings,
     client: &Client,
-    part: &Part,
     lease: &str,
     endpoint: &Endpoint,
 ) -> Option<MediaSocket> {
@@ -272,11 +271,7 @@ async fn connect(
     around.clock.sleep(Duration::from_millis(300)).await;
     let socket = around.farm.open(endpoint);
     if socket.is_none() && client.lease_status(lease).is_none() && !around.excused() {
-        let text = format!(
-            "{} was handed a dead endpoint to {:?}",
-            client.name, part.wish
-        );
-        around.timeline.violation("law 2", text);
+        around.observer.unreachable(&client.name, lease, endpoint);
     }
     socket
 }
@@ -328,8 +323,7 @@ async fn media(
             Some(FromServer::Gone) | None => {
                 around.timeline.say(&client.name, "loses its media socket");
                 if live && !around.excused() {
-                    let text = format!("the live {command} of {} was cut", client.name);
-                    around.timeline.violation("law 2", text);
+                    around.observer.cut(&client.name, socket.instance());
                 }
                 return MediaEnd::Cut;
             }

@@ -40,7 +40,6 @@ use super::setting;
 use super::shards::{self, Shards};
 use super::timeline::Timeline;
 use super::users::{self, Part};
-use crate::judge::Fact;
 
 /// How finely [`World::run_until`] looks: shorter than any call, so that no step is missed.
 const STEP: Duration = Duration::from_millis(1);
@@ -522,11 +521,6 @@ impl Surroundings {
     /// Notes that a run of the reconciler is as good as dead.
     pub(super) fn broken_run(&self) {
         self.observer.crashed();
-    }
-
-    /// Notes that somebody else has put an instance into the fleet: law 1 speaks of ours only.
-    pub fn stranger(&self) {
-        self.observer.tell(&Fact::Stranger);
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use wakecast_local::random::{Dice, Span};
 
-use super::http;
+use crate::http;
 
 /// Between two faults: often enough that most waits meet one.
 const BETWEEN: Span = Span::millis(3_000, 10_000);
@@ -29,7 +29,10 @@ pub(super) async fn script(
         let lasting = dice.within(LASTING);
         for fault in draw(&mut dice, people) {
             // 409 says that nothing was there to break.
-            if matches!(http::send("POST", &url, &fault.to_string()).await, Ok(200)) {
+            if matches!(
+                http::send("POST", &url, &fault.to_string()).await,
+                Ok((200, _))
+            ) {
                 let name = fault["fault"].as_str().unwrap_or_default().to_owned();
                 set.send_modify(|set| *set.entry(name).or_default() += 1);
             }

@@ -6,7 +6,6 @@
 pub mod arguments;
 mod direct;
 mod faults;
-mod http;
 mod media;
 mod person;
 pub mod process;

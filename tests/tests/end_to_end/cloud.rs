@@ -1,6 +1,7 @@
 //! One local cloud for each test, fast, with the words that the tests use of it.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,8 +12,8 @@ use wakecast_local::ec2::{Ec2Settings, Happened};
 use wakecast_local::media::BootTimeline;
 use wakecast_local::random::Span;
 use wakecast_local::{LocalCloud, LocalConfig, LocalError, Profile};
+use wakecast_tests::http;
 
-use crate::http;
 use crate::logs::Logs;
 use crate::provider::Provider;
 
@@ -95,6 +96,33 @@ impl Cloud {
             Err(LocalError::Port { .. }) => None,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Starts a quick one on ports that no socket of this machine is given by chance, so that they
+    /// can be left and taken again. Returns its configuration, too.
+    pub(crate) async fn on_fixed_ports() -> (LocalConfig, Self) {
+        // Each test of this process has its own, and other processes mostly begin elsewhere.
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let first = u16::try_from(std::process::id() % 2_000).unwrap_or_default();
+        for _ in 0..2_000 {
+            let nth = first + NEXT.fetch_add(1, Ordering::Relaxed);
+            let mut config = quick();
+            config.port = Some(20_000 + 4 * (nth % 2_000));
+            if let Some(cloud) = Self::try_start(config.clone()).await {
+                return (config, cloud);
+            }
+        }
+        panic!("no three free ports between 20000 and 28000");
+    }
+
+    /// Ends the gateway as a crash does.
+    pub(crate) async fn kill_gateway(&mut self) {
+        within("the gateway's end", self.local.kill_gateway()).await;
+    }
+
+    /// Starts the gateway again.
+    pub(crate) async fn start_gateway(&mut self) {
+        self.local.start_gateway().await.expect("its old ports");
     }
 
     /// Ends a test: nothing secret was logged.

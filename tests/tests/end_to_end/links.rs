@@ -5,7 +5,7 @@ use wakecast::{Acquire, ConnectionState, ErrorCode, Event, Phase, ReconnectReaso
 use wakecast_local::cloud::What;
 use wakecast_local::ec2::Happened;
 
-use crate::cloud::{APP, Cloud, connected, event, quick, within};
+use crate::cloud::{APP, Cloud, connected, event, within};
 
 #[tokio::test]
 async fn a_socket_cut_in_mid_boot_loses_nothing() {
@@ -105,7 +105,7 @@ async fn refused_with(status: u16) {
 #[tokio::test]
 async fn a_gateway_that_comes_back_with_nothing_is_asked_anew() {
     // The old cloud's ports are taken again, so they are fixed ones.
-    let (config, first) = on_fixed_ports().await;
+    let (config, first) = Cloud::on_fixed_ports().await;
     first.hold_boots().await;
     let client = first.client("alice");
     let mut events = client.events();
@@ -127,16 +127,4 @@ async fn a_gateway_that_comes_back_with_nothing_is_asked_anew() {
     assert!(lease.endpoint().await.is_ok());
     assert_eq!(second.power_ons(), (1, 0));
     second.end();
-}
-
-/// Starts a cloud on ports below those that the system gives to others.
-async fn on_fixed_ports() -> (wakecast_local::LocalConfig, Cloud) {
-    for port in (20_000..30_000).step_by(4) {
-        let mut config = quick();
-        config.port = Some(port);
-        if let Some(cloud) = Cloud::try_start(config.clone()).await {
-            return (config, cloud);
-        }
-    }
-    panic!("no three free ports below 30000");
 }

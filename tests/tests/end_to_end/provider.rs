@@ -8,8 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use wakecast::{Token, TokenError, TokenProvider, TokenReason};
-
-use crate::http;
+use wakecast_tests::http;
 
 /// Hands out scripted tokens first, and then asks the local cloud, as an app in development does.
 #[derive(Clone)]

@@ -13,7 +13,8 @@ be the same. Other lines of the file are passed over.
   --hash HASH    only those on the snapshot whose hash begins so, likewise
   --help         this text
 
-It ends with 0 if all would be the same, with 1 if one would not, with 2 if one cannot be read.
+It ends with 0 if all would be the same, with 1 if one would not or is not as it was written, with 2
+if one cannot be read.
 ";
 
 /// What was asked for.

@@ -12,7 +12,7 @@ use wakecast_lambda::decisions::{Replay, Replayed, Verdict};
 
 use arguments::{Arguments, Which};
 
-/// A decision would not be the same.
+/// A decision would not be the same, or its line is not the one that was written.
 const DIFFERS: u8 = 1;
 
 /// Something could not be read, or was not asked for in words that are known.
@@ -22,6 +22,7 @@ const FAILED: u8 = 2;
 struct Counts {
     same: u32,
     differ: u32,
+    altered: u32,
     without: u32,
     unreadable: u32,
 }
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     };
     match replay(&arguments) {
         Ok(counts) if counts.unreadable > 0 => ExitCode::from(FAILED),
-        Ok(counts) if counts.differ > 0 => ExitCode::from(DIFFERS),
+        Ok(counts) if counts.differ + counts.altered > 0 => ExitCode::from(DIFFERS),
         Ok(_) => ExitCode::SUCCESS,
         Err(message) => failed(&message),
     }
@@ -92,7 +93,7 @@ fn tell(which: &Which, number: u64, replayed: &Replayed) {
     let wanted = *which != Which::All;
     let shown = matches!(
         replayed.verdict,
-        Verdict::Differs(_) | Verdict::Unreadable(_)
+        Verdict::Differs(_) | Verdict::Altered | Verdict::Unreadable(_)
     );
     if wanted || shown {
         print(&words::of(number, replayed));
@@ -104,6 +105,7 @@ impl Counts {
         let count = match verdict {
             Verdict::Same => &mut self.same,
             Verdict::Differs(_) => &mut self.differ,
+            Verdict::Altered => &mut self.altered,
             Verdict::NoSnapshot => &mut self.without,
             Verdict::Unreadable(_) => &mut self.unreadable,
         };
@@ -111,7 +113,7 @@ impl Counts {
     }
 
     const fn total(&self) -> u32 {
-        self.same + self.differ + self.without + self.unreadable
+        self.same + self.differ + self.altered + self.without + self.unreadable
     }
 }
 
@@ -121,6 +123,9 @@ impl std::fmt::Display for Counts {
         let one = if total == 1 { "" } else { "s" };
         write!(f, "{total} decision{one} · {same} same · {differ} differ")?;
         write!(f, " · {} without snapshot", self.without)?;
+        if self.altered > 0 {
+            write!(f, " · {} altered", self.altered)?;
+        }
         if self.unreadable > 0 {
             write!(f, " · {} unreadable", self.unreadable)?;
         }

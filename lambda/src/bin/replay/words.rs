@@ -9,6 +9,10 @@ use wakecast_lambda::model::Timestamp;
 /// Reasons that are shown of one decision; the log holds the rest.
 const MOST_REASONS: usize = 8;
 
+/// What is said of a line that is not as it was written.
+const ALTERED: &str = "the line was altered: its snapshot is not the one that was hashed, or its time, \
+                       fleet, fence or version is not the snapshot's";
+
 pub(crate) fn of(number: u64, replayed: &Replayed) -> String {
     let mut text = format!("line {number}");
     let Some(line) = &replayed.line else {
@@ -29,6 +33,10 @@ pub(crate) fn of(number: u64, replayed: &Replayed) -> String {
             side(&mut text, "then", &line.decided);
             side(&mut text, "now ", &difference.now);
             let _ = writeln!(text, "  {}", where_it_differs(&line.decided, difference));
+        }
+        Verdict::Altered => {
+            side(&mut text, "then and now", &line.decided);
+            let _ = writeln!(text, "  {ALTERED}");
         }
         Verdict::NoSnapshot => {
             side(&mut text, "then", &line.decided);
@@ -68,7 +76,7 @@ fn side(text: &mut String, name: &str, decided: &Summary) {
         let _ = writeln!(text, "{indent}{} → {}", step.from, step.to);
     }
     for alarm in alarms {
-        let _ = writeln!(text, "{indent}alarm: {alarm:?}");
+        let _ = writeln!(text, "{indent}alarm: {alarm}");
     }
     for reason in why.iter().take(MOST_REASONS) {
         let _ = writeln!(text, "{indent}since {reason}");
@@ -111,7 +119,8 @@ fn where_it_differs(then: &Summary, difference: &Difference) -> String {
         .collect();
     let mut text = format!("differs in: {}", named.join(", "));
     if difference.altered {
-        text.push_str("; the snapshot is not the one that was hashed: the line was altered");
+        text.push_str("; ");
+        text.push_str(ALTERED);
     }
     text
 }

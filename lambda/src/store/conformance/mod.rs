@@ -73,6 +73,8 @@ macro_rules! store_conformance {
             subjects::rows_are_counted_anew_and_nothing_is_lost,
             subjects::a_subjects_rows_are_its_own,
             subjects::protecting_leases_are_counted_by_the_hour,
+            subjects::a_protection_is_given_back,
+            subjects::a_link_notes_no_more_new_rows_than_fit,
             subjects::a_subjects_starts_are_counted_over_its_fleets,
             subjects::running_time_adds_up_by_the_day,
             subjects::a_spent_budget_refuses_a_start,

@@ -110,8 +110,8 @@ fn room(live: u32, remembered: u32) -> Room {
     Room {
         live: Some(live),
         remembered: Some(remembered),
-        protections: None,
         at: START,
+        ..Room::default()
     }
 }
 
@@ -258,6 +258,52 @@ pub async fn protecting_leases_are_counted_by_the_hour(store: &dyn Store) {
     };
     let refused = self::put(store, &link.id, "d", full);
     assert!(matches!(refused.await, Err(StoreError::NoRoom(NoRoom::Live(seen))) if seen.live == 3));
+}
+
+/// A protection that is given back makes room in the hour in which it was counted, and in no other.
+pub async fn a_protection_is_given_back(store: &dyn Store) {
+    let link = link(store).await;
+    let room = |protections, given_back, at| Room {
+        protections,
+        given_back,
+        at,
+        ..Room::default()
+    };
+    let counted = |at| room(Some(1), false, at);
+    let put = async |row: &Row, room: Room| {
+        let expected = Some(row.version).filter(|version| *version > 0);
+        store.put_claimed_row(&link.id, row, expected, &room).await
+    };
+    // Where none is counted there is none to give back.
+    let first = put(&ask("a"), room(None, true, START)).await;
+    let first = first.expect("a row");
+    let second = put(&ask("b"), counted(START)).await.expect("a row");
+    let third = put(&ask("c"), counted(after(1))).await;
+    assert_eq!(third, no(NoRoom::Protections));
+    assert!(put(&first, room(None, true, after(3_600))).await.is_ok());
+    let third = put(&ask("c"), counted(after(1))).await;
+    assert_eq!(third, no(NoRoom::Protections), "another hour's");
+    assert!(put(&second, room(None, true, after(2))).await.is_ok());
+    assert!(put(&ask("c"), counted(after(3))).await.is_ok());
+}
+
+/// Of rows that begin at once on one link no more are noted than fit; one that is noted already
+/// needs no place.
+pub async fn a_link_notes_no_more_new_rows_than_fit(store: &dyn Store) {
+    let link = link(store).await;
+    let two = Room {
+        claimed: Some(2),
+        ..Room::default()
+    };
+    let first = put(store, &link.id, "a", two).await.expect("a row");
+    assert!(put(store, &link.id, "b", two).await.is_ok());
+    let third = put(store, &link.id, "c", two);
+    assert_eq!(third.await, no(NoRoom::Claimed));
+    assert_eq!(store.row(&ask("c").key).await, Ok(None));
+    let version = Some(first.version);
+    let again = store.put_claimed_row(&link.id, &first, version, &two);
+    assert!(again.await.is_ok());
+    assert!(put(store, &link.id, "c", Room::default()).await.is_ok());
 }
 
 fn charged(subject: &str, at: u64) -> Charge {

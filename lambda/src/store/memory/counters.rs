@@ -88,6 +88,14 @@ pub(super) fn admit_row(
         let sort = keys::protections(&key.fleet, room.at);
         raise(table, &partition, sort, cap, end).map_err(|()| no(NoRoom::Protections))?;
     }
+    if room.given_back {
+        let end = keys::window_end(room.at, keys::PROTECTION_WINDOW);
+        let sort = keys::protections(&key.fleet, room.at);
+        let count = window(table, &partition, &sort);
+        if let Some(count) = count.checked_sub(1) {
+            table.put(&partition, sort, Item::Window { count, end });
+        }
+    }
     if count != seen {
         put_row_count(table, &key.fleet, &key.subject, count);
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-use super::super::{Commit, Released, Room, RowCount, Store, StoreError, SubjectLinks, keys};
+use super::super::{
+    Commit, NoRoom, Released, Room, RowCount, Store, StoreError, SubjectLinks, keys,
+};
 use super::table::{Item, LockItem, Starts, Transaction};
 use super::{MemoryStore, counters};
 use crate::config::LinkCaps;
@@ -172,8 +174,15 @@ impl Store for MemoryStore {
     ) -> Result<Row, StoreError> {
         self.operate("put_claimed_row", |table| {
             let mut connection = connection(table, id).ok_or(StoreError::NotFound)?.clone();
-            connection.rows.insert(row.key.clone());
             let written = put_row(table, row, expected)?;
+            let claims = connection.rows.insert(row.key.clone());
+            if claims
+                && room
+                    .claimed
+                    .is_some_and(|most| connection.rows.len() > most)
+            {
+                return Err(StoreError::NoRoom(NoRoom::Claimed));
+            }
             counters::admit_row(table, &row.key, room)?;
             table.put(
                 &keys::connection(id),

@@ -13,8 +13,8 @@ use wakecast_local::random::Span;
 use crate::sim::setting;
 use crate::sim::world::Surroundings;
 
-/// By then the death of a server is noticed and told: two ticks, a lock that a crash left behind,
-/// and describes that fail on the way.
+/// By then a media server that is back is noticed and proved: two ticks, a lock that a crash left
+/// behind, and calls that fail on the way.
 const NOTICED: Duration = Duration::from_mins(4);
 
 /// A stage that has not come by then is not waited for: the world must come to rest.
@@ -198,31 +198,21 @@ impl Timed {
                 });
             }
             Trouble::LostSettings => around.farm.next_boot(setting::lost_settings()),
-            Trouble::Terminated => {
-                around.ec2.with(|model, now| {
-                    if let Some(id) = some_instance(model) {
-                        model.terminate(now, &id);
-                    }
-                });
-                excuse_until_noticed(&around).await;
-            }
-            Trouble::StoppedOutside => {
-                around.ec2.with(|model, now| {
-                    // An instance that cannot be stopped now is left alone, as a console would.
-                    let _ = some_instance(model).map(|id| model.stop_outside(now, &id));
-                });
-                excuse_until_noticed(&around).await;
-            }
-            Trouble::StartedOutside => {
-                around.ec2.with(|model, now| {
-                    let stopped = |state| state == Ec2State::Stopped;
-                    let found = model.instances().find(|truth| stopped(truth.state));
-                    let id = found.map(|truth| truth.id.clone());
-                    if id.is_some_and(|id| model.start(now, &id).is_ok()) {
-                        around.stranger();
-                    }
-                });
-            }
+            Trouble::Terminated => by_hand(&around, |model, now| {
+                if let Some(id) = some_instance(model) {
+                    model.terminate(now, &id);
+                }
+            }),
+            Trouble::StoppedOutside => by_hand(&around, |model, now| {
+                // An instance that cannot be stopped now is left alone, as a console would.
+                let _ = some_instance(model).map(|id| model.stop_outside(now, &id));
+            }),
+            Trouble::StartedOutside => by_hand(&around, |model, now| {
+                let stopped = |state| state == Ec2State::Stopped;
+                let found = model.instances().find(|truth| stopped(truth.state));
+                let id = found.map(|truth| truth.id.clone());
+                let _ = id.map(|id| model.start(now, &id));
+            }),
             Trouble::Held { lasts } => {
                 let held = around.ec2.with(|model, now| {
                     let id = some_instance(model)?;
@@ -255,14 +245,13 @@ impl Timed {
                 around.ec2.with(|model, _| model.script().stuck_stops += 1);
             }
             Trouble::SecondInstance { runs } => {
-                around.stranger();
                 let offering = around.config.offerings.first().cloned();
                 let state = if runs {
                     Ec2State::Running
                 } else {
                     Ec2State::Stopped
                 };
-                around.ec2.with(|model, now| {
+                by_hand(&around, |model, now| {
                     let Some(offering) = offering else { return };
                     model.place(
                         now,
@@ -300,23 +289,12 @@ async fn wait_for(around: &Surroundings, stage: Stage) -> bool {
     false
 }
 
-/// Excuses dead endpoints until the reconciler has noticed that its server is gone: with EC2 not
-/// readable it cannot, and must not guess.
-async fn excuse_until_noticed(around: &Surroundings) {
-    let end = around.clock.true_now() + NOTICED * 4;
-    loop {
-        around.excuse_until(around.clock.true_now() + NOTICED);
-        around.clock.sleep(NOTICED / 8).await;
-        let serves = around.instance().is_some_and(|instance| {
-            matches!(
-                instance.status,
-                InstanceStatus::Ready | InstanceStatus::Draining { .. }
-            ) && around.farm.status(&instance.id).is_none()
-        });
-        if !serves || around.clock.true_now() > end {
-            return;
-        }
-    }
+/// Somebody else does something in EC2.
+fn by_hand(around: &Surroundings, act: impl FnOnce(&mut Ec2Model, Timestamp)) {
+    let ec2 = &around.ec2;
+    // What is due at this moment is nobody else's doing.
+    ec2.with(|_, _| ());
+    around.observer.by_another_hand(|| ec2.with(act));
 }
 
 /// The instance that lives, or else any.

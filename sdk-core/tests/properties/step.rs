@@ -1,0 +1,77 @@
+//! What may happen to a machine, whatever draws it: random strategies, or the bytes of a fuzzer.
+
+use wakecast::ErrorCode;
+use wakecast::Outcome;
+use wakecast::machine::{Input, Refusal, TransportEnd};
+use wakecast::protocol::ServerMessage;
+
+/// One step: some time passes, then one thing happens.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) wait: Wait,
+    pub(crate) what: What,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Wait {
+    None,
+    Millis(u64),
+    /// Exactly until the armed timer.
+    Timer,
+    /// The timer fires late.
+    Late(u64),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    Input(Input),
+    /// Something about the newest transport (0), the one before (1), or one that never was (2).
+    Transport(u8, Wire),
+    /// An answer to the newest (0) or an older question.
+    Token(u8, Result<u8, ()>, Option<u64>),
+    Access(u8, u16),
+    Probe(u8, bool),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Wire {
+    Open,
+    NoEcho,
+    Refuse(Refusal),
+    Close(TransportEnd),
+    Binary,
+    Garbage(String),
+    /// The right `welcome` for the last `hello`.
+    Welcome(Terms),
+    /// An acknowledgement of the last request but n.
+    Ack(u8),
+    /// An error for it, and whether it is retryable.
+    Error(u8, ErrorCode, bool, Outcome),
+    Renewed(u64),
+    /// A `status` for the last request but n, whatever that was.
+    Status(u8),
+    Message(ServerMessage),
+}
+
+/// What a `welcome` says of the link, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// What is left of the token.
+    pub(crate) life: u64,
+    /// How old the link may get.
+    pub(crate) age: u64,
+    pub(crate) heartbeat: u64,
+    pub(crate) spread: u64,
+}
+
+impl Terms {
+    /// What the gateway says of itself, for a token and a link of these lives.
+    pub(crate) const fn usual(life: u64, age: u64) -> Self {
+        Self {
+            life,
+            age,
+            heartbeat: 270_000,
+            spread: 2_000,
+        }
+    }
+}

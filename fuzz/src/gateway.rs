@@ -18,7 +18,8 @@
 //!                        function down before or after it
 //! ```
 //!
-//! `TOKEN` anywhere is a good token, `OTHER` one of another person, `STALE` one that has ended.
+//! `TOKEN` in an event is a good token, `OTHER` one of another person, `STALE` one that has ended; in
+//! a message only as the value of `token`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -143,6 +144,19 @@ impl Play {
         filled
     }
 
+    /// Only where a token belongs: the id of a message is told back, whatever it is.
+    fn with_token(&mut self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for name in ["TOKEN", "OTHER", "STALE"] {
+            let field = format!("\"token\":\"{name}\"");
+            if text.contains(&field) {
+                let token = self.filled(name);
+                text = text.replace(&field, &format!("\"token\":\"{token}\""));
+            }
+        }
+        text
+    }
+
     fn given(&mut self, boot: u64, status: InstanceStatus) {
         self.ready = matches!(status, InstanceStatus::Ready);
         self.world.given(boot, status);
@@ -167,7 +181,7 @@ impl Play {
     }
 
     fn say(&mut self, socket: &str, text: &str, binary: bool) {
-        let text = self.filled(text);
+        let text = self.with_token(text);
         let mut event = events::message(socket, self.opened(socket), &text);
         event["isBase64Encoded"] = json!(binary);
         let Some(answer) = self.websocket(&event) else {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use wakecast_lambda::config::Counts;
 use wakecast_lambda::decisions::{DecisionLog, JsonLines};
 use wakecast_local::cloud::APP;
-use wakecast_local::media::{AppConfig, BootTimeline, Edition, MediaConfig, MediaProcess};
+use wakecast_local::media::{AppConfig, BootTimeline, Edition, MediaConfig, MediaProcess, WebRtc};
 use wakecast_local::real::RealServer;
 use wakecast_local::{LocalCloud, LocalConfig, Profile, TokenRequest};
 
@@ -59,11 +59,22 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
     config.decision_log = decision_log(&arguments)?;
     config.media_server = real_server(&arguments)?;
+    if config.media_server.is_none() {
+        config.webrtc = webrtc(arguments.media_address)?;
+    }
+    let carried = config.webrtc;
     let cloud = LocalCloud::start(config).await?;
     let token = cloud.token(&TokenRequest::new("developer"))?;
     let short = arguments.profile == Profile::Demonstration;
     let media = arguments.media_server.as_ref();
-    print(&greeting::text(&cloud, &token, media, short, styled()));
+    print(&greeting::text(
+        &cloud,
+        &token,
+        media,
+        carried,
+        short,
+        styled(),
+    ));
     tokio::signal::ctrl_c().await?;
     cloud.stop().await;
     print(goodbye());
@@ -102,6 +113,17 @@ fn real_server(arguments: &Arguments) -> Result<Option<RealServer>, Failure> {
     }))
 }
 
+/// Media is carried wherever it was built; on another address than loopback only if asked for.
+fn webrtc(address: Option<IpAddr>) -> Result<Option<WebRtc>, Failure> {
+    match address {
+        _ if WebRtc::AVAILABLE => Ok(Some(address.map_or(WebRtc::LOOPBACK, WebRtc::on))),
+        None => Ok(None),
+        Some(_) => Err("--media-address: this program was built without the feature `media`; \
+                        build it with its default features, or leave the option out"
+            .into()),
+    }
+}
+
 async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
     log();
     let media = &arguments.media;
@@ -123,6 +145,10 @@ async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
     if let Some(secret) = &server_secret {
         config = config.with_server_secret(secret.expose());
     }
+    if edition == Edition::Enterprise {
+        config.webrtc = webrtc(arguments.media_address)?;
+    }
+    let carried = config.webrtc;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
     let process = MediaProcess::start(config, address)
         .await
@@ -132,7 +158,14 @@ async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
             )
         })?;
     let control = server_secret.is_some();
-    let greeting = greeting::media(process.address(), name, edition, control, styled());
+    let greeting = greeting::media(
+        process.address(),
+        name,
+        edition,
+        carried,
+        control,
+        styled(),
+    );
     print(&greeting);
     process
         .wait_for(|status| !status.ready_apps.is_empty())

@@ -5,10 +5,10 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use support::{Accept, MINUTE, Provider, SECOND, World};
-use wakecast::Acquire;
+use support::{Accept, HOUR, MINUTE, Provider, SECOND, World};
 use wakecast::machine::{Event, Input, Refusal, RequestKey, StateKind, TRANSITIONS, TransportEnd};
-use wakecast::protocol::{Bye, ServerMessage};
+use wakecast::protocol::{Bye, ErrorPush, ServerMessage};
+use wakecast::{Acquire, Outcome};
 
 #[test]
 fn the_document_is_the_code() {
@@ -181,6 +181,30 @@ fn scenes() -> Vec<Scene> {
             connect(world);
             world.input(Input::Background);
             world.input(Input::Foreground);
+        },
+        |world| {
+            connect(world);
+            world.script.acks = false;
+            for _ in 0..2 {
+                let renewals = world.count("renew");
+                while world.count("renew") == renewals {
+                    world.run(SECOND);
+                }
+                let id = world.sent.last().unwrap().2.id().unwrap().to_owned();
+                world.push(ServerMessage::Error(ErrorPush {
+                    id: Some(id),
+                    code: wakecast::ErrorCode::TokenRejected,
+                    message: "another subject".into(),
+                    retryable: false,
+                    retry_after_ms: None,
+                    outcome: Outcome::Rejected,
+                }));
+                world.run(100);
+            }
+            world.input(Input::Background);
+            world.run(HOUR);
+            world.input(Input::Foreground);
+            world.run(SECOND);
         },
         // Failed, and each way out of it.
         |world| {

@@ -1,5 +1,6 @@
 //! The values of options.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,6 +23,20 @@ pub(super) fn media_port(value: String) -> Result<u16, ArgumentError> {
     value
         .parse()
         .map_err(|_| wrong("--port", value, "0 to 65535"))
+}
+
+/// Peers are told this address, so that it must be one, and not all of them.
+pub(super) fn media_address(value: String) -> Result<IpAddr, ArgumentError> {
+    let address = value.parse().ok();
+    address
+        .filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast())
+        .ok_or_else(|| {
+            wrong(
+                "--media-address",
+                value,
+                "one IP address of this machine, such as 127.0.0.1",
+            )
+        })
 }
 
 pub(super) fn profile(value: String) -> Result<Profile, ArgumentError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
-use wakecast_local::media::AppConfig;
+use wakecast_local::media::{AppConfig, MediaModel, WebRtc};
 
 use super::world::{World, config};
 
@@ -140,6 +140,15 @@ fn connections_are_limited() {
     world.run(10_000);
     let viewer = world.play("s1");
     world.until_told(viewer, "play_started");
+}
+
+#[test]
+fn an_address_that_names_no_one_place_is_refused() {
+    let config = config().with_webrtc(WebRtc {
+        address: "0.0.0.0:5000".parse().unwrap(),
+    });
+    let refused = MediaModel::start(config, 0).unwrap_err();
+    assert!(refused.contains("one address of this machine"), "{refused}");
 }
 
 /// Collects what is logged, at every level.

@@ -60,6 +60,14 @@ impl World {
         )
     }
 
+    /// A publisher that numbers its packets from here on.
+    pub(crate) fn publish_from(&mut self, stream: &str, sequence: u64) -> Id {
+        let (socket, address) = self.open_for_peer();
+        let now = self.instant();
+        let peer = Peer::publisher(now, address, stream).numbering_from(now, sequence);
+        self.enter(socket, peer, None)
+    }
+
     pub(crate) fn play(&mut self, stream: &str) -> Id {
         self.play_with(stream, None)
     }

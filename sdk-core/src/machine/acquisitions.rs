@@ -11,9 +11,10 @@ use super::metrics::count;
 use super::output::Event;
 use super::progress::Meter;
 use super::proof::Proof;
+use super::record::Detail;
 use super::refusals::Asked;
 use super::requests::{Body, Request, truthful};
-use super::{Intent, Machine};
+use super::{Intent, Machine, scrub};
 use crate::protocol::{Outcome, Phase, Purpose};
 use crate::{Error, ErrorCode, Instant, Stage};
 
@@ -245,6 +246,10 @@ impl Machine {
     }
 
     fn deadline_passed(&mut self, id: &str) {
+        let open = self.acquisitions.get(id);
+        let why = (open.and_then(|open| open.asked.last_refusal()))
+            .or(self.attempts.last_error.as_ref())
+            .map(|error| Detail::Code(scrub::code(error.code())));
         let link = self.attempts.last_error.as_ref().map(ToString::to_string);
         self.end_acquisition(id, |acquisition| {
             let refusal = acquisition.asked.last_refusal();
@@ -260,6 +265,9 @@ impl Machine {
                 None => error,
             }
         });
+        if let Some(why) = why {
+            self.note_why(id, why);
+        }
     }
 
     /// Ends an acquisition from this side: settles it, and withdraws it if it may have arrived.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::explain::{Explanation, span};
+use super::explain::{Explanation, ago, span};
 use super::metrics::{Causes, Metrics, Timing};
 use super::record::{Happening, Record};
 use super::state::StateKind;
@@ -292,7 +292,7 @@ fn causes(f: &mut fmt::Formatter<'_>, name: &str, causes: &Causes) -> fmt::Resul
 impl fmt::Display for Record {
     /// Writes one line: how long ago, and what.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>12} ago  {}", span(self.ago).to_string(), self.what)?;
+        write!(f, "{:>16}  {}", ago(self.ago).to_string(), self.what)?;
         match self.times {
             1 => Ok(()),
             times => write!(f, "  ({times} times)"),

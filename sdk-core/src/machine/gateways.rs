@@ -318,11 +318,10 @@ impl LinkEnd {
             _ => 1,
         };
         match self {
-            Self::Refused(Refusal::Http { status, .. })
-                if matches!(status, 401 | 403 | 426 | 429) =>
-            {
-                0
-            }
+            Self::Refused(Refusal::Http {
+                status: 401 | 403 | 426 | 429,
+                ..
+            }) => 0,
             Self::Refused(Refusal::Http { retry_after, .. }) => unavailable(retry_after),
             Self::Refused(_) | Self::TimedOut | Self::NoEcho => 1,
             // Its policy, or a message of ours that was too large.

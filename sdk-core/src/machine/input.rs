@@ -144,8 +144,8 @@ pub enum Input {
     TokenFailed {
         /// The question.
         generation: Generation,
-        /// In the provider's words.
-        message: String,
+        /// Why.
+        failure: TokenFailure,
     },
     /// The access check was answered, or was not.
     AccessChecked {
@@ -176,6 +176,43 @@ pub enum Input {
     ClockJumped,
     /// The armed timer fired. Harmless at any time.
     Timeout,
+}
+
+/// Why the token provider has no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFailure {
+    /// In the provider's words.
+    pub message: String,
+    /// Whether the provider refuses this user: asking again is useless until the app has acted.
+    pub refused: bool,
+    /// Before when the provider wants not to be asked again.
+    pub retry_after: Option<Duration>,
+}
+
+impl TokenFailure {
+    /// A failure that asking again can mend.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            refused: false,
+            retry_after: None,
+        }
+    }
+
+    /// A refusal of this user.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self {
+            refused: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Says before when asking again is useless.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.retry_after = retry_after;
+        self
+    }
 }
 
 /// Why a transport could not be opened.

@@ -55,7 +55,8 @@ pub use explain::{
 pub use gateways::GatewayIndex;
 pub use guards::{Guard, Guards};
 pub use input::{
-    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
+    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TokenFailure,
+    TransportEnd,
 };
 pub use metrics::{Causes, EtaError, Metrics, Timing};
 pub use output::{Answer, Effect, Event, LeaseChange, LeaseStatus, Output, TokenReason};
@@ -265,9 +266,9 @@ impl Machine {
             }
             Input::TokenFailed {
                 generation,
-                message,
+                failure,
             } => {
-                self.token_provider_failed(generation, message);
+                self.token_provider_failed(generation, failure);
             }
             Input::AccessChecked { check, answer } => self.access_checked(check, answer),
             Input::ProbeResult { probe, result } => self.probed(probe, result),

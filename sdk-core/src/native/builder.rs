@@ -9,11 +9,12 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::address::InsecureHosts;
 use super::client::Client;
 use super::clock::{Clock, SystemClock};
+use super::dial::Dialer;
 use super::driver::{Driver, Parts};
 use super::events::EVENT_CAPACITY;
 use super::handle::Handle;
 use super::network::{Gateway, Network};
-use super::tls;
+use super::proxy::Proxy;
 use super::token::TokenProvider;
 use crate::machine::{Config, Ids, Machine, Seed};
 use crate::{ConnectionState, Error, ErrorCode, Outcome, Stage, redact_url};
@@ -32,6 +33,7 @@ pub struct ClientBuilder {
     verify: bool,
     insecure: InsecureHosts,
     roots: Vec<Vec<u8>>,
+    proxy: Proxy,
     clock: Arc<dyn Clock>,
     seed: Option<[u8; 32]>,
 }
@@ -46,6 +48,7 @@ impl ClientBuilder {
             verify: true,
             insecure: InsecureHosts::default(),
             roots: Vec::new(),
+            proxy: Proxy::environment(),
             clock: Arc::new(SystemClock),
             seed: None,
         }
@@ -114,9 +117,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Adds a root certificate in DER. With any added, the public ones are no longer trusted.
+    /// Adds a root certificate in DER. With any added, the platform's and the public ones are no
+    /// longer trusted.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.roots.push(der.into());
+        self
+    }
+
+    /// Sets the HTTP proxy; that of the environment unless set. A token provider has a proxy of its
+    /// own.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
         self
     }
 
@@ -141,7 +152,7 @@ impl ClientBuilder {
     ///
     /// `invalid_argument`, with what was expected: an address that is not `wss://` or `https://`
     /// (plain text is for loopback, or by [`allow_insecure_host`](Self::allow_insecure_host)),
-    /// that holds a user name, query or fragment, an unusable certificate, a `client_id` that the
+    /// that holds a user name, query or fragment, an unusable certificate or proxy, a `client_id` that the
     /// server would refuse, no token provider, no runtime.
     pub fn build(self) -> Result<Client, Error> {
         let gateways = (self.gateways.iter())
@@ -151,11 +162,12 @@ impl ClientBuilder {
         let provider = self.provider.ok_or_else(|| {
             invalid("no token provider: give one with token_provider(|reason| async { … })".into())
         })?;
-        let tls = tls::connector(&self.roots).map_err(|reason| {
-            invalid(format!(
-                "a root certificate is unusable ({reason}); expected DER, not PEM"
-            ))
-        })?;
+        let dialer = Dialer::new(&self.roots, &self.proxy).map_err(invalid)?;
+        for gateway in &gateways {
+            for place in std::iter::once(&gateway.address).chain(&gateway.access) {
+                dialer.check(place).map_err(invalid)?;
+            }
+        }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
             invalid("no tokio runtime: call build() within one, or enter it before".into())
         })?;
@@ -196,7 +208,7 @@ impl ClientBuilder {
             network: Arc::new(Network {
                 gateways,
                 insecure: self.insecure,
-                tls,
+                dialer,
             }),
             commands: queue,
             state,
@@ -222,7 +234,7 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-fn invalid(message: String) -> Error {
+pub(super) fn invalid(message: String) -> Error {
     Error::new(ErrorCode::InvalidArgument, Outcome::NotSent, Stage::Local).with_message(message)
 }
 

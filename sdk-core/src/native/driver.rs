@@ -163,7 +163,7 @@ impl Driver {
                         },
                         Err(error) => Input::TokenFailed {
                             generation,
-                            message: error.to_string(),
+                            failure: error.into(),
                         },
                     }
                 }));

@@ -3,6 +3,25 @@
 //! One task per [`Client`] runs the machine of [`crate::machine`]: it feeds one input, drains every
 //! output, arms one timer, and decides nothing. Sockets and calls are tasks that the driver owns.
 //!
+//! # TLS
+//!
+//! rustls, the same everywhere. The operating system judges certificates (feature
+//! `platform-verifier`, on by default), with the roots that its owner added; where it has none, as
+//! in some containers, and on Android, the built-in roots of Mozilla's program count.
+//! [`ClientBuilder::root_certificate`] replaces them all. A certificate that is refused is
+//! `network_unreachable`, with the reason as its cause, before any token is sent.
+//!
+//! # Proxies
+//!
+//! Unless [`ClientBuilder::proxy`] says otherwise, connections follow `HTTPS_PROXY`, `ALL_PROXY`
+//! and `NO_PROXY`: see [`Proxy`]. A proxy's failure is `network_unreachable`; its cause names the
+//! proxy and the remedy.
+//!
+//! # Tokens
+//!
+//! [`HttpTokenProvider`] asks the app's backend, a closure does whatever the app likes (see
+//! [`TokenProvider`]), and [`FixedToken`] is for development.
+//!
 //! # Logs
 //!
 //! Through `tracing`, under three targets:
@@ -19,7 +38,8 @@
 //! the `attempt`; each acquisition a span `acquisition` with `id`, `app`, `purpose` and `stream`,
 //! which goes on as long as its lease. Both are at level info.
 //!
-//! No line and no span holds a token, a query or the text of a message. The WebSocket library prints whole frames, renewed tokens included, through `log`
+//! No line and no span holds a token, a query or the text of a message. The WebSocket library
+//! prints whole frames, renewed tokens included, through `log`
 //! at level trace under the target `tungstenite`: leave that one above trace.
 
 mod access;
@@ -37,6 +57,8 @@ mod lease;
 mod log;
 mod network;
 mod probe;
+mod providers;
+mod proxy;
 mod task;
 mod tls;
 mod token;
@@ -51,4 +73,6 @@ pub use client::Client;
 pub use clock::{Clock, SystemClock};
 pub use events::{Event, Events, LeaseChanges, ProgressStream};
 pub use lease::Lease;
+pub use providers::{FixedToken, HttpTokenProvider, HttpTokenProviderBuilder};
+pub use proxy::Proxy;
 pub use token::{Token, TokenError, TokenProvider};

@@ -9,7 +9,7 @@ use wakecast::protocol::{
 };
 use wakecast::{Acquire, ErrorCode, LostReason, Outcome, Phase};
 
-use crate::step::{Step, Terms, Wait, What, Wire};
+use crate::step::{LEAK, Step, Terms, Wait, What, Wire, says};
 use crate::support::endpoint;
 
 /// The ids that apps and servers of these tests talk about.
@@ -24,12 +24,15 @@ fn key() -> impl Strategy<Value = RequestKey> {
 }
 
 fn code() -> impl Strategy<Value = ErrorCode> {
-    let other = ErrorCode::Other("new".into());
+    let other = [
+        ErrorCode::Other("new".into()),
+        ErrorCode::Other(LEAK.into()),
+    ];
     prop::sample::select(
         ErrorCode::ALL
             .iter()
             .cloned()
-            .chain([other])
+            .chain(other)
             .collect::<Vec<_>>(),
     )
 }
@@ -86,10 +89,10 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         }),
         Just(Refusal::Opaque),
         Just(Refusal::BadHandshake {
-            message: "not a handshake".into()
+            message: says("not a handshake")
         }),
         Just(Refusal::Unreachable {
-            message: "no route".into()
+            message: says("no route")
         }),
     ]
 }
@@ -100,7 +103,7 @@ fn end() -> impl Strategy<Value = TransportEnd> {
             .prop_map(TransportEnd::Code),
         Just(TransportEnd::Dropped),
         Just(TransportEnd::Failed {
-            message: "reset".into()
+            message: says("reset")
         }),
     ]
 }
@@ -122,7 +125,7 @@ fn message() -> impl Strategy<Value = ServerMessage> {
                     eta_p50_ms: eta,
                     eta_p90_ms: eta * 2,
                     overdue: false,
-                    note: None,
+                    note: (elapsed_ms % 2 == 0).then(|| LEAK.to_owned()),
                 })
             }
         ),

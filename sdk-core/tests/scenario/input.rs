@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wakecast::machine::{
-    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
+    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TokenFailure,
+    TransportEnd,
 };
 use wakecast::{Acquire, Secret};
 
@@ -303,7 +304,7 @@ impl Play {
                 message,
             } => Input::TokenFailed {
                 generation: Generation(generation.unwrap_or(self.newest.generation)),
-                message,
+                failure: TokenFailure::new(message),
             },
             Do::AccessChecked { check, answer } => Input::AccessChecked {
                 check: CheckId(check.unwrap_or(self.newest.check)),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use wakecast::Secret;
-use wakecast::machine::{Epoch, Generation, Input, ProbeId, TransportEnd};
+use wakecast::machine::{Epoch, Generation, Input, ProbeId, TokenFailure, TransportEnd};
 
 use super::input::{Access, End, Why, endpoint, secret};
 use super::play::Play;
@@ -65,6 +65,10 @@ pub enum TokenMode {
     Always(String),
     Fails,
     Hangs,
+    /// Says that this user gets none.
+    Refuses,
+    /// Wants not to be asked for a minute.
+    Busy,
 }
 
 /// What becomes of an attempt.
@@ -149,11 +153,26 @@ impl Play {
     pub fn peer_fetch(&mut self, generation: Generation) {
         let (token, expires_in) = match &self.peer.token {
             TokenMode::Hangs => return,
-            TokenMode::Fails => {
-                let message = "no session".to_owned();
+            TokenMode::Refuses => {
+                let failure = TokenFailure::refused("not signed in");
                 return self.answer_later(Input::TokenFailed {
                     generation,
-                    message,
+                    failure,
+                });
+            }
+            TokenMode::Busy => {
+                let wait = Some(std::time::Duration::from_secs(60));
+                let failure = TokenFailure::new("overloaded").with_retry_after(wait);
+                return self.answer_later(Input::TokenFailed {
+                    generation,
+                    failure,
+                });
+            }
+            TokenMode::Fails => {
+                let failure = TokenFailure::new("no session");
+                return self.answer_later(Input::TokenFailed {
+                    generation,
+                    failure,
                 });
             }
             TokenMode::Always(token) => (token.clone(), None),

@@ -116,3 +116,10 @@ impl Refusal {
         }
     }
 }
+
+/// The names of a description's media, in order.
+pub(super) fn mids(description: &str) -> impl Iterator<Item = &str> {
+    description
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=mid:"))
+}

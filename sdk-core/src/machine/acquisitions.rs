@@ -29,6 +29,8 @@ pub(super) struct Acquisition {
     pub(super) meter: Meter,
     pub(super) proof: Option<Proof>,
     pub(super) resend_at: Option<Instant>,
+    /// Let go by the app, which no longer waits and has not cancelled it.
+    pub(super) detached: bool,
 }
 
 impl Acquisition {
@@ -78,6 +80,7 @@ impl Machine {
             meter,
             proof: None,
             resend_at: None,
+            detached: false,
         };
         self.acquisitions.insert(id.clone(), Box::new(acquisition));
         count(&mut self.counters().acquires);
@@ -157,6 +160,28 @@ impl Machine {
                 )
             });
         }
+    }
+
+    /// Whoever waited for an acquire is gone: ends it, or gives back what it was granted.
+    pub(super) fn abandon(&mut self, key: RequestKey) {
+        let granted = (self.leases.iter()).find(|(_, lease)| lease.acquired_as == key);
+        match granted.map(|(id, _)| id.clone()) {
+            Some(id) if !self.acquires(key) => self.give_back(&id),
+            _ => self.cancel(key),
+        }
+    }
+
+    /// The app lets go of a wish that goes on.
+    pub(super) fn detach_acquire(&mut self, key: RequestKey) {
+        let mut open = self.acquisitions.values_mut();
+        if let Some(open) = open.find(|open| open.key == key) {
+            open.detached = true;
+        }
+    }
+
+    /// Whether an acquire with this key is open.
+    pub(super) fn acquires(&self, key: RequestKey) -> bool {
+        self.acquisitions.values().any(|open| open.key == key)
     }
 
     /// The `acquire` was written: when it is sent again.

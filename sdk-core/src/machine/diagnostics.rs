@@ -12,7 +12,7 @@ use super::state::StateKind;
 use super::words::in_millis;
 #[cfg(feature = "native")]
 use super::{Config, Input, Seed};
-use super::{GatewayIndex, Machine, scrub};
+use super::{Machine, scrub};
 use crate::Instant;
 use crate::protocol::VERSION;
 
@@ -118,9 +118,9 @@ impl Machine {
         Facts {
             offline: self.environment.offline,
             background: self.environment.background,
-            access_check: self.config.can_check(GatewayIndex::PREFERRED),
+            access_check: self.config.can_check(self.gateway()),
             attempts: self.attempts.made,
-            spread: self.attempts.spread,
+            spread: self.gateways.spread(),
             token_left: ends.map(|ends| ends.since(now)),
             token_refusals: self.tokens.refusals,
             acquisitions: self.acquisitions.len(),

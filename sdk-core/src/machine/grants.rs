@@ -173,6 +173,7 @@ impl Machine {
             progress,
         });
         let lease = Lease::new(
+            acquisition.key,
             acquisition.spec.fleet,
             acquisition.rev,
             endpoint.clone(),

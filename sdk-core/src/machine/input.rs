@@ -73,6 +73,30 @@ pub enum Input {
     /// The app goes away but wants to keep what it holds for a successor with the same ids (the
     /// server keeps it for 120 s): `Closed` at once, nothing is sent.
     Detach,
+    /// Nobody is left who could ask for anything: the last handle, acquisition and lease of the app
+    /// is gone. What was let go without an end, a lease or a detached acquire, is left to the server
+    /// as by `Detach`; without any the client closes as by `Close`.
+    HandlesGone,
+    /// Whoever waited for an acquire is gone without having taken its outcome: cancels it, or gives
+    /// back the lease that it was granted meanwhile. A driver that uses this does not use the key of
+    /// an acquire again while its lease is held.
+    Abandon {
+        /// The key of the acquire.
+        key: RequestKey,
+    },
+    /// The app lets go of an acquire without cancelling it: it goes on, and what it is granted is
+    /// held like any lease.
+    DetachAcquire {
+        /// The key of the acquire.
+        key: RequestKey,
+    },
+    /// The app lets go of a lease without giving it back, so that a successor with the same id can
+    /// acquire it, in this client or another. Nothing is sent; the server keeps it until 120 s after
+    /// the link that held it has ended.
+    DetachLease {
+        /// Id of the lease.
+        lease: String,
+    },
 
     /// The transport is open.
     TransportOpened {

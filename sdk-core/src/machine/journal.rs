@@ -167,6 +167,9 @@ impl Machine {
             Input::Connect if self.intent == Intent::Idle => asked(Wish::Connect, None),
             Input::Acquire { acquire, .. } => asked(acquire.purpose.into(), acquire.preset_id()),
             Input::Cancel { key } => asked(Wish::Cancel, self.acquisition_id(*key)),
+            Input::Abandon { key } if self.acquires(*key) => {
+                asked(Wish::Cancel, self.acquisition_id(*key))
+            }
             Input::Endpoint { lease, .. } => asked(Wish::Endpoint, Some(lease)),
             Input::Release { lease, .. } => asked(Wish::Release, Some(lease)),
             Input::Status { .. } => asked(Wish::Status, None),

@@ -149,6 +149,11 @@ pub const TRANSITIONS: &[(StateKind, StateKind, &str)] = &[
     (Paused, Connecting, "acquire, or foreground"),
     (
         Paused,
+        Reconnecting,
+        "acquire or foreground, while a wait from before goes on",
+    ),
+    (
+        Paused,
         Failed,
         "acquire, or foreground, after fresh tokens were refused",
     ),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{mpsc, watch};
 
-use super::address::{Address, InsecureHosts, Scheme};
+use super::address::InsecureHosts;
 use super::client::Client;
 use super::clock::{Clock, SystemClock};
 use super::dial::Dialer;
@@ -26,8 +26,8 @@ const SDK: &str = concat!("wakecast-rust/", env!("CARGO_PKG_VERSION"));
 /// The settings of a [`Client`].
 #[must_use]
 pub struct ClientBuilder {
-    url: String,
-    access_url: Option<String>,
+    /// In order of preference, never empty: the address, and that for access checks.
+    gateways: Vec<(String, Option<String>)>,
     provider: Option<Arc<dyn TokenProvider>>,
     client_id: Option<String>,
     sdk: String,
@@ -42,8 +42,7 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     pub(super) fn new(url: String) -> Self {
         Self {
-            url,
-            access_url: None,
+            gateways: vec![(url, None)],
             provider: None,
             client_id: None,
             sdk: SDK.to_owned(),
@@ -56,11 +55,32 @@ impl ClientBuilder {
         }
     }
 
-    /// Sets the HTTP address of the service, such as `https://access.example.com/prod`, where the
-    /// client asks why a connection was refused. Without it a refusal that the gateway does not
-    /// explain stays unexplained.
+    /// Sets the HTTP address of the gateway that was named last, such as
+    /// `https://access.example.com/prod`, where the client asks why a connection was refused.
+    /// Without it a refusal that the gateway does not explain stays unexplained.
     pub fn access_url(mut self, url: impl Into<String>) -> Self {
-        self.access_url = Some(url.into());
+        if let Some((_, access)) = self.gateways.last_mut() {
+            *access = Some(url.into());
+        }
+        self
+    }
+
+    /// Adds the same service in another region, to be used while those named before are down; at
+    /// most 8 in all. What was acquired lives in its region: the client moves only while it holds no
+    /// lease and no acquire may stand at a server, and comes back, without a gap, at a calm moment
+    /// when nothing is held or waited for.
+    ///
+    /// ```
+    /// # use wakecast::{Client, Token, TokenError, TokenReason};
+    /// # fn example() -> wakecast::ClientBuilder {
+    /// Client::builder("wss://eu.example.com/prod")
+    ///     .access_url("https://access.eu.example.com/prod")
+    ///     .fallback("wss://us.example.com/prod")
+    ///     .access_url("https://access.us.example.com/prod")
+    /// # }
+    /// ```
+    pub fn fallback(mut self, url: impl Into<String>) -> Self {
+        self.gateways.push((url.into(), None));
         self
     }
 
@@ -136,24 +156,18 @@ impl ClientBuilder {
     /// that holds a user name, query or fragment, an unusable certificate or proxy, a `client_id` that the
     /// server would refuse, no token provider, no runtime.
     pub fn build(self) -> Result<Client, Error> {
-        let address = Address::configured(
-            "the client's url",
-            &self.url,
-            Scheme::WebSocket,
-            &self.insecure,
-        )
-        .map_err(invalid)?;
-        let access = self
-            .access_url
-            .map(|url| Address::configured("access_url", &url, Scheme::Http, &self.insecure))
-            .transpose()
+        let gateways = (self.gateways.iter())
+            .map(|(url, access)| Gateway::configured(url, access.as_deref(), &self.insecure))
+            .collect::<Result<Vec<_>, _>>()
             .map_err(invalid)?;
         let provider = self.provider.ok_or_else(|| {
             invalid("no token provider: give one with token_provider(|reason| async { … })".into())
         })?;
         let dialer = Dialer::new(&self.roots, &self.proxy).map_err(invalid)?;
-        for place in std::iter::once(&address).chain(&access) {
-            dialer.check(place).map_err(invalid)?;
+        for gateway in &gateways {
+            for place in std::iter::once(&gateway.address).chain(&gateway.access) {
+                dialer.check(place).map_err(invalid)?;
+            }
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
             invalid("no tokio runtime: call build() within one, or enter it before".into())
@@ -165,7 +179,14 @@ impl ClientBuilder {
             Some(seed) => (seed, seed.map(|byte| byte ^ 0x5a)),
             None => (os_random()?, os_random()?),
         };
-        let mut config = Config::new(self.sdk).access_check(access.is_some());
+        let mut config = Config::new(self.sdk);
+        for (number, gateway) in gateways.iter().enumerate() {
+            let has = gateway.access.is_some();
+            config = match number {
+                0 => config.access_check(has),
+                _ => config.fallback(has),
+            };
+        }
         config.client_id = self.client_id;
         config.check()?;
         let (commands, queue) = mpsc::unbounded_channel();
@@ -186,7 +207,7 @@ impl ClientBuilder {
             clock: self.clock,
             provider,
             network: Arc::new(Network {
-                gateways: vec![Gateway { address, access }],
+                gateways,
                 insecure: self.insecure,
                 dialer,
             }),
@@ -202,9 +223,11 @@ impl ClientBuilder {
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gateways: Vec<_> = (self.gateways.iter())
+            .map(|(url, access)| (redact_url(url), access.as_deref().map(redact_url)))
+            .collect();
         f.debug_struct("ClientBuilder")
-            .field("url", &redact_url(&self.url))
-            .field("access_url", &self.access_url.as_deref().map(redact_url))
+            .field("gateways", &gateways)
             .field("client_id", &self.client_id)
             .field("sdk", &self.sdk)
             .field("verify", &self.verify)

@@ -24,8 +24,22 @@
 //!
 //! # Logs
 //!
-//! Log lines go through `tracing` at level debug and below and hold no token, no query and no
-//! message text. The WebSocket library prints whole frames, renewed tokens included, through `log`
+//! Through `tracing`, under three targets:
+//!
+//! | level | `wakecast::client` | `wakecast::connection` | `wakecast::acquisition` |
+//! |---|---|---|---|
+//! | error | the client failed for good: only the app can mend that | | |
+//! | warn | a diagnostic: what belongs to no request and a developer wants to see | | an acquisition that ended with an error |
+//! | info | connected, reconnecting, paused, closed | | a lease granted, and each of its changes |
+//! | debug | token calls and proofs of endpoints | an attempt begun, refused, open; a socket closed or ended; an access check | an acquisition begun, cancelled or closed |
+//! | trace | timers | | progress |
+//!
+//! Each transport has a span `connection` with its `epoch`, the `gateway`'s host and the number of
+//! the `attempt`; each acquisition a span `acquisition` with `id`, `app`, `purpose` and `stream`,
+//! which goes on as long as its lease. Both are at level info.
+//!
+//! No line and no span holds a token, a query or the text of a message. The WebSocket library
+//! prints whole frames, renewed tokens included, through `log`
 //! at level trace under the target `tungstenite`: leave that one above trace.
 
 mod access;
@@ -41,6 +55,7 @@ mod failure;
 mod feed;
 mod handle;
 mod lease;
+mod log;
 mod network;
 mod probe;
 mod providers;

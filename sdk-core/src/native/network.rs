@@ -26,6 +26,22 @@ pub(super) struct Gateway {
     pub(super) access: Option<Address>,
 }
 
+impl Gateway {
+    /// Checks the addresses that the app configured.
+    pub(super) fn configured(
+        url: &str,
+        access: Option<&str>,
+        insecure: &InsecureHosts,
+    ) -> Result<Self, String> {
+        let checked = |name, url, scheme| Address::configured(name, url, scheme, insecure);
+        let access = access.map(|url| checked("access_url", url, Scheme::Http));
+        Ok(Self {
+            address: checked("the client's url", url, Scheme::WebSocket)?,
+            access: access.transpose()?,
+        })
+    }
+}
+
 impl Network {
     /// The addresses in order of preference, without their queries.
     pub(super) fn addresses(&self) -> Vec<GatewayAddress> {

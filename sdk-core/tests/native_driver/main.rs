@@ -15,8 +15,10 @@ mod connect;
 #[cfg(all(feature = "platform-verifier", target_os = "linux"))]
 mod environment;
 mod explain;
+mod gateways;
 mod harness;
 mod leases;
+mod logs;
 mod peer;
 mod providers;
 mod proxies;

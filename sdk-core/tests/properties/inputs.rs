@@ -63,6 +63,9 @@ fn app_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         6 => (key(), acquire()).prop_map(|(key, acquire)| Input::Acquire { key, acquire }),
         2 => Just(Input::Connect),
+        1 => key().prop_map(|key| Input::Abandon { key }),
+        1 => key().prop_map(|key| Input::DetachAcquire { key }),
+        1 => id().prop_map(|lease| Input::DetachLease { lease }),
         2 => key().prop_map(|key| Input::Cancel { key }),
         2 => (key(), id()).prop_map(|(key, lease)| Input::Endpoint { key, lease }),
         2 => (key(), id()).prop_map(|(key, lease)| Input::Release { key, lease }),
@@ -202,7 +205,8 @@ fn what() -> impl Strategy<Value = What> {
         2 => (which, any::<bool>()).prop_map(|(which, reached)| What::Probe(which, reached)),
         6 => Just(What::Input(Input::Timeout)),
         // Rare, since everything after it is only about the silence that must follow.
-        1 => prop_oneof![9 => Just(Input::Timeout), 1 => Just(Input::Close), 1 => Just(Input::Detach)]
+        1 => prop_oneof![12 => Just(Input::Timeout), 1 => Just(Input::Close), 1 => Just(Input::Detach),
+            1 => Just(Input::HandlesGone)]
             .prop_map(What::Input),
     ]
 }

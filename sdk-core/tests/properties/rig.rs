@@ -38,7 +38,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let config = Config::new("test/1").access_check(true);
+        let config = Config::new("test/1")
+            .access_check(true)
+            .fallback(false)
+            .fallback(true);
         Self {
             machine: Machine::new(config, Seed([9; 32])),
             laws: Laws::default(),

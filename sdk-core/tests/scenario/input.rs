@@ -50,6 +50,16 @@ pub enum Do {
     Retry,
     Close,
     Detach,
+    HandlesGone,
+    Abandon {
+        key: u64,
+    },
+    DetachAcquire {
+        key: u64,
+    },
+    DetachLease {
+        lease: String,
+    },
     TransportOpened {
         link: Option<u64>,
         subprotocol: Option<String>,
@@ -247,6 +257,14 @@ impl Play {
             Do::Retry => Input::Retry,
             Do::Close => Input::Close,
             Do::Detach => Input::Detach,
+            Do::HandlesGone => Input::HandlesGone,
+            Do::Abandon { key } => Input::Abandon {
+                key: RequestKey(key),
+            },
+            Do::DetachAcquire { key } => Input::DetachAcquire {
+                key: RequestKey(key),
+            },
+            Do::DetachLease { lease } => Input::DetachLease { lease },
             Do::TransportOpened { link, subprotocol } => Input::TransportOpened {
                 epoch: epoch(&link),
                 subprotocol,

@@ -414,6 +414,7 @@ fn step_words(what: Condition, step: NextStep, f: &mut fmt::Formatter<'_>) -> fm
         (Timer::Heartbeat, _) => "asks the server for a sign of life",
         (Timer::PongTimeout, _) => "counts the connection as lost",
         (Timer::Rotation, _) => "moves to a fresh connection",
+        (Timer::Return, _) => "tries the preferred gateway again",
         (Timer::RequestDeadline, _) => "ends",
         (Timer::Resend, _) => "asks the server again",
         (Timer::Proof, Condition::Proving) => "counts this try as failed",

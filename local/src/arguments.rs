@@ -22,7 +22,7 @@ Options:
   --port PORT            WebSocket API on PORT, HTTP API and admin on the next two [free ones]
   --profile PROFILE      default, or demonstration: the whole lifecycle within a minute
   --token-life SECONDS   how long printed tokens live, 1 to 3600 [3600; demonstration 20]
-  --media-address IP     the address of the stand-ins' WebRTC media [127.0.0.1]
+  --media-address IP     the address of the stand-ins' WebRTC media, or none [127.0.0.1]
   --decision-log FILE    add each decision to FILE as a line that `cargo xtask replay` reads
   --help                 this text
 
@@ -62,7 +62,7 @@ Options:
   --media-app APP        its one app [live]
   --media-edition EDITION
                          enterprise or community [enterprise]
-  --media-address IP     the address of its WebRTC media [127.0.0.1]
+  --media-address IP     the address of its WebRTC media, or none [127.0.0.1]
   --help                 this text
 
 It is a development tool: it listens on 127.0.0.1 only, media excepted if you say so, and stops
@@ -90,7 +90,7 @@ pub(crate) struct Arguments {
     pub(crate) profile: Profile,
     pub(crate) token_life: Option<Duration>,
     pub(crate) decision_log: Option<PathBuf>,
-    pub(crate) media_address: Option<IpAddr>,
+    pub(crate) carrying: Carrying,
     pub(crate) media_server: Option<ServerUrl>,
     pub(crate) setting: Option<(String, Value)>,
     pub(crate) media: MediaOptions,
@@ -101,7 +101,7 @@ pub(crate) struct Arguments {
 pub(crate) struct MediaArguments {
     pub(crate) port: u16,
     pub(crate) profile: Profile,
-    pub(crate) media_address: Option<IpAddr>,
+    pub(crate) carrying: Carrying,
     pub(crate) media: MediaOptions,
 }
 
@@ -112,6 +112,18 @@ pub(crate) struct MediaOptions {
     pub(crate) stream_secret_file: Option<PathBuf>,
     pub(crate) app: Option<String>,
     pub(crate) edition: Option<Edition>,
+}
+
+/// How the stand-ins carry WebRTC media.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Carrying {
+    /// For this machine only.
+    #[default]
+    Loopback,
+    /// On one address of this machine.
+    On(IpAddr),
+    /// Not at all: their signalling alone answers.
+    Nothing,
 }
 
 /// What is wrong with a command line.
@@ -167,7 +179,7 @@ impl Command {
                 "--profile" => parsed.profile = values::profile(option.value()?)?,
                 "--decision-log" => parsed.decision_log = Some(PathBuf::from(option.value()?)),
                 "--media-address" => {
-                    parsed.media_address = Some(values::media_address(option.value()?)?);
+                    parsed.carrying = values::carrying(option.value()?)?;
                 }
                 "--token-life" => parsed.token_life = Some(values::token_life(option.value()?)?),
                 "--media-server" => {
@@ -183,7 +195,7 @@ impl Command {
                 }
             }
         }
-        if let (Some(_), Some(_)) = (parsed.media_address, &parsed.media_server) {
+        if parsed.carrying != Carrying::Loopback && parsed.media_server.is_some() {
             return Err(ArgumentError::StandInsOnly("--media-address"));
         }
         match (about_media, &parsed.media_server) {
@@ -197,7 +209,7 @@ fn parse_media(mut rest: impl Iterator<Item = String>) -> Result<Command, Argume
     let mut parsed = MediaArguments {
         port: MEDIA_PORT,
         profile: Profile::Default,
-        media_address: None,
+        carrying: Carrying::default(),
         media: MediaOptions::default(),
     };
     while let Some(argument) = rest.next() {
@@ -205,7 +217,7 @@ fn parse_media(mut rest: impl Iterator<Item = String>) -> Result<Command, Argume
         match option.name.as_str() {
             "--help" | "-h" => return Ok(Command::Help(MEDIA_HELP)),
             "--media-address" => {
-                parsed.media_address = Some(values::media_address(option.value()?)?);
+                parsed.carrying = values::carrying(option.value()?)?;
             }
             "--port" => parsed.port = values::media_port(option.value()?)?,
             "--profile" => parsed.profile = values::profile(option.value()?)?,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ mod arguments;
 mod greeting;
 mod secrets;
 
-use arguments::{Arguments, Command, MediaArguments};
+use arguments::{Arguments, Carrying, Command, MediaArguments};
 use secrets::SecretError;
 
 /// What a command line that cannot be read ends with, as shells expect.
@@ -60,7 +60,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     config.decision_log = decision_log(&arguments)?;
     config.media_server = real_server(&arguments)?;
     if config.media_server.is_none() {
-        config.webrtc = webrtc(arguments.media_address)?;
+        config.webrtc = webrtc(arguments.carrying)?;
     }
     let carried = config.webrtc;
     let cloud = LocalCloud::start(config).await?;
@@ -114,13 +114,14 @@ fn real_server(arguments: &Arguments) -> Result<Option<RealServer>, Failure> {
 }
 
 /// Media is carried wherever it was built; on another address than loopback only if asked for.
-fn webrtc(address: Option<IpAddr>) -> Result<Option<WebRtc>, Failure> {
-    match address {
-        _ if WebRtc::AVAILABLE => Ok(Some(address.map_or(WebRtc::LOOPBACK, WebRtc::on))),
-        None => Ok(None),
-        Some(_) => Err(
-            "--media-address: this program was built without the feature `media`; \
-                        build it with its default features, or leave the option out"
+fn webrtc(carrying: Carrying) -> Result<Option<WebRtc>, Failure> {
+    match carrying {
+        Carrying::Nothing => Ok(None),
+        Carrying::Loopback => Ok(WebRtc::AVAILABLE.then_some(WebRtc::LOOPBACK)),
+        Carrying::On(address) if WebRtc::AVAILABLE => Ok(Some(WebRtc::on(address))),
+        Carrying::On(_) => Err(
+            "--media-address: this program was built without the feature \
+                                `media`; build it with its default features, or say none"
                 .into(),
         ),
     }
@@ -148,7 +149,7 @@ async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
         config = config.with_server_secret(secret.expose());
     }
     if edition == Edition::Enterprise {
-        config.webrtc = webrtc(arguments.media_address)?;
+        config.webrtc = webrtc(arguments.carrying)?;
     }
     let carried = config.webrtc;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));

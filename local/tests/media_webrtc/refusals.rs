@@ -115,7 +115,7 @@ fn the_vendors_refusals_stand() {
     let viewer = world.play("s1");
     world.act(viewer, |viewer| viewer.begin());
     assert_eq!(world.peer(viewer).definitions(), ["already_playing"]);
-    world.run(1_000);
+    world.until_told(viewer, "play_started");
     assert_eq!(world.counts().webrtc_viewers, 1);
     assert_eq!(world.counts().webrtc_streams, 1);
 }

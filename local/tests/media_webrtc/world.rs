@@ -193,7 +193,7 @@ impl World {
                 to_peers.push_back(output);
             }
             for output in to_peers {
-                self.to_peer(now, output);
+                self.hand_over(now, output);
             }
             for id in self.awake().collect::<Vec<_>>() {
                 let peer = self.peers.get_mut(&id).unwrap();
@@ -209,7 +209,7 @@ impl World {
                     self.carried += 1;
                     let lost = self
                         .lose_every
-                        .is_some_and(|every| self.carried % every == 0);
+                        .is_some_and(|every| self.carried.is_multiple_of(every));
                     if !lost {
                         self.model.datagram(self.now, from, &bytes);
                     }
@@ -221,7 +221,7 @@ impl World {
         }
     }
 
-    fn to_peer(&mut self, now: Instant, output: Output) {
+    fn hand_over(&mut self, now: Instant, output: Output) {
         match output {
             Output::Send { socket, text } => match self.peers.get_mut(&socket) {
                 Some(_) if self.vanished.contains(&socket) => {}

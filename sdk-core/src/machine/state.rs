@@ -139,11 +139,7 @@ pub const TRANSITIONS: &[(StateKind, StateKind, &str)] = &[
     (Reconnecting, Failed, "the server refused for good"),
     (Reconnecting, Closed, "close or detach"),
     (Paused, Connecting, "acquire, or foreground"),
-    (
-        Paused,
-        Failed,
-        "acquire, or foreground, after fresh tokens were refused",
-    ),
+    (Paused, Failed, "acquire after fresh tokens were refused"),
     (Paused, Closed, "close or detach"),
     (Failed, Connecting, "retry"),
     (

@@ -203,7 +203,7 @@ fn scenes() -> Vec<Scene> {
             }
             world.input(Input::Background);
             world.run(HOUR);
-            world.input(Input::Foreground);
+            world.acquire(1, Acquire::play("live", "match"));
             world.run(SECOND);
         },
         // Failed, and each way out of it.

@@ -133,15 +133,15 @@ mod tests {
 
     #[test]
     fn a_section_is_replaced_and_the_others_stay() {
-        let page = replaced(HEAD, "core", "one\n");
-        let page = replaced(&page, "web", "two\n");
-        let page = replaced(&page, "core", "three\n");
+        let page = replaced(HEAD, "core", "alpha\n");
+        let page = replaced(&page, "web", "beta\n");
+        let page = replaced(&page, "core", "gamma\n");
         assert!(page.starts_with(HEAD.trim_end()));
-        assert!(!page.contains("one"), "{page}");
-        let (three, two) = (page.find("three").unwrap(), page.find("two").unwrap());
-        assert!(three < two, "{page}");
+        assert!(!page.contains("alpha"), "{page}");
+        let (core, web) = (page.find("gamma").unwrap(), page.find("beta").unwrap());
+        assert!(core < web, "{page}");
         assert_eq!(page.matches("<!-- begin").count(), 2);
-        assert_eq!(replaced(&page, "core", "three"), page, "nothing gathers");
+        assert_eq!(replaced(&page, "core", "gamma"), page, "nothing gathers");
     }
 
     #[test]

@@ -186,7 +186,11 @@ impl Machine {
             }
             Condition::TokenLater => vec![fetch],
             Condition::CheckingAccess | Condition::WaitingToRetry => vec![match self.dial {
-                Dial::Wait { until } => Some((until, Timer::Attempt)),
+                // What is owed to another network cuts the wait.
+                Dial::Wait { until } => {
+                    let cut = self.attempts.cut_due().unwrap_or(until);
+                    Some((until.min(cut), Timer::Attempt))
+                }
                 Dial::Check { until, .. } => Some((until, Timer::AccessTimeout)),
                 Dial::Rest | Dial::Token => None,
             }],

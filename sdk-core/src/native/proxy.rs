@@ -133,10 +133,8 @@ impl Proxies {
         let rule = match &proxy.0 {
             Setting::Direct => None,
             Setting::Fixed { url, bypass } => {
-                let rule = Rule::new("the proxy's url", url.expose(), bypass, false);
-                if let Err(reason) = rule.server {
-                    return Err(reason);
-                }
+                let mut rule = Rule::new("the proxy's url", url.expose(), bypass, false);
+                rule.server = Ok(rule.server?);
                 Some(rule)
             }
             Setting::Environment => {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use wakecast_local::media::Edition;
+use wakecast_local::media::{Edition, WebRtc};
 use wakecast_local::real::ServerUrl;
 use wakecast_local::{LocalCloud, Token};
 
@@ -11,6 +11,7 @@ pub(crate) fn text(
     cloud: &LocalCloud,
     token: &Token,
     media: Option<&ServerUrl>,
+    carried: Option<WebRtc>,
     demonstration: bool,
     styled: bool,
 ) -> String {
@@ -30,13 +31,19 @@ pub(crate) fn text(
     let connect = snippet(websocket_url, access_url, app);
     let life = token.expires_in.as_secs();
     let secret = token.secret.expose();
-    let media = media.map_or_else(String::new, |url| {
-        format!(
+    let media = match (media, carried) {
+        (Some(url), _) => format!(
             "  {dim}media{end}      {bold}{url}{end}
              {dim}a real server; only its boot and its stop are simulated{end}
 "
-        )
-    });
+        ),
+        (None, Some(webrtc)) => format!(
+            "  {dim}media{end}      {}
+",
+            about(webrtc)
+        ),
+        (None, None) => String::new(),
+    };
     format!(
         "
   {bold}wakecast-local{end}  {dim}{profile}, this machine only, Ctrl-C stops{end}
@@ -77,6 +84,7 @@ pub(crate) fn media(
     address: SocketAddr,
     app: &str,
     edition: Edition,
+    carried: Option<WebRtc>,
     control: bool,
     styled: bool,
 ) -> String {
@@ -90,18 +98,34 @@ pub(crate) fn media(
     } else {
         "off: no call of its REST interface is answered"
     };
+    let carried = carried.map_or_else(
+        || "none: the signalling alone is answered".to_owned(),
+        about,
+    );
     format!(
         "
   {bold}wakecast-local media{end}  {dim}Ant Media Server stand-in, {edition} Edition, Ctrl-C stops{end}
 
   {dim}server{end}     {bold}http://{address}{end}
   {dim}signalling{end} {bold}ws://{address}/{app}/websocket{end}
+  {dim}media{end}      {carried}
   {dim}control{end}    {control}
 
   {dim}behind{end}     wakecast-local --media-server http://{address}/{app} …
 
 "
     )
+}
+
+/// What carries media, and for whom it is.
+fn about(webrtc: WebRtc) -> String {
+    let address = webrtc.address.ip();
+    let reach = if address.is_loopback() {
+        "this machine only"
+    } else {
+        "open to whoever reaches that address"
+    };
+    format!("WebRTC on {address}, {reach}: for development")
 }
 
 fn style(styled: bool) -> [&'static str; 3] {

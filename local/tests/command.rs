@@ -78,6 +78,7 @@ fn help_names_every_option() {
         "--media-app",
         "--media-edition",
         "--media-setting",
+        "--media-address",
         "--help",
     ] {
         assert!(help.contains(option), "{option}");
@@ -120,6 +121,14 @@ fn bad_arguments_are_named_and_end_with_2() {
         (
             vec!["--media-app", "live"],
             "`--media-server`, which is not given",
+        ),
+        (
+            vec!["--media-address", "0.0.0.0"],
+            "one IP address of this machine",
+        ),
+        (
+            vec!["media", "--media-address", "here"],
+            "one IP address of this machine",
         ),
         (vec!["--media-setting", "nothing"], "expected NAME=VALUE"),
         (vec!["--media-server", "ftp://127.0.0.1"], "another scheme"),

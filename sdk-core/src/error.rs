@@ -124,6 +124,14 @@ impl Error {
         &self.0.message
     }
 
+    /// Writes it with its cause, for an error that this one is the cause of.
+    pub(crate) fn in_full(&self) -> String {
+        match self.cause() {
+            Some(cause) => format!("{self} ({cause})"),
+            None => self.to_string(),
+        }
+    }
+
     /// Returns the original cause in its own words.
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_ref().map(|cause| cause.0.as_str())

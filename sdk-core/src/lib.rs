@@ -83,8 +83,9 @@ pub use machine::{
 };
 #[cfg(feature = "native")]
 pub use native::{
-    Acquisition, Client, ClientBuilder, Event, Events, Lease, LeaseChanges, ProgressStream, Token,
-    TokenError, TokenProvider,
+    Acquisition, Client, ClientBuilder, Event, Events, FixedToken, HttpTokenProvider,
+    HttpTokenProviderBuilder, Lease, LeaseChanges, ProgressStream, Proxy, Token, TokenError,
+    TokenProvider,
 };
 pub use protocol::{Endpoint, LostReason, Outcome, Phase, Purpose};
 pub use secret::{Secret, redact_url};

@@ -174,6 +174,15 @@ fn scenes() -> Vec<Scene> {
             world.run(SECOND);
         },
         |world| {
+            world.script.accept = Accept::Refuse(Refusal::Http {
+                status: 503,
+                retry_after: Some(std::time::Duration::from_secs(60)),
+            });
+            connect(world);
+            world.input(Input::Background);
+            world.input(Input::Foreground);
+        },
+        |world| {
             connect(world);
             world.script.acks = false;
             for _ in 0..2 {

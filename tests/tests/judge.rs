@@ -253,6 +253,32 @@ fn a_start_too_many_breaks_law_5() {
 }
 
 #[test]
+fn a_start_too_many_for_one_subject_breaks_law_5() {
+    // Time between starts, whether somebody else waits too, whether the operator wants a server.
+    for (apart, others, min, broken) in [
+        (4 * MINUTE, false, 0, true),
+        (6 * MINUTE, false, 0, false),
+        (4 * MINUTE, true, 0, false),
+        (4 * MINUTE, false, 1, false),
+    ] {
+        let mut court = Court::with(|rules| rules.min = min);
+        let waits = Standing::Waits {
+            until: court.at + 60 * MINUTE,
+        };
+        court.record("ada", Purpose::Publish, waits.clone());
+        court.record("bob", Purpose::Watch, waits.clone());
+        if others {
+            court.record("cleo", Purpose::Play, waits);
+        }
+        for _ in 0..3 {
+            court.at += apart;
+            court.hear(Fact::Intended);
+        }
+        assert_eq!(court.said("3 starts for ada"), broken, "{:?}", court.broken);
+    }
+}
+
+#[test]
 fn a_late_answer_breaks_law_3() {
     let mut court = Court::ready();
     let until = court.at + MINUTE;
@@ -274,6 +300,38 @@ fn a_row_past_its_deadline_breaks_law_3() {
     court.hear(Fact::Read { began });
     court.pass(3 * MINUTE);
     court.broke("law 3", "ada is past its deadline");
+}
+
+#[test]
+fn a_row_that_the_table_refuses_to_end_is_late_once_it_takes_writes_again() {
+    let mut court = Court::ready();
+    let until = court.at + 10 * SECOND;
+    court.record("ada", Purpose::Play, Standing::Waits { until });
+    let began = court.at;
+    court.hear(Fact::Read { began });
+    court.hear(Fact::RowsRefused(true));
+    court.pass(4 * MINUTE);
+    court.hear(Fact::RowsRefused(false));
+    court.pass(MINUTE);
+    assert_eq!(court.broken, Vec::<String>::new());
+    court.pass(10 * SECOND);
+    court.broke("law 3", "ada is past its deadline");
+}
+
+#[test]
+fn a_run_over_nothing_is_seen_once_ec2_has_shown_that_there_is_nothing() {
+    for (readable, broken) in [(false, false), (true, true)] {
+        let mut court = Court::ready();
+        court.hear(Fact::Terminated(id()));
+        court.at += MINUTE;
+        court.described(1, readable);
+        court.at += 4 * MINUTE;
+        court.hear(Fact::RanOut);
+        assert_eq!(court.broken, Vec::<String>::new());
+        court.at += 2 * MINUTE;
+        court.hear(Fact::RanOut);
+        assert_eq!(court.said("over nothing"), broken, "{:?}", court.broken);
+    }
 }
 
 #[test]
@@ -455,11 +513,16 @@ struct Court {
 
 impl Court {
     fn new() -> Self {
-        let rules = Rules {
+        Self::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut Rules)) -> Self {
+        let mut rules = Rules {
             max: 1,
             min: 0,
             starts_per_hour: 3,
             launches_per_hour: 3,
+            subject_starts: 2,
             grace: 5 * MINUTE,
             min_up: 5 * MINUTE,
             stream_token: MINUTE,
@@ -471,6 +534,7 @@ impl Court {
             lock: 30 * SECOND,
             clocks_apart: 0,
         };
+        change(&mut rules);
         Self {
             judge: Judge::new(rules),
             at: 1_000_000 * MINUTE,
@@ -549,6 +613,7 @@ impl Court {
     fn record(&mut self, lease: &str, purpose: Purpose, standing: Standing) {
         self.hear(Fact::Recorded {
             lease: lease.to_owned(),
+            subject: lease.to_owned(),
             purpose: Some(purpose),
             standing,
             gone_since: None,

@@ -66,8 +66,7 @@ pub(crate) fn semver(workspace: &Workspace, arguments: &[String]) -> Result<Exit
     };
     tools::need(workspace, "semver", &SEMVER_CHECKS)?;
     let mut check = workspace.cargo(&["semver-checks", "--package=wakecast"]);
-    check.args(["--baseline-rev", baseline, "--only-explicit-features"]);
-    check.args(["--features", "native"]);
+    check.args(["--baseline-rev", baseline, "--default-features"]);
     let status = check.status();
     let status = status.map_err(|error| format!("cargo cannot be run: {error}"))?;
     Ok(if status.success() {

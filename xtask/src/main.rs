@@ -18,6 +18,7 @@ mod soak;
 mod sources;
 mod steps;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 

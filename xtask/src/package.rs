@@ -99,8 +99,10 @@ fn unpacked(workspace: &Workspace) -> Result<(PathBuf, PathBuf), String> {
         fs::remove_dir_all(&home).map_err(cannot)?;
     }
     fs::create_dir_all(&home).map_err(cannot)?;
+    // With the time of now: every archive carries the same old time, and cargo would take the files
+    // of this one for those that it has built before.
     let mut tar = Command::new("tar");
-    tar.arg("-xzf").arg(&archive).arg("-C").arg(&home);
+    tar.arg("-xzmf").arg(&archive).arg("-C").arg(&home);
     let untarred = tools::run(workspace, STEP, tar);
     if !untarred.ok {
         return Err(untarred.output);

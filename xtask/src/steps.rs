@@ -6,7 +6,7 @@ use crate::cases::Coverage;
 use crate::report::{self, Counts};
 use crate::runner::{Outcome, Step};
 use crate::tools::{self, Run, Workspace};
-use crate::{dependencies, fuzz, package, purity, simulation};
+use crate::{dependencies, fuzz, package, purity, simulation, web};
 
 /// Reads files, or runs a formatter: seconds on any machine.
 const QUICK: Duration = Duration::from_secs(5 * 60);
@@ -22,7 +22,7 @@ const BUILD_AND_RUN: Duration = Duration::from_secs(45 * 60);
 const QUICKSTART_LIMIT: Duration = Duration::from_secs(60);
 
 /// The cheap ones first: a typing slip should be told in seconds.
-pub(crate) const ALL: [Step; 11] = [
+pub(crate) const ALL: [Step; 12] = [
     Step {
         name: "fmt",
         what: "every file is formatted",
@@ -88,6 +88,12 @@ pub(crate) const ALL: [Step; 11] = [
         what: "what a newcomer runs first works",
         limit: BUILD,
         run: quickstart,
+    },
+    Step {
+        name: "web",
+        what: "the vendor's SDK publishes and plays in a real browser",
+        limit: BUILD,
+        run: web::step,
     },
 ];
 

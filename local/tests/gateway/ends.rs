@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use futures::{FutureExt, SinkExt};
+use futures::FutureExt;
 use wakecast_lambda::model::ConnectionId;
 use wakecast_lambda::ports::{Connections, PostError};
 use wakecast_local::gateway::{Limits, Sockets};

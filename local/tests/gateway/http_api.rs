@@ -1,7 +1,6 @@
 //! The HTTP API.
 
 use serde_json::json;
-use tokio_tungstenite::tungstenite::Error;
 use wakecast_local::gateway::Crash;
 
 use crate::http;

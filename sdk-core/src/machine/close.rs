@@ -1,8 +1,8 @@
 //! The ends: `close()`, `detach()` and `Failed`. Each settles every waiter.
 
-use super::constants::{CLOSE_FLUSH, CLOSE_NORMAL, REQUEST_TIMEOUT};
+use super::constants::{CLOSE_FLUSH, REQUEST_TIMEOUT};
 use super::dial::Dial;
-use super::output::{Effect, Event, LeaseChange, LeaseStatus};
+use super::output::{Event, LeaseChange, LeaseStatus};
 use super::requests::{Body, Request};
 use super::{Intent, Machine};
 use crate::protocol::Outcome;
@@ -66,6 +66,17 @@ impl Machine {
         self.finish_close();
     }
 
+    /// Nobody is left to ask for anything. A lease or a wish that was let go is left to the server;
+    /// anything else is ended in order.
+    pub(super) fn handles_gone(&mut self) {
+        let let_go = self.acquisitions.values().any(|open| open.detached);
+        if !self.leases.is_empty() || let_go {
+            self.detach();
+        } else {
+            self.close();
+        }
+    }
+
     /// Trying again is useless until the app has done something.
     pub(super) fn fail(&mut self, error: Error) {
         if self.intent != Intent::Open {
@@ -82,6 +93,7 @@ impl Machine {
         if self.failed.take().is_some() {
             self.tokens.start_over();
             self.attempts.reset();
+            self.gateways_start_over();
             self.attempts.reason = None;
             self.attempts.last_error = None;
         } else {
@@ -128,11 +140,7 @@ impl Machine {
         self.close_draining();
         if let Some(successor) = self.links.successor.take() {
             self.note_own_end(&successor);
-            let epoch = successor.epoch;
-            self.effect(Effect::CloseTransport {
-                epoch,
-                code: CLOSE_NORMAL,
-            });
+            self.close_normally(successor.epoch);
         }
     }
 }

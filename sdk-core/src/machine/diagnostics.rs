@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::explain::{Explanation, span};
+use super::explain::{Explanation, ago, span};
 use super::metrics::{Causes, Metrics, Timing};
 use super::record::{Happening, Record};
 use super::state::StateKind;
 use super::words::in_millis;
 #[cfg(feature = "native")]
 use super::{Config, Input, Seed};
-use super::{GatewayIndex, Machine, scrub};
+use super::{Machine, scrub};
 use crate::Instant;
 use crate::protocol::VERSION;
 
@@ -118,9 +118,9 @@ impl Machine {
         Facts {
             offline: self.environment.offline,
             background: self.environment.background,
-            access_check: self.config.can_check(GatewayIndex::PREFERRED),
+            access_check: self.config.can_check(self.gateway()),
             attempts: self.attempts.made,
-            spread: self.attempts.spread,
+            spread: self.gateways.spread(),
             token_left: ends.map(|ends| ends.since(now)),
             token_refusals: self.tokens.refusals,
             acquisitions: self.acquisitions.len(),
@@ -292,7 +292,7 @@ fn causes(f: &mut fmt::Formatter<'_>, name: &str, causes: &Causes) -> fmt::Resul
 impl fmt::Display for Record {
     /// Writes one line: how long ago, and what.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>12} ago  {}", span(self.ago).to_string(), self.what)?;
+        write!(f, "{:>16}  {}", ago(self.ago).to_string(), self.what)?;
         match self.times {
             1 => Ok(()),
             times => write!(f, "  ({times} times)"),

@@ -153,7 +153,7 @@ impl Machine {
         let refused = error.outcome() == Outcome::Rejected;
         let terminal = matches!(code, ErrorCode::ClientTooOld | ErrorCode::Forbidden);
         // Then the rotation judges it, as it does a refused handshake.
-        let kept = refused && role == Role::Successor;
+        let kept = role == Role::Successor && (refused || self.returning());
         if terminal && !kept {
             self.note_end(epoch, false, EndCause::HelloRefused, Some(&code), None);
             return self.fail(error);
@@ -180,6 +180,12 @@ impl Machine {
     /// The server is about to end the link. Only `reconnect: false` is terminal.
     fn bye(&mut self, epoch: Epoch, role: Role, bye: Bye) {
         let retry_after = bye.retry_after_ms.map(Duration::from_millis);
+        let looks = role == Role::Successor && self.returning();
+        if looks {
+            // The link that works stays.
+            let code = bye.code;
+            return self.link_ended(epoch, LinkEnd::Bye { code, retry_after });
+        }
         if !bye.reconnect {
             self.note_end(
                 epoch,

@@ -7,6 +7,7 @@ use super::constants::REQUEST_TIMEOUT;
 use super::leases::Lease;
 use super::output::{Answer, Event};
 use super::proof::Proof;
+use super::record::Detail;
 use super::requests::{Body, Request, truthful};
 use crate::protocol::{Endpoint, LostReason, Outcome, Phase, ProgressPush, Ready, ReleaseReason};
 use crate::{Error, ErrorCode, Instant, Stage};
@@ -25,7 +26,7 @@ impl Machine {
         let error = Error::new(code, Outcome::Rejected, Stage::Boot);
         let error = error.with_cause(format!("the server reported `{}`", reason.as_str()));
         self.acquisition_failed(id, error);
-        self.note_lost(id, reason);
+        self.note_why(id, Detail::Lost(reason));
     }
 
     /// `progress` for an acquisition. Older revisions, and older pushes of one revision, are dropped.
@@ -172,6 +173,7 @@ impl Machine {
             progress,
         });
         let lease = Lease::new(
+            acquisition.key,
             acquisition.spec.fleet,
             acquisition.rev,
             endpoint.clone(),

@@ -14,7 +14,7 @@ impl Machine {
     /// The handshake was refused: what that means.
     pub(super) fn refused(&mut self, secret: &Secret, refusal: Refusal) {
         // At most every second time, so that checks do not double the load of an outage.
-        self.attempts.check_owed = !explains(&refusal);
+        self.gateways.here.check_owed = !explains(&refusal);
         if explains(&refusal) {
             self.attempts.clean_checks = 0;
         }
@@ -45,6 +45,10 @@ impl Machine {
                 status,
                 retry_after,
             } if EXPLAINED.contains(&status) => {
+                // Whatever an opaque refusal made us think: these are answers of a gateway that works.
+                if status != 503 {
+                    self.gateways.answered();
+                }
                 self.refused(
                     &secret,
                     Refusal::Http {

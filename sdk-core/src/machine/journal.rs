@@ -16,10 +16,10 @@ use super::{Intent, Machine, ReconnectReason, scrub};
 use crate::protocol::{ClientMessage, LostReason, Phase, ServerMessage};
 use crate::{Error, ErrorCode, Instant, Stage};
 
-/// Records that are kept. A failed attempt leaves about five and a cold start with its stream about
-/// twenty, so this is the last twenty attempts (ten minutes of them once the backoff is at its cap)
-/// or the whole of a cold start; 11 KB at most with every text at its longest, and as text a part
-/// of what a ticket may hold.
+/// Records that are kept. A failed attempt leaves three and a cold start with its stream about
+/// twenty, so this is the last forty attempts (ten minutes of them once the backoff is at its cap)
+/// or the whole of a cold start. A record takes about 100 bytes, and at most one text of 200; as
+/// text, all of them and the explanation stay below 64 KB.
 pub(super) const RECORDS: usize = 128;
 /// Attempts that are told as evidence: more than a person reads.
 pub(super) const TRIES: usize = 4;
@@ -167,6 +167,9 @@ impl Machine {
             Input::Connect if self.intent == Intent::Idle => asked(Wish::Connect, None),
             Input::Acquire { acquire, .. } => asked(acquire.purpose.into(), acquire.preset_id()),
             Input::Cancel { key } => asked(Wish::Cancel, self.acquisition_id(*key)),
+            Input::Abandon { key } if self.acquires(*key) => {
+                asked(Wish::Cancel, self.acquisition_id(*key))
+            }
             Input::Endpoint { lease, .. } => asked(Wish::Endpoint, Some(lease)),
             Input::Release { lease, .. } => asked(Wish::Release, Some(lease)),
             Input::Status { .. } => asked(Wish::Status, None),
@@ -292,10 +295,17 @@ impl Machine {
             } => Some(scrub::code(code)),
             _ => None,
         };
-        self.note(Happening::State {
+        let what = Happening::State {
             state: state.kind(),
             code,
-        });
+        };
+        // The same state comes with every attempt: told once, it leaves room for what differs.
+        let book = self.journal.book_mut();
+        let mut entries = book.entries.iter().rev();
+        let last = entries.find(|entry| matches!(entry.what, Happening::State { .. }));
+        if last.is_none_or(|last| last.what != what) {
+            book.push(self.now, what);
+        }
     }
 
     pub(super) fn note_ending(&mut self, ending: Ending) {
@@ -338,12 +348,12 @@ impl Machine {
         });
     }
 
-    /// Notes why the server took an acquisition back that has just ended.
-    pub(super) fn note_lost(&mut self, acquisition: &str, reason: LostReason) {
+    /// Notes what else is known of an acquisition that has just ended.
+    pub(super) fn note_why(&mut self, acquisition: &str, why: Detail) {
         if let Some(last) = self.journal.book_mut().endings.back_mut()
             && last.of == EndingOf::Acquisition(scrub::id(acquisition))
         {
-            last.detail = Some(Detail::Lost(reason));
+            last.detail = Some(why);
         }
     }
 

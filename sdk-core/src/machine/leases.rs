@@ -16,6 +16,8 @@ use crate::{Error, ErrorCode, Instant, Stage};
 /// One lease that is held, draining or moving.
 #[derive(Debug)]
 pub(super) struct Lease {
+    /// The key of its acquire.
+    pub(super) acquired_as: RequestKey,
     pub(super) fleet: Option<String>,
     pub(super) status: LeaseStatus,
     pub(super) endpoint: Endpoint,
@@ -30,6 +32,7 @@ pub(super) struct Lease {
 
 impl Lease {
     pub(super) fn new(
+        acquired_as: RequestKey,
         fleet: Option<String>,
         rev: u64,
         endpoint: Endpoint,
@@ -37,6 +40,7 @@ impl Lease {
     ) -> Self {
         let status = LeaseStatus::Held;
         Self {
+            acquired_as,
             fleet,
             status,
             endpoint,
@@ -105,19 +109,8 @@ impl Machine {
 
     /// The app gives a lease back. Giving back what is gone succeeds.
     pub(super) fn release(&mut self, key: RequestKey, id: String) {
-        let Some(lease) = self.leases.remove(&id) else {
+        let Some(body) = self.take_back(&id) else {
             return self.settle(key, Ok(Answer::Released));
-        };
-        self.end_endpoint_requests(&id, ErrorCode::Cancelled);
-        self.emit(Event::Lease {
-            lease: id.clone(),
-            status: LeaseStatus::Released,
-            change: LeaseChange::Released,
-        });
-        let body = Body::Release {
-            fleet: lease.fleet,
-            lease: id,
-            reason: None,
         };
         match self.accepts_requests().and_then(|()| self.queue_room(0)) {
             Ok(()) => self.submit(Request::waited(body, key)),
@@ -125,6 +118,37 @@ impl Machine {
                 self.settle(key, Err(error));
                 self.submit(Request::internal(body, REQUEST_TIMEOUT));
             }
+        }
+    }
+
+    /// Gives a lease back that nobody took.
+    pub(super) fn give_back(&mut self, id: &str) {
+        if let Some(body) = self.take_back(id) {
+            self.submit(Request::internal(body, REQUEST_TIMEOUT));
+        }
+    }
+
+    /// Ends a lease on this side, and returns what to tell the server.
+    fn take_back(&mut self, id: &str) -> Option<Body> {
+        let lease = self.leases.remove(id)?;
+        self.end_endpoint_requests(id, ErrorCode::Cancelled);
+        self.emit(Event::Lease {
+            lease: id.to_owned(),
+            status: LeaseStatus::Released,
+            change: LeaseChange::Released,
+        });
+        Some(Body::Release {
+            fleet: lease.fleet,
+            lease: id.to_owned(),
+            reason: None,
+        })
+    }
+
+    /// The app lets go of a lease without giving it back: it is no longer named to the server, which
+    /// keeps it for 120 s after this link.
+    pub(super) fn detach_lease(&mut self, id: &str) {
+        if self.leases.remove(id).is_some() {
+            self.end_endpoint_requests(id, ErrorCode::Cancelled);
         }
     }
 

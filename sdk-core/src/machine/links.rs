@@ -39,6 +39,7 @@ pub(super) struct Draining {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) epoch: Epoch,
+    pub(super) gateway: GatewayIndex,
     pub(super) token: Secret,
     pub(super) stage: LinkStage,
     pub(super) opened_at: Instant,
@@ -123,16 +124,17 @@ impl Machine {
     }
 
     /// Begins to open a transport.
-    pub(super) fn open_link(&mut self, token: Secret) -> Box<Link> {
+    pub(super) fn open_link(&mut self, token: Secret, gateway: GatewayIndex) -> Box<Link> {
         self.links.last_epoch += 1;
         let epoch = Epoch(self.links.last_epoch);
         self.effect(Effect::OpenTransport {
             epoch,
-            gateway: GatewayIndex::PREFERRED,
+            gateway,
             token: token.clone(),
         });
         Box::new(Link {
             epoch,
+            gateway,
             token,
             stage: LinkStage::Opening {
                 until: self.now + CONNECT_TIMEOUT,
@@ -236,6 +238,7 @@ impl Machine {
         if end.device_slept() {
             self.tokens.expire();
         }
+        self.judge_gateway(&link, &end);
         let end = match end {
             LinkEnd::Refused(refusal) if !was_live => return self.refused(&link.token, refusal),
             end => end,
@@ -247,6 +250,8 @@ impl Machine {
                 self.attempts.reason = Some(error.code().clone());
                 self.attempts.last_error = Some(error);
                 self.attempts.made = self.attempts.made.saturating_add(1);
+                // Back to the preferred gateway, if that was where it led.
+                self.move_to(successor.gateway);
                 self.links.active = Some(successor);
                 self.dial = Dial::Rest;
             }
@@ -279,6 +284,14 @@ impl Machine {
             });
             self.gap(draining.epoch, None);
         }
+    }
+
+    /// Closes a transport in order.
+    pub(super) fn close_normally(&mut self, epoch: Epoch) {
+        self.effect(Effect::CloseTransport {
+            epoch,
+            code: CLOSE_NORMAL,
+        });
     }
 
     /// Tells the driver to close, unless the transport is known to be gone.

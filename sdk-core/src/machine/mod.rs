@@ -55,7 +55,8 @@ pub use explain::{
 pub use gateways::GatewayIndex;
 pub use guards::{Guard, Guards};
 pub use input::{
-    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
+    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TokenFailure,
+    TransportEnd,
 };
 pub use metrics::{Causes, EtaError, Metrics, Timing};
 pub use output::{Answer, Effect, Event, LeaseChange, LeaseStatus, Output, TokenReason};
@@ -72,6 +73,7 @@ use crate::{Error, Instant};
 use acquisitions::Acquisition;
 use dial::{Attempts, Dial};
 use environment::Environment;
+use gateways::Gateways;
 use journal::Journal;
 use leases::Lease;
 use links::Links;
@@ -105,6 +107,7 @@ pub struct Machine {
     links: Links,
     dial: Dial,
     attempts: Attempts,
+    gateways: Gateways,
     session: String,
 
     // Auth.
@@ -151,6 +154,7 @@ impl Machine {
             links: Links::default(),
             dial: Dial::Rest,
             attempts: Attempts::default(),
+            gateways: Gateways::default(),
             session: String::new(),
             tokens: Tokens::default(),
             failed: None,
@@ -179,6 +183,7 @@ impl Machine {
         self.fire();
         self.flushed();
         self.drive();
+        self.plan_return();
         self.note_busy();
         self.publish_state();
     }
@@ -241,6 +246,10 @@ impl Machine {
             Input::Retry => self.retry(),
             Input::Close => self.close(),
             Input::Detach => self.detach(),
+            Input::HandlesGone => self.handles_gone(),
+            Input::Abandon { key } => self.abandon(key),
+            Input::DetachAcquire { key } => self.detach_acquire(key),
+            Input::DetachLease { lease } => self.detach_lease(&lease),
             Input::TransportOpened { epoch, subprotocol } => {
                 self.transport_opened(epoch, subprotocol.as_deref());
             }
@@ -257,9 +266,9 @@ impl Machine {
             }
             Input::TokenFailed {
                 generation,
-                message,
+                failure,
             } => {
-                self.token_provider_failed(generation, message);
+                self.token_provider_failed(generation, failure);
             }
             Input::AccessChecked { check, answer } => self.access_checked(check, answer),
             Input::ProbeResult { probe, result } => self.probed(probe, result),
@@ -286,11 +295,7 @@ impl Machine {
     }
 
     fn key_in_use(&self, key: RequestKey) -> bool {
-        self.requests.has_waiter(key)
-            || self
-                .acquisitions
-                .values()
-                .any(|acquisition| acquisition.key == key)
+        self.requests.has_waiter(key) || self.acquires(key)
     }
 
     fn emit(&mut self, event: Event) {

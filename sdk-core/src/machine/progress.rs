@@ -62,6 +62,9 @@ pub(super) struct Meter {
     next_tick: Option<Instant>,
     /// When the wait was first told a median, and when that is over.
     told: Option<(Instant, Instant)>,
+    /// What half of all starts and nine in ten take in all, as it was last told in time: what comes
+    /// later than that says nothing of other starts.
+    usual: Option<(Duration, Duration)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +86,18 @@ impl Meter {
             shown: 0.0,
             next_tick: None,
             told: None,
+            usual: None,
         }
     }
 
     /// Returns when the wait began.
     pub(super) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Returns what half of all starts and nine in ten take in all.
+    pub(super) fn usual(&self) -> Option<(Duration, Duration)> {
+        self.usual
     }
 
     /// Returns when a median was first told, and the time that it named.
@@ -107,6 +116,9 @@ impl Meter {
         let total_p90 = elapsed
             .saturating_add(Duration::from_millis(push.eta_p90_ms))
             .max(total_p50);
+        if !push.overdue || self.usual.is_none() {
+            self.usual = Some((total_p50, total_p90));
+        }
         self.pushed = Some(Pushed {
             at: now,
             elapsed,

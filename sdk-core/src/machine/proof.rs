@@ -18,9 +18,9 @@ pub(super) struct Proof {
     received_at: Instant,
     step: Step,
     /// No try begins after this.
+    pub(super) give_up: Instant,
     /// When its server is about to stop, if it drains.
     drains: Option<Instant>,
-    pub(super) give_up: Instant,
     /// Tries that failed.
     pub(super) failed: u32,
     /// When and why the last one failed.

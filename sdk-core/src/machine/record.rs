@@ -188,7 +188,9 @@ pub enum Detail {
     CloseCode(u16),
     /// Why the server took a lease back.
     Lost(LostReason),
-    /// The words of the local network stack: at most 160 characters, without anything that might
+    /// What had kept it from succeeding until then.
+    Code(ErrorCode),
+    /// The words of the local network stack: at most 200 bytes, without anything that might
     /// be a secret.
     Text(Box<str>),
 }

@@ -112,7 +112,7 @@ impl Machine {
         let backoff = Backoff {
             cause: Cause::Other,
             attempt: acquisition.asked.refusals,
-            spread: self.attempts.spread,
+            spread: self.gateways.spread(),
             retry_after: error.retry_after(),
             later: false,
         };

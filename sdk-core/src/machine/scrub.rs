@@ -6,9 +6,9 @@
 use super::acquisitions::is_name;
 use crate::{ErrorCode, redact_url};
 
-/// Longest text that is kept, in characters: one line of a terminal, and enough for the longest
-/// message of a TLS library.
-const TEXT_MAX: usize = 160;
+/// Longest text that is kept, in bytes: two lines of a terminal, and enough for what a TLS library
+/// or a resolver says.
+const TEXT_MAX: usize = 200;
 /// Longest word with a digit in it that is kept. An address with its port is shorter, and a token of
 /// 128 bits is longer.
 const WORD_MAX: usize = 21;
@@ -23,7 +23,7 @@ pub(super) fn text(text: &str) -> Box<str> {
     // A text that is far too long is not read to its end.
     for word in text.split_whitespace().take(TEXT_MAX) {
         let word = scrub_word(word);
-        if kept.chars().count() + word.chars().count() + 1 > TEXT_MAX {
+        if kept.len() + 1 + word.len() + LEFT_OUT.len() > TEXT_MAX {
             kept.push_str(LEFT_OUT);
             break;
         }

@@ -120,7 +120,11 @@ pub const TRANSITIONS: &[(StateKind, StateKind, &str)] = &[
         Paused,
         "background with nothing held or waited for",
     ),
-    (Connecting, Failed, "the server refused for good"),
+    (
+        Connecting,
+        Failed,
+        "the server or the token provider refused for good",
+    ),
     (Connecting, Closed, "close or detach"),
     (Connected, Reconnecting, "the link ended"),
     (
@@ -136,9 +140,18 @@ pub const TRANSITIONS: &[(StateKind, StateKind, &str)] = &[
         Paused,
         "background with nothing held or waited for",
     ),
-    (Reconnecting, Failed, "the server refused for good"),
+    (
+        Reconnecting,
+        Failed,
+        "the server or the token provider refused for good",
+    ),
     (Reconnecting, Closed, "close or detach"),
     (Paused, Connecting, "acquire, or foreground"),
+    (
+        Paused,
+        Reconnecting,
+        "acquire or foreground, while a wait from before goes on",
+    ),
     (Paused, Failed, "acquire after fresh tokens were refused"),
     (Paused, Closed, "close or detach"),
     (Failed, Connecting, "retry"),

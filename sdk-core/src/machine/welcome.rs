@@ -56,14 +56,15 @@ impl Machine {
             link.rotate_until = rotate_until;
             link.set_heartbeat(welcome.heartbeat_ms);
         }
-        self.attempts.proved();
         self.note_welcomed(epoch, role == Role::Successor);
-        self.set_spread(welcome.reconnect_spread_ms);
         if role == Role::Successor {
             self.promote_successor();
         } else {
             self.session = welcome.session;
         }
+        self.attempts.proved();
+        self.arrived();
+        self.set_spread(welcome.reconnect_spread_ms);
         self.token_accepted(&token, Duration::from_millis(welcome.token_expires_in_ms));
         for report in welcome.leases {
             self.lease_report(report);
@@ -77,7 +78,8 @@ impl Machine {
 
     /// Takes the server's word on how reconnects spread.
     pub(super) fn set_spread(&mut self, millis: u64) {
-        self.attempts.spread = Duration::from_millis(millis).clamp(SPREAD_MIN, SPREAD_MAX);
+        let told = Duration::from_millis(millis);
+        self.gateways.here.spread = Some(told.clamp(SPREAD_MIN, SPREAD_MAX));
     }
 
     /// The state of one request in `welcome`.

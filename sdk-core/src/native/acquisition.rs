@@ -103,7 +103,7 @@ impl Acquisition {
     /// end the server still knows it.
     pub fn detach(mut self) -> String {
         self.open = false;
-        self.handle.command(Command::DetachAcquire(self.key));
+        self.handle.input(Input::DetachAcquire { key: self.key });
         std::mem::take(&mut self.id)
     }
 }
@@ -127,22 +127,8 @@ impl Future for Acquisition {
 
 impl Drop for Acquisition {
     fn drop(&mut self) {
-        if !self.open {
-            return;
-        }
-        // From here on the driver finds nobody to hand the lease to, and releases it. A grant
-        // that crossed this drop was handed over already: it is released here.
-        self.granted.close();
-        match self.granted.try_recv() {
-            Ok(Ok(grant)) => {
-                let key = self.handle.draw_key();
-                self.handle.input(Input::Release {
-                    key,
-                    lease: grant.lease,
-                });
-            }
-            Ok(Err(_)) => {}
-            Err(_) => self.handle.input(Input::Cancel { key: self.key }),
+        if self.open {
+            self.handle.input(Input::Abandon { key: self.key });
         }
     }
 }

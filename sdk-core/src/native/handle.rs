@@ -38,8 +38,8 @@ pub(super) enum Command {
         key: RequestKey,
         waiter: AcquireWaiter,
     },
-    /// The waiter of an acquire is gone for good, but not the wish.
-    DetachAcquire(RequestKey),
+    /// [`Input::DetachLease`], whose changes nobody will read.
+    DetachLease(String),
     /// [`Input::Endpoint`] and its waiter.
     Endpoint {
         input: Input,

@@ -125,10 +125,12 @@ impl Lease {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Lets go without a word to the server, as dropping does, and returns the id by which a
-    /// successor can acquire it again. To leave it to another process, end this client with
-    /// [`detach`](crate::Client::detach): [`close`](crate::Client::close) would release it.
+    /// Lets go without a word to the server, and returns the id by which a successor, in this
+    /// client or in another process, can acquire it again. Unlike after dropping it, the client no
+    /// longer holds it: [`close`](crate::Client::close) does not release it, and the server keeps it
+    /// until 120 s after the link that held it has ended.
     pub fn detach(self) -> String {
+        self.handle.command(Command::DetachLease(self.id.clone()));
         self.id
     }
 }

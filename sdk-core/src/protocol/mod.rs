@@ -10,7 +10,7 @@
 //!     "phase":"booting","elapsed_ms":7000,"eta_p50_ms":41000,"eta_p90_ms":63000,"overdue":false}"#;
 //! match ServerMessage::decode(text)? {
 //!     ServerMessage::Progress(progress) => assert_eq!(progress.phase, Phase::Booting),
-//!     other => panic!("not a {}", other.kind()),
+//!     other => panic!("{other:?}"),
 //! }
 //! let text = r#"{"action":"ping"}"#;
 //! assert_eq!(ClientMessage::decode(text)?.encode(), text);

@@ -9,7 +9,7 @@ use wakecast::protocol::{
 };
 use wakecast::{Acquire, ErrorCode, LostReason, Outcome, Phase};
 
-use crate::step::{Step, Terms, Wait, What, Wire};
+use crate::step::{LEAK, Step, Terms, Wait, What, Wire, says};
 use crate::support::endpoint;
 
 /// The ids that apps and servers of these tests talk about.
@@ -24,12 +24,15 @@ fn key() -> impl Strategy<Value = RequestKey> {
 }
 
 fn code() -> impl Strategy<Value = ErrorCode> {
-    let other = ErrorCode::Other("new".into());
+    let other = [
+        ErrorCode::Other("new".into()),
+        ErrorCode::Other(LEAK.into()),
+    ];
     prop::sample::select(
         ErrorCode::ALL
             .iter()
             .cloned()
-            .chain([other])
+            .chain(other)
             .collect::<Vec<_>>(),
     )
 }
@@ -60,6 +63,9 @@ fn app_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         6 => (key(), acquire()).prop_map(|(key, acquire)| Input::Acquire { key, acquire }),
         2 => Just(Input::Connect),
+        1 => key().prop_map(|key| Input::Abandon { key }),
+        1 => key().prop_map(|key| Input::DetachAcquire { key }),
+        1 => id().prop_map(|lease| Input::DetachLease { lease }),
         2 => key().prop_map(|key| Input::Cancel { key }),
         2 => (key(), id()).prop_map(|(key, lease)| Input::Endpoint { key, lease }),
         2 => (key(), id()).prop_map(|(key, lease)| Input::Release { key, lease }),
@@ -83,10 +89,10 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         }),
         Just(Refusal::Opaque),
         Just(Refusal::BadHandshake {
-            message: "not a handshake".into()
+            message: says("not a handshake")
         }),
         Just(Refusal::Unreachable {
-            message: "no route".into()
+            message: says("no route")
         }),
     ]
 }
@@ -97,7 +103,7 @@ fn end() -> impl Strategy<Value = TransportEnd> {
             .prop_map(TransportEnd::Code),
         Just(TransportEnd::Dropped),
         Just(TransportEnd::Failed {
-            message: "reset".into()
+            message: says("reset")
         }),
     ]
 }
@@ -119,7 +125,7 @@ fn message() -> impl Strategy<Value = ServerMessage> {
                     eta_p50_ms: eta,
                     eta_p90_ms: eta * 2,
                     overdue: false,
-                    note: None,
+                    note: (elapsed_ms % 2 == 0).then(|| LEAK.to_owned()),
                 })
             }
         ),
@@ -199,7 +205,8 @@ fn what() -> impl Strategy<Value = What> {
         2 => (which, any::<bool>()).prop_map(|(which, reached)| What::Probe(which, reached)),
         6 => Just(What::Input(Input::Timeout)),
         // Rare, since everything after it is only about the silence that must follow.
-        1 => prop_oneof![9 => Just(Input::Timeout), 1 => Just(Input::Close), 1 => Just(Input::Detach)]
+        1 => prop_oneof![12 => Just(Input::Timeout), 1 => Just(Input::Close), 1 => Just(Input::Detach),
+            1 => Just(Input::HandlesGone)]
             .prop_map(What::Input),
     ]
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wakecast::machine::{
     AccessAnswer, CheckId, Config, Effect, Epoch, Event, Generation, Input, Machine, Output,
-    ProbeId, Seed,
+    ProbeId, Seed, TokenFailure,
 };
 use wakecast::protocol::{
     Ack, ClientMessage, ErrorPush, LeaseReport, LeaseState, Renewed, RequestReport, RequestState,
@@ -12,7 +12,7 @@ use wakecast::protocol::{
 };
 use wakecast::{ErrorCode, Instant, LostReason, Phase, Secret};
 
-use crate::step::{Step, Terms, Wait, What, Wire};
+use crate::step::{Step, Terms, Wait, What, Wire, says};
 use crate::support::laws::Laws;
 use crate::support::{CANARY, endpoint, status};
 
@@ -38,7 +38,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let config = Config::new("test/1").access_check(true);
+        let config = Config::new("test/1")
+            .access_check(true)
+            .fallback(false)
+            .fallback(true);
         Self {
             machine: Machine::new(config, Seed([9; 32])),
             laws: Laws::default(),
@@ -171,7 +174,7 @@ impl Rig {
                             id: nth_last(&self.asked, *last)
                                 .or_else(|| nth_last(&self.renewals, *last)),
                             code: code.clone(),
-                            message: "no".into(),
+                            message: says("no"),
                             retryable: *retryable,
                             retry_after_ms: None,
                             outcome: *outcome,
@@ -199,7 +202,7 @@ impl Rig {
                     },
                     Err(()) => Input::TokenFailed {
                         generation,
-                        message: "no session".into(),
+                        failure: TokenFailure::new(says("no session")),
                     },
                 }
             }
@@ -207,7 +210,7 @@ impl Rig {
                 check: CheckId(older(self.check, *which)),
                 answer: match status {
                     0 => AccessAnswer::Unreachable {
-                        message: "no route".into(),
+                        message: says("no route"),
                     },
                     status => AccessAnswer::Http {
                         status: *status,
@@ -220,7 +223,7 @@ impl Rig {
                 result: if *reached {
                     Ok(())
                 } else {
-                    Err("refused".into())
+                    Err(says("refused"))
                 },
             },
         })

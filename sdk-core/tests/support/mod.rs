@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use laws::Laws;
 pub use server::{Accept, Provider, Script};
 use wakecast::machine::{
-    Answer, Config, Effect, Epoch, Event, Input, Machine, Output, RequestKey, Seed, TokenReason,
-    TransportEnd,
+    Answer, Config, Effect, Epoch, Event, Input, Machine, Output, RequestKey, Seed, TokenFailure,
+    TokenReason, TransportEnd,
 };
 use wakecast::protocol::{ClientMessage, ServerMessage, Status};
 use wakecast::{Acquire, ConnectionState, Endpoint, Error, Instant, Phase, Secret};
@@ -346,12 +346,12 @@ impl World {
                         );
                     }
                     Provider::Fail => {
-                        let message = "no session".to_owned();
+                        let message = "no session";
                         self.later(
                             LATENCY,
                             Input::TokenFailed {
                                 generation,
-                                message,
+                                failure: TokenFailure::new(message),
                             },
                         );
                     }

@@ -20,9 +20,13 @@ pub(super) struct Known {
     pub(super) promises: BTreeMap<(String, String), Promise>,
     /// Accepted launches (true) and starts (false).
     pub(super) boots: Vec<(Moment, bool)>,
+    /// Starts for which nobody but this subject can have paid.
+    pub(super) paid: BTreeMap<String, Vec<Moment>>,
     pub(super) crashes: Vec<Moment>,
     pub(super) failed_stops: Vec<Moment>,
     pub(super) hindered_at: Moment,
+    /// The table takes few row writes now.
+    pub(super) rows_refused: bool,
     pub(super) excused_until: Moment,
     /// When something last happened to a server.
     pub(super) moved_at: Moment,
@@ -100,6 +104,7 @@ pub(super) struct Closing {
 /// One ask.
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
+    pub(super) subject: String,
     pub(super) purpose: Purpose,
     pub(super) standing: Standing,
     /// Since when it stands so.
@@ -130,9 +135,11 @@ impl Known {
             leases: BTreeMap::new(),
             promises: BTreeMap::new(),
             boots: Vec::new(),
+            paid: BTreeMap::new(),
             crashes: Vec::new(),
             failed_stops: Vec::new(),
             hindered_at: 0,
+            rows_refused: false,
             excused_until: 0,
             moved_at: 0,
             readable: BTreeMap::new(),
@@ -228,13 +235,19 @@ impl Known {
                 let server = self.server(id);
                 (server.proving, server.closing) = (true, None);
             }
+            Fact::Intended => {
+                if let Some(subject) = self.only_payer() {
+                    self.paid.entry(subject).or_default().push(at);
+                }
+            }
             Fact::Recorded {
                 lease,
+                subject,
                 purpose,
                 standing,
                 gone_since,
             } => {
-                self.recorded(at, lease, *purpose, standing, *gone_since);
+                self.recorded(at, (lease, subject), *purpose, standing, *gone_since);
             }
             Fact::Asked { who, key, until } => {
                 self.asked.insert((who.clone(), *key), *until);
@@ -262,6 +275,7 @@ impl Known {
                 }
             }
             Fact::Excused { until } => self.excused_until = self.excused_until.max(*until),
+            Fact::RowsRefused(on) => self.rows_refused = *on,
             Fact::Crashed => self.crashes.push(at),
             Fact::Hindered => self.hindered_at = at,
             Fact::PowerCall { call, .. } => {
@@ -386,10 +400,27 @@ impl Known {
         }
     }
 
+    /// Who pays for a start, if only one subject waits and the operator wants none.
+    fn only_payer(&self) -> Option<String> {
+        let waits = |lease: &&Lease| {
+            let waits = matches!(lease.standing, Standing::Waits { .. });
+            waits && lease.purpose != Purpose::Watch
+        };
+        let mut subjects = self
+            .leases
+            .values()
+            .filter(waits)
+            .map(|lease| &lease.subject);
+        let first = subjects.next().filter(|_| self.rules.min == 0)?;
+        subjects
+            .all(|subject| subject == first)
+            .then(|| first.clone())
+    }
+
     fn recorded(
         &mut self,
         at: Moment,
-        id: &str,
+        (id, subject): (&str, &str),
         purpose: Option<Purpose>,
         standing: &Standing,
         gone_since: Option<Moment>,
@@ -401,6 +432,7 @@ impl Known {
         };
         let waits = matches!(standing, Standing::Waits { .. });
         let lease = self.leases.entry(id.to_owned()).or_insert_with(|| Lease {
+            subject: subject.to_owned(),
             purpose,
             standing: Standing::Over,
             since: at,

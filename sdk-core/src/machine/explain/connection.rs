@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Condition, Evidence, Finding, NextStep, Subject, remedies};
+use crate::machine::constants::CLEAN_CHECKS_BLOCKED;
 use crate::machine::dial::Dial;
 use crate::machine::links::LinkStage;
 use crate::machine::timers::Timer;
@@ -70,8 +71,22 @@ impl Machine {
             | Condition::CheckingAccess
             | Condition::Opening
             | Condition::Greeting
-            | Condition::WaitingToRetry => self.attempts.reason.as_ref().map(scrub::code),
+            | Condition::WaitingToRetry => self.link_reason(),
             _ => None,
+        }
+    }
+
+    /// Why the link is down. Where WebSockets are found to be blocked, further refusals without a
+    /// word say nothing new.
+    pub(super) fn link_reason(&self) -> Option<ErrorCode> {
+        let attempts = &self.attempts;
+        match attempts.reason.as_ref()? {
+            ErrorCode::NetworkUnreachable | ErrorCode::ProtocolError
+                if attempts.clean_checks >= CLEAN_CHECKS_BLOCKED && !attempts.proved_on_network =>
+            {
+                Some(ErrorCode::WebsocketBlocked)
+            }
+            code => Some(scrub::code(code)),
         }
     }
 
@@ -126,6 +141,10 @@ impl Machine {
                     code: end.code.clone(),
                     detail: end.detail.clone(),
                 });
+            }
+            // What was before the last connection is another story.
+            if one.welcomed.is_some() {
+                break;
             }
         }
         evidence

@@ -20,10 +20,8 @@ use crate::protocol::Phase;
 use crate::{ErrorCode, Instant, LeaseStatus, Stage};
 
 pub use remedies::Remedy;
-pub(super) use text::span;
+pub(super) use text::{ago, span};
 
-/// Findings about acquisitions, leases and what ended: more than a person reads at once.
-const MOST_ROWS: usize = 16;
 /// What ended longer ago than this is history: the longest default wait of an acquire.
 const RECENT: Duration = Duration::from_secs(10 * 60);
 
@@ -43,8 +41,6 @@ pub struct Explanation {
     pub findings: Vec<Finding>,
     /// Where the gateways are, in order of preference; empty where the driver has not told.
     pub gateways: Vec<GatewayAddress>,
-    /// Further acquisitions and leases that were left out.
-    pub left_out: usize,
 }
 
 impl Explanation {
@@ -58,10 +54,11 @@ impl Explanation {
             })
     }
 
-    /// Returns whether everything is as the app wants it: connected, and nothing is late or lost.
+    /// Returns whether everything is as the app wants it: connected, nothing is waited for, nothing
+    /// drains, and nothing failed lately.
     pub fn is_fine(&self) -> bool {
-        self.headline == Headline::Connected
-            && self.findings.iter().all(|finding| finding.code.is_none())
+        let well = |finding: &Finding| matches!(finding.what, Condition::Healthy | Condition::Held);
+        self.headline == Headline::Connected && self.findings.iter().all(well)
     }
 }
 
@@ -382,16 +379,12 @@ impl Machine {
     pub fn explain(&self, now: Instant) -> Explanation {
         let now = self.now.max(now);
         let mut findings = self.connection_findings(now);
-        let mut rows = self.row_findings(now);
-        let left_out = rows.len().saturating_sub(MOST_ROWS);
-        rows.truncate(MOST_ROWS);
-        findings.append(&mut rows);
+        findings.append(&mut self.row_findings(now));
         Explanation {
             headline: self.headline(),
             state: self.state.kind(),
             findings,
             gateways: Vec::new(),
-            left_out,
         }
     }
 

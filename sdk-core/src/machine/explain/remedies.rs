@@ -74,12 +74,16 @@ pub(super) fn of_link(finding: &Finding, fault: Option<TokenFault>) -> Vec<Remed
         (
             _,
             Some(
-                ErrorCode::TokenProviderFailed | ErrorCode::TokenRejected | ErrorCode::TokenExpired,
+                ErrorCode::TokenProviderFailed
+                | ErrorCode::TokenRejected
+                | ErrorCode::TokenExpired
+                | ErrorCode::InvalidArgument,
             ),
         ) => fault.map_or_else(Vec::new, of_fault),
         (Condition::Healthy | Condition::Unanswered | Condition::Closing, _) | (_, None) => {
             Vec::new()
         }
+        _ if finding.evidence.contains(&super::Evidence::NoNetwork) => vec![Remedy::CheckNetwork],
         (_, Some(code)) => {
             let tls = finding.evidence.iter().find_map(|evidence| match evidence {
                 super::Evidence::Attempt { cause, .. } => Some(*cause == EndCause::Tls),

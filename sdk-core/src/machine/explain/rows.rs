@@ -4,7 +4,7 @@ use super::{Condition, Evidence, Finding, RECENT, Remedy, Subject, remedies};
 use crate::machine::acquisitions::Acquisition;
 use crate::machine::journal::{Ending, EndingOf};
 use crate::machine::leases::Lease;
-use crate::machine::progress::Progress;
+use crate::machine::progress::Meter;
 use crate::machine::record::Detail;
 use crate::machine::timers::Timer;
 use crate::machine::{LeaseStatus, Machine, scrub};
@@ -51,7 +51,7 @@ impl Machine {
                 .map(|error| scrub::code(error.code())),
             Condition::NoCapacity => Some(ErrorCode::CapacityUnavailable),
             Condition::ProofFailing => Some(ErrorCode::EndpointUnreachable),
-            Condition::Unsent => self.attempts.reason.as_ref().map(scrub::code),
+            Condition::Unsent => self.link_reason(),
             _ => None,
         };
         let waited = now.since(open.meter.started());
@@ -72,7 +72,7 @@ impl Machine {
                     }
                 }));
         } else if progress.eta_p50.is_some() {
-            finding.evidence.push(start_evidence(&progress));
+            finding.evidence.push(start_evidence(now, &open.meter));
         }
         finding.next = super::steps(
             now,
@@ -128,7 +128,7 @@ impl Machine {
             finding.evidence.extend(left);
         }
         if let Some(meter) = lease.meter() {
-            finding.evidence.push(start_evidence(&meter.peek(now)));
+            finding.evidence.push(start_evidence(now, meter));
         }
         let (resend, _) = lease.deadlines();
         let resend = resend.filter(|_| self.link_live());
@@ -137,11 +137,13 @@ impl Machine {
         finding
     }
 
-    /// Whether what ended is told by the connection already.
+    /// Whether what ended is told by the connection, or the token, already.
     fn known_elsewhere(&self, ending: &Ending) -> bool {
+        let fault = self.journal.book().and_then(|book| book.token_fault);
+        let token = fault.map(|(_, fault)| remedies::code_of_fault(fault));
         ending.of == EndingOf::Nothing
-            && !self.link_live()
-            && self.attempts.reason.as_ref() == Some(&ending.code)
+            && (token.as_ref() == Some(&ending.code)
+                || !self.link_live() && self.link_reason().as_ref() == Some(&ending.code))
     }
 }
 
@@ -157,14 +159,13 @@ fn pressing(what: Condition) -> u8 {
     }
 }
 
-fn start_evidence(progress: &Progress) -> Evidence {
-    let usual =
-        |left: Option<std::time::Duration>| left.map(|left| progress.elapsed.saturating_add(left));
+fn start_evidence(now: Instant, meter: &Meter) -> Evidence {
+    let progress = meter.peek(now);
     Evidence::Start {
         phase: progress.phase,
         elapsed: progress.elapsed,
-        usual_p50: usual(progress.eta_p50),
-        usual_p90: usual(progress.eta_p90),
+        usual_p50: meter.usual().map(|(p50, _)| p50),
+        usual_p90: meter.usual().map(|(_, p90)| p90),
         note: progress.note.as_deref().map(scrub::remark),
     }
 }

@@ -13,21 +13,34 @@ use crate::machine::timers::Timer;
 use crate::protocol::{LostReason, Phase};
 use crate::{ErrorCode, Stage};
 
+/// Acquisitions and leases that are shown: more than a person reads at once.
+const MOST_ROWS: usize = 8;
 /// Column at which what follows a label begins.
 const INDENT: usize = 12;
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut rows, mut left_out) = (0, 0);
         for (number, finding) in self.findings.iter().enumerate() {
             if number == 0 {
                 headline(self, finding, f)?;
-            } else {
-                f.write_str("\n\n")?;
-                sentence(finding, f)?;
+                // What a healthy link does next is of interest where it is all there is.
+                let quiet = finding.what == Condition::Healthy && self.findings.len() > 1;
+                body(finding, &self.gateways, quiet, f)?;
+                continue;
             }
-            body(finding, &self.gateways, f)?;
+            let open = !matches!(finding.what, Condition::Ended | Condition::Lost);
+            let row = open && finding.about != Subject::Connection;
+            rows += usize::from(row);
+            if row && rows > MOST_ROWS {
+                left_out += 1;
+                continue;
+            }
+            f.write_str("\n\n")?;
+            sentence(finding, f)?;
+            body(finding, &self.gateways, false, f)?;
         }
-        match self.left_out {
+        match left_out {
             0 => Ok(()),
             1 => f.write_str("\n\nOne more acquisition or lease is left out."),
             more => write!(f, "\n\n{more} more acquisitions and leases are left out."),
@@ -39,7 +52,7 @@ impl fmt::Display for Finding {
     /// Writes one finding as a paragraph.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         sentence(self, f)?;
-        body(self, &[], f)
+        body(self, &[], false, f)
     }
 }
 
@@ -133,6 +146,9 @@ fn link_sentence(finding: &Finding, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             "Connecting: the connection is being opened."
         }
         (Condition::Greeting, None) => "Connecting: the server is there; its welcome should come.",
+        (Condition::TokenMissing, Some(ErrorCode::InvalidArgument)) => {
+            "The next token is missing: what the provider returned is no token (invalid_argument)."
+        }
         (Condition::TokenMissing, Some(code)) => {
             return write!(f, "The next token is missing: {} ({code}).", wrong(code));
         }
@@ -146,20 +162,34 @@ fn link_sentence(finding: &Finding, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (Condition::Reported, Some(code)) => {
             return write!(f, "Something went wrong: {} ({code}).", wrong(code));
         }
+        // On the way to a link the only argument is the token.
+        (_, Some(ErrorCode::InvalidArgument)) => {
+            "Not connected: what the token provider returned is no token (invalid_argument)."
+        }
         (_, Some(code)) => return write!(f, "Not connected: {} ({code}).", wrong(code)),
         (_, None) => "Something went wrong.",
     })
 }
 
-fn body(finding: &Finding, gateways: &[GatewayAddress], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let troubled = finding.code.is_some() || finding.what == Condition::Overdue;
-    let mut label = if troubled { "because" } else { "so far" };
+/// Writes evidence, next steps and remedies, each part under its label.
+fn body(
+    finding: &Finding,
+    gateways: &[GatewayAddress],
+    quiet: bool,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let troubled = finding.about == Subject::Connection && finding.code.is_some();
+    let mut label = match finding.what {
+        Condition::Ended | Condition::Lost | Condition::Reported => "when",
+        _ if troubled => "because",
+        _ => "so far",
+    };
     for evidence in &finding.evidence {
         line(&mut label, f)?;
         evidence_words(finding, evidence, gateways, f)?;
     }
     let mut label = "next";
-    for step in &finding.next {
+    for step in finding.next.iter().filter(|_| !quiet) {
         line(&mut label, f)?;
         step_words(finding.what, *step, f)?;
     }
@@ -198,7 +228,7 @@ fn evidence_words(
             detail,
         } => {
             let after = if *welcomed { "connected for" } else { "after" };
-            write!(f, "{} ago, {after} {}: ", span(*ago), span(*lasted))?;
+            write!(f, "{}, {after} {}: ", Ago(*ago), span(*lasted))?;
             if *gateway != GatewayIndex::PREFERRED || gateways.len() > 1 {
                 match gateways.get(usize::from(gateway.0)) {
                     Some(address) => write!(f, "{}: ", address.gateway)?,
@@ -207,7 +237,11 @@ fn evidence_words(
             }
             cause_words(*cause, detail.as_ref(), f)?;
             match code {
-                Some(code) if Some(code) != finding.code.as_ref() => write!(f, " ({code})"),
+                Some(code)
+                    if Some(code) != finding.code.as_ref() && *cause != EndCause::Unexplained =>
+                {
+                    write!(f, " [{code}]")
+                }
                 _ => Ok(()),
             }
         }
@@ -221,19 +255,15 @@ fn evidence_words(
         Evidence::NoNetwork => f.write_str("the system says that there is no network"),
         Evidence::InBackground => f.write_str("the app is in the background"),
         Evidence::TokenAsked { ago } => {
-            write!(f, "{} ago: the token provider was asked", span(*ago))
+            write!(f, "{}: the token provider was asked", Ago(*ago))
         }
         Evidence::TokenFault { ago, fault } => {
-            write!(f, "{} ago: {}", span(*ago), fault_words(*fault))
+            write!(f, "{}: {}", Ago(*ago), fault_words(*fault))
         }
         Evidence::TokenEnds { left } if left.is_zero() => f.write_str("the token has ended"),
         Evidence::TokenEnds { left } => write!(f, "the token in use ends in {}", span(*left)),
         Evidence::AccessAnswer { ago, status: None } => {
-            write!(
-                f,
-                "{} ago: the access address did not answer either",
-                span(*ago)
-            )
+            write!(f, "{}: the access address did not answer either", Ago(*ago))
         }
         Evidence::AccessAnswer {
             ago,
@@ -241,19 +271,15 @@ fn evidence_words(
         } => {
             write!(
                 f,
-                "{} ago: over HTTP the service finds nothing wrong ({status})",
-                span(*ago)
+                "{}: over HTTP the service finds nothing wrong ({status})",
+                Ago(*ago)
             )
         }
         Evidence::AccessAnswer {
             ago,
             status: Some(status),
         } => {
-            write!(
-                f,
-                "{} ago: over HTTP the service answers {status}",
-                span(*ago)
-            )
+            write!(f, "{}: over HTTP the service answers {status}", Ago(*ago))
         }
         Evidence::Connected {
             lasting,
@@ -262,9 +288,9 @@ fn evidence_words(
         } => {
             write!(
                 f,
-                "connected for {}, heard {} ago",
+                "connected for {}, heard {}",
                 span(*lasting),
-                span(*heard_ago)
+                Ago(*heard_ago)
             )?;
             match round_trip {
                 Some(time) => write!(f, ", round trip {}", span(*time)),
@@ -272,13 +298,9 @@ fn evidence_words(
             }
         }
         Evidence::PingUnanswered { ago } => {
-            write!(
-                f,
-                "{} ago: a ping was sent and has no answer yet",
-                span(*ago)
-            )
+            write!(f, "{}: a ping was sent and has no answer yet", Ago(*ago))
         }
-        Evidence::Waited { lasting } => write!(f, "asked {} ago", span(*lasting)),
+        Evidence::Waited { lasting } => write!(f, "asked {}", Ago(*lasting)),
         Evidence::Start {
             elapsed,
             usual_p50,
@@ -300,7 +322,7 @@ fn evidence_words(
         Evidence::Refused { times, .. } => write!(f, "refused {times} times in a row"),
         Evidence::Unreached { ago, times, detail } => {
             let tries = if *times == 1 { "try" } else { "tries" };
-            write!(f, "{times} {tries}, the last {} ago: ", span(*ago))?;
+            write!(f, "{times} {tries}, the last {}: ", Ago(*ago))?;
             write!(f, "{detail}")
         }
         Evidence::Stops { left } if left.is_zero() => f.write_str("it stops now"),
@@ -311,7 +333,7 @@ fn evidence_words(
             stage,
             detail,
         } => {
-            write!(f, "{} ago", span(*ago))?;
+            write!(f, "{}", Ago(*ago))?;
             if *times > 1 {
                 write!(f, ", for the {} time", Ordinal(*times))?;
             }
@@ -375,6 +397,7 @@ impl fmt::Display for Detail {
             Self::Http(status) => write!(f, "HTTP status {status}"),
             Self::CloseCode(code) => write!(f, "code {code}"),
             Self::Lost(reason) => f.write_str(lost_words(*reason)),
+            Self::Code(code) => write!(f, "{} ({code})", wrong(code)),
             Self::Text(text) => f.write_str(text),
         }
     }
@@ -385,20 +408,26 @@ fn step_words(what: Condition, step: NextStep, f: &mut fmt::Formatter<'_>) -> fm
         (Timer::Attempt, _) => "tries again",
         (Timer::ConnectTimeout | Timer::WelcomeTimeout, _) => "gives this attempt up",
         (Timer::AccessTimeout, _) => "goes on without an answer",
-        (Timer::TokenTimeout, _) => "gives this question to the token provider up",
+        (Timer::TokenTimeout, _) => "gives up on this question to the token provider",
         (Timer::TokenFetch, Condition::Healthy | Condition::Unanswered) => "fetches the next token",
         (Timer::TokenFetch, _) => "asks the token provider again",
         (Timer::Heartbeat, _) => "asks the server for a sign of life",
-        (Timer::PongTimeout, _) => "counts the connection as lost, unless something comes,",
+        (Timer::PongTimeout, _) => "counts the connection as lost",
         (Timer::Rotation, _) => "moves to a fresh connection",
-        (Timer::RequestDeadline, _) => "ends, if nothing is ready by then,",
+        (Timer::Return, _) => "tries the preferred gateway again",
+        (Timer::RequestDeadline, _) => "ends",
         (Timer::Resend, _) => "asks the server again",
         (Timer::Proof, Condition::Proving) => "counts this try as failed",
         (Timer::Proof, _) => "tries the server",
         (Timer::CloseFlush, _) => "is closed at the latest",
         (timer, _) => return write!(f, "{timer:?} {}", After(step.after)),
     };
-    write!(f, "{words} {}", After(step.after))
+    write!(f, "{words} {}", After(step.after))?;
+    f.write_str(match step.timer {
+        Timer::PongTimeout => ", unless something comes",
+        Timer::RequestDeadline => ", if nothing is ready by then",
+        _ => "",
+    })
 }
 
 fn remedy_words(remedy: Remedy) -> &'static str {
@@ -458,7 +487,7 @@ fn phase_words(phase: Phase) -> &'static str {
         Phase::WaitingForCapacity => "no capacity yet",
         Phase::Launching => "launching",
         Phase::Booting => "booting",
-        Phase::Warming => "the media server starts",
+        Phase::Warming => "loading the media server",
         Phase::Verifying => "being tried",
         Phase::Ready => "ready",
         Phase::Unrecognised => "on its way",
@@ -516,6 +545,23 @@ impl fmt::Display for Span {
         match small.0 {
             0 => Ok(()),
             value => write!(f, " {value} {}", small.1),
+        }
+    }
+}
+
+/// Writes how long ago something was.
+pub(in crate::machine) fn ago(duration: Duration) -> impl fmt::Display {
+    Ago(duration)
+}
+
+struct Ago(Duration);
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() {
+            f.write_str("just now")
+        } else {
+            write!(f, "{} ago", Span(self.0))
         }
     }
 }

@@ -152,11 +152,7 @@ pub const TRANSITIONS: &[(StateKind, StateKind, &str)] = &[
         Reconnecting,
         "acquire or foreground, while a wait from before goes on",
     ),
-    (
-        Paused,
-        Failed,
-        "acquire, or foreground, after fresh tokens were refused",
-    ),
+    (Paused, Failed, "acquire after fresh tokens were refused"),
     (Paused, Closed, "close or detach"),
     (Failed, Connecting, "retry"),
     (

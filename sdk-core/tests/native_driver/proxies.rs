@@ -178,12 +178,10 @@ async fn ends_with(answer: Option<&str>) -> (String, ErrorCode) {
         None => asked.hang_up(),
     }
     let code = crate::harness::event("Reconnecting", &mut events, |event| match event {
-        wakecast::Event::State(wakecast::ConnectionState::Reconnecting { reason, .. }) => {
-            match reason {
-                wakecast::ReconnectReason::Failure(code) => Some(code),
-                _ => None,
-            }
-        }
+        wakecast::Event::State(wakecast::ConnectionState::Reconnecting {
+            reason: wakecast::ReconnectReason::Failure(code),
+            ..
+        }) => Some(code),
         _ => None,
     })
     .await;

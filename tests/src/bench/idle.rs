@@ -18,6 +18,9 @@ const SEEDS: u8 = 8;
 /// A link dies at so many moments, half a second apart.
 const MOMENTS: u64 = 120;
 
+/// A quiet client: its name and how it is made from a seed.
+type Kind = (&'static str, fn(u8) -> World);
+
 pub(super) fn section() -> String {
     let mut text = format!(
         "### Messages of a quiet client\n\n\
@@ -26,7 +29,7 @@ pub(super) fn section() -> String {
          holds a lease.\n\n\
          | client | `ping` | `renew` | `hello` | other | in all | limit |\n|---|---|---|---|---|---|---|\n"
     );
-    let kinds: [(&str, fn(u8) -> World); 3] = [
+    let kinds: [Kind; 3] = [
         ("connected, nothing wanted", World::connected),
         ("holds a lease", World::holding),
         ("waits with `watch`", |seed| {

@@ -34,13 +34,16 @@ pub type Heap = fn() -> usize;
 /// How many clients the herd has.
 const HERD: usize = 20_000;
 
+/// A part of the page: its name and how it is measured.
+type Part<'a> = (&'a str, &'a dyn Fn() -> Result<String, String>);
+
 /// Measures everything. `heap` counts this process's bytes.
 ///
 /// # Errors
 /// What could not be set up, in a sentence.
 pub fn core(heap: Heap) -> Result<String, String> {
     let mut page = String::new();
-    let parts: [(&str, &dyn Fn() -> Result<String, String>); 5] = [
+    let parts: [Part<'_>; 5] = [
         ("the machine", &|| Ok(machine::section())),
         ("the driver", &|| echo::section()),
         ("a herd", &|| Ok(herd_section())),

@@ -23,8 +23,14 @@ fn replay(name: &str, more: &[&str]) -> usize {
         .find(|(target, _)| *target == name)
         .expect("a target");
     let mut count = 0;
-    for folder in [&*format!("corpus/{name}")].iter().chain(more) {
-        for seed in files(&here.join(folder)) {
+    // A target whose seeds are the recorded messages has a folder only once something was found.
+    let own = here.join("corpus").join(name);
+    let own = own.exists().then_some(own);
+    for folder in own
+        .into_iter()
+        .chain(more.iter().map(|more| here.join(more)))
+    {
+        for seed in files(&folder) {
             // Shown if it breaks something.
             println!("{}", seed.display());
             target(&fs::read(&seed).expect("a seed"));

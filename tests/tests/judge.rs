@@ -129,6 +129,36 @@ fn a_stop_under_an_endpoint_in_somebodys_hand_breaks_law_2() {
 }
 
 #[test]
+fn of_two_looks_the_first_may_come_early_by_the_distance_of_clocks() {
+    // The token ends while the looks begin: so long before, and so long after it they go on.
+    for (apart, before, after, broken) in [
+        (0, 0, 6, false),
+        (0, 4, 3, true),
+        (5, 4, 3, false),
+        (5, 6, 0, false),
+        (5, 3, 1, true),
+        (5, 0, 4, true),
+    ] {
+        let mut court = Court::with(|rules| rules.clocks_apart = apart * SECOND);
+        court.hear(Fact::Launched(id()));
+        court.opens();
+        court.promise("ada", court.at + 10 * MINUTE);
+        // Long idle, but the looks begin anew shortly before the token ends.
+        court.zeros(10 * MINUTE - (before + 2) * SECOND);
+        court.report(None);
+        court.at += SECOND;
+        court.zeros((before + after + 1) * SECOND);
+        court.stop();
+        assert_eq!(
+            court.said("without two looks"),
+            broken,
+            "{apart} s apart, {before} s before, {after} s after: {:?}",
+            court.broken
+        );
+    }
+}
+
+#[test]
 fn unknown_counts_as_busy() {
     let mut court = Court::ready();
     court.zeros(10 * MINUTE);

@@ -90,8 +90,9 @@ fn is_host(text: &str) -> bool {
         && text.split('.').all(|label| label.len() <= WORD_MAX)
 }
 
-/// Whether a text is an IP address with or without a port, in brackets or before punctuation.
+/// Whether a text is an IP address with or without a port, in brackets or before punctuation. The
+/// types are those of `core`, which only read and write: nothing here reaches a network.
 fn is_address(text: &str) -> bool {
     let text = text.trim_matches(['(', ')', ',', ':', ';']);
-    text.parse::<std::net::IpAddr>().is_ok() || text.parse::<std::net::SocketAddr>().is_ok()
+    text.parse::<core::net::IpAddr>().is_ok() || text.parse::<core::net::SocketAddr>().is_ok()
 }

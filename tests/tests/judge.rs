@@ -143,10 +143,9 @@ fn of_two_looks_the_first_may_come_early_by_the_distance_of_clocks() {
         court.hear(Fact::Launched(id()));
         court.opens();
         court.promise("ada", court.at + 10 * MINUTE);
-        // Long idle, but the looks begin anew shortly before the token ends.
-        court.zeros(10 * MINUTE - (before + 2) * SECOND);
-        court.report(None);
-        court.at += SECOND;
+        // Long idle, and the last looks begin shortly before the token ends.
+        court.zeros(5 * MINUTE);
+        court.at += 5 * MINUTE - (before + 1) * SECOND;
         court.zeros((before + after + 1) * SECOND);
         court.stop();
         assert_eq!(

@@ -17,7 +17,12 @@ pub const LIFECYCLE_EXCUSES: &[(Stand, Stand, &str)] = &[(
 )];
 
 /// Transitions of a client that no world of the test command takes, each with its reason.
-pub const CLIENT_EXCUSES: &[(StateKind, StateKind, &str)] = &[];
+pub const CLIENT_EXCUSES: &[(StateKind, StateKind, &str)] = &[(
+    StateKind::Paused,
+    StateKind::Failed,
+    "two renewals must be refused on a link that lives on, then its app goes to the background with \
+     nothing held and asks again before the token has ended; a scene of `states.rs` holds it",
+)];
 
 /// How many worlds took each transition.
 #[derive(Clone, Debug, Default)]

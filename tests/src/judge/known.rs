@@ -81,6 +81,8 @@ pub(super) struct Server {
     pub(super) played_at: Option<Moment>,
     /// The end of the last stream token that was handed out for it.
     pub(super) token_until: Moment,
+    /// When its run began.
+    began_at: Moment,
     /// When another hand took it down. Started again by one, it is still the old boot to us.
     pub(super) taken_at: Option<Moment>,
     /// When we started it since.
@@ -349,7 +351,9 @@ impl Known {
     fn opened(&mut self, at: Moment, id: &str, boot: u64, since: Moment) {
         let since = since.min(at);
         let server = self.server(id);
-        if server.boot != boot {
+        // A run that was taken down just before its opening was written down is taken down still.
+        let over = server.taken_at.is_none_or(|at| at < server.began_at);
+        if server.boot != boot && over {
             (server.taken_at, server.seen_down_at) = (None, None);
         }
         let first = server.opened.map_or(since, |(first, _)| first);
@@ -532,6 +536,7 @@ impl Server {
             published_at: None,
             played_at: None,
             token_until: 0,
+            began_at: at,
             taken_at: None,
             seen_down_at: None,
             at_halt: (0, 0),

@@ -493,6 +493,38 @@ fn a_server_that_another_hand_took_down_is_ours_once_ec2_has_shown_it() {
 }
 
 #[test]
+fn a_run_that_was_taken_down_before_its_opening_is_written_down_is_taken_down() {
+    for (ours, broken) in [(false, false), (true, true)] {
+        let mut court = Court::new();
+        court.hear(Fact::Launched(id()));
+        court.hear(Fact::Runs(id()));
+        court.hear(Fact::Media {
+            server: id(),
+            media: up(),
+        });
+        let since = court.at;
+        court.at += 5 * SECOND;
+        court.hear(Fact::StopAccepted { server: id(), ours });
+        court.broken.clear();
+        // What was decided before arrives at the table only now.
+        court.at += SECOND;
+        court.hear(Fact::Opened {
+            server: id(),
+            boot: 1,
+            since,
+        });
+        let token_until = court.at + MINUTE;
+        court.promise("ada", token_until);
+        assert_eq!(
+            court.said("handed an endpoint"),
+            broken,
+            "{:?}",
+            court.broken
+        );
+    }
+}
+
+#[test]
 fn a_stream_that_is_cut_is_ours_unless_another_hand_took_its_server_down() {
     for (ours, broken) in [(true, true), (false, false)] {
         let mut court = Court::ready();

@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz [TARGET] [--minutes N]`: libFuzzer over the functions of `fuzz/`.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::tools::{self, Tool, Workspace};
@@ -128,11 +129,13 @@ fn run(workspace: &Workspace, target: &Target, minutes: u64) -> Result<Command, 
         // The instrumentation is a flag of the compiler that a stable one takes only so.
         .env("RUSTC_BOOTSTRAP", "1")
         .arg(target.name)
-        .arg(found)
-        .arg(workspace.root.join("fuzz/corpus").join(target.name));
-    if let Some(seeds) = target.seeds {
-        command.arg(workspace.root.join(seeds));
-    }
+        .arg(found);
+    // A target whose seeds are the recorded messages has a folder only once something was found.
+    let own = Path::new("fuzz/corpus").join(target.name);
+    let seeds = target.seeds.map(PathBuf::from);
+    let folders = [Some(own), seeds].into_iter().flatten();
+    let folders = folders.map(|folder| workspace.root.join(folder));
+    command.args(folders.filter(|folder| folder.exists()));
     let dictionary = workspace.root.join("fuzz/messages.dict");
     command
         .arg("--")

@@ -11,7 +11,7 @@ use wakecast::protocol::{ClientMessage, ServerMessage, StatusRequest};
 use wakecast::{Client, ConnectionState, Token, TokenError, TokenReason};
 
 use super::median;
-use super::server::{self, Server};
+use super::server::{self, Server, Wire};
 
 /// The contenders take turns, so that a busy moment of the machine meets all of them.
 const ROUNDS: usize = 9;
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 32;
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(super) fn section() -> Result<String, String> {
-    let server = Server::start()?;
+    let server = Server::start(Wire::Plain)?;
     super::block_on(measure(&server.url))
 }
 

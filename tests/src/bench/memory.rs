@@ -7,12 +7,12 @@ use futures::future::join_all;
 use wakecast::machine::{Config, Effect, Event, Input, Machine, Output, RequestKey, Seed};
 use wakecast::protocol::{ClientMessage, SUBPROTOCOL, ServerMessage, Welcome};
 use wakecast::{
-    Acquire, Client, ConnectionState, ErrorCode, Events, Instant, Secret, Token, TokenError,
-    TokenReason,
+    Acquire, Client, ClientBuilder, ConnectionState, ErrorCode, Events, Instant, Secret, Token,
+    TokenError, TokenReason,
 };
 
 use super::Heap;
-use super::server::Server;
+use super::server::{Server, Wire};
 
 const MACHINES: usize = 10_000;
 const CLIENTS: usize = 1_000;
@@ -27,17 +27,51 @@ pub(super) fn section(heap: Heap) -> Result<String, String> {
     let mut text = format!(
         "### Memory\n\n\
          Bytes that are allocated and not freed, each client's share; the server is another \
-         process. The kernel's socket buffers are not among them. Loopback without TLS: with it rustls adds its own buffers.\n\n\
+         process. The kernel's socket buffers are not among them.\n\n\
          | {MACHINES} machines, without a driver | bytes each | of which in the structure itself |\n\
          |---|---|---|\n\
          | fresh | {fresh} | {inline} |\n\
          | connected and idle | {idle} | {inline} |\n\n\
-         | {CLIENTS} native clients in one process | KB each | what is new |\n|---|---|---|\n"
+         | {CLIENTS} native clients in one process | KB each | what it is |\n|---|---|---|\n"
     );
-    let server = Server::start()?;
-    let stages = super::block_on(clients(&server.url, heap))?;
-    for Stage { name, bytes, what } in stages {
-        let _ = writeln!(text, "| {name} | {:.1} | {what} |", bytes / 1024.0);
+    let plain = super::block_on(clients(&Server::start(Wire::Plain)?, heap))?;
+    let tls = super::block_on(clients(&Server::start(Wire::Tls)?, heap))?;
+    let rows = [
+        (
+            "built",
+            plain.built,
+            "machine, task of the driver, queues, settings; the platform's roots are shared",
+        ),
+        (
+            "a reader of its events",
+            plain.reader,
+            "on top, while nothing waits",
+        ),
+        (
+            "connected",
+            plain.connected,
+            "in all: task and buffers of the socket (8 KB for reading) and the token",
+        ),
+        (
+            "a lease",
+            plain.holding - plain.connected,
+            "on top, with its status, its changes and its endpoint",
+        ),
+        ("closed", plain.closed, "what is left"),
+        (
+            "built with a root certificate of its own",
+            tls.built,
+            "TLS settings that it shares with nobody",
+        ),
+        ("the same connected over TLS", tls.connected, "in all"),
+        (
+            "TLS of the link alone",
+            (tls.connected - tls.built) - (plain.connected - plain.built),
+            "keys, session and buffers of rustls, on top of the same link without",
+        ),
+    ];
+    for (name, kilobytes, what) in rows {
+        let _ = writeln!(text, "| {name} | {kilobytes:.1} | {what} |");
     }
     let (least, most) = offline(heap, SENDS);
     let _ = writeln!(
@@ -115,34 +149,30 @@ fn welcome(id: String) -> ServerMessage {
     })
 }
 
-/// What a client holds at one point.
-struct Stage {
-    name: &'static str,
-    bytes: f64,
-    what: &'static str,
+/// KB of each client at each point, on top of nothing.
+struct Figures {
+    built: f64,
+    /// On top of that.
+    reader: f64,
+    connected: f64,
+    /// With a lease.
+    holding: f64,
+    closed: f64,
 }
 
-async fn clients(url: &str, heap: Heap) -> Result<Vec<Stage>, String> {
+async fn clients(server: &Server, heap: Heap) -> Result<Figures, String> {
     // The first client of a process brings what all share.
-    drop(build(url)?);
+    drop(build(server)?);
     tokio::time::sleep(SETTLED).await;
-    let each = |before: usize| heap().saturating_sub(before) as f64 / CLIENTS as f64;
+    let each = |before: usize| heap().saturating_sub(before) as f64 / CLIENTS as f64 / 1024.0;
     let before = heap();
-    let all: Vec<Client> = (0..CLIENTS).map(|_| build(url)).collect::<Result<_, _>>()?;
-    let mut stages = Vec::new();
-    let mut note = |name, bytes, what| stages.push(Stage { name, bytes, what });
-    note(
-        "built",
-        each(before),
-        "machine, task of the driver, queues, TLS settings with their roots",
-    );
+    let all: Vec<Client> = (0..CLIENTS)
+        .map(|_| build(server))
+        .collect::<Result<_, _>>()?;
+    let built = each(before);
     let quiet = heap();
     let mut readers: Vec<Events> = all.iter().map(Client::events).collect();
-    note(
-        "a reader of its events",
-        each(quiet),
-        "on top of that, while nothing waits",
-    );
+    let reader = each(quiet);
     for client in &all {
         client.connect();
     }
@@ -164,24 +194,38 @@ async fn clients(url: &str, heap: Heap) -> Result<Vec<Stage>, String> {
     drop(readers);
     // What the opening left behind is freed by tasks that end now.
     tokio::time::sleep(SETTLED).await;
-    let bytes = each(before);
-    note(
-        "connected",
-        bytes,
-        "in all: task and buffers of the socket (8 KB for reading) and the token",
-    );
+    let connected = each(before);
+    let wish = || Acquire::publish("live", "match").verify(false);
+    let leases = join_all(all.iter().map(|client| client.acquire(wish()))).await;
+    let leases: Result<Vec<_>, _> = leases.into_iter().collect();
+    let leases = leases.map_err(|error| error.to_string())?;
+    tokio::time::sleep(SETTLED).await;
+    let holding = each(before);
+    drop(leases);
     join_all(all.iter().map(Client::close)).await;
     drop(all);
     tokio::time::sleep(SETTLED).await;
-    note("closed", each(before), "what is left");
-    Ok(stages)
+    Ok(Figures {
+        built,
+        reader,
+        connected,
+        holding,
+        closed: each(before),
+    })
 }
 
-fn build(url: &str) -> Result<Client, String> {
-    let client = Client::builder(url)
+fn build(server: &Server) -> Result<Client, String> {
+    let client = builder(&server.url);
+    let client = match &server.root {
+        Some(root) => client.root_certificate(root.clone()),
+        None => client,
+    };
+    client.build().map_err(|error| error.to_string())
+}
+
+fn builder(url: &str) -> ClientBuilder {
+    Client::builder(url)
         .token_provider(|_: TokenReason| async { Ok::<_, TokenError>(Token::new("bench.token")) })
-        .build();
-    client.map_err(|error| error.to_string())
 }
 
 /// Returns the bytes that each of so many clients takes when it was built and nothing more.
@@ -190,11 +234,13 @@ fn build(url: &str) -> Result<Client, String> {
 /// There is no runtime.
 pub fn built(heap: Heap, clients: usize) -> Result<usize, String> {
     super::block_on(async {
-        let url = "ws://127.0.0.1:9/";
-        drop(build(url)?);
+        let build = || builder("ws://127.0.0.1:9/").build();
+        let built = build().map_err(|error| error.to_string())?;
+        drop(built);
         tokio::task::yield_now().await;
         let before = heap();
-        let all: Vec<Client> = (0..clients).map(|_| build(url)).collect::<Result<_, _>>()?;
+        let all: Result<Vec<Client>, _> = (0..clients).map(|_| build()).collect();
+        let all = all.map_err(|error| error.to_string())?;
         let bytes = heap().saturating_sub(before);
         drop(all);
         Ok(bytes / clients.max(1))

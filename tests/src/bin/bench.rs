@@ -1,10 +1,11 @@
-//! Measures the client and prints Markdown: `cargo xtask bench core` writes it to the page.
+//! Measures the client and prints Markdown: `cargo xtask bench core` writes it to the page. One part
+//! alone is printed by `cargo run --profile sim -p wakecast-tests --bin bench core driver`.
 
 use std::alloc::System;
 use std::process::ExitCode;
 
 use cap::Cap;
-use wakecast_tests::bench;
+use wakecast_tests::bench::{self, server::Wire};
 
 /// Counts what is allocated and not freed; it limits nothing.
 #[global_allocator]
@@ -13,10 +14,14 @@ static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["core"] => bench::core(|| HEAP.allocated()).map(|page| print!("{page}")),
-        [bench::server::SERVE] => bench::server::serve(),
+        ["core"] => core(None),
+        ["core", part] => core(Some(part)),
+        [bench::server::SERVE, wire] => match Wire::parse(wire) {
+            Some(wire) => bench::server::serve(wire),
+            None => Err(format!("a wire is plain or tls, not `{wire}`")),
+        },
         _ => {
-            eprintln!("usage: bench core");
+            eprintln!("usage: bench core [machine | driver | herd | idle | memory]");
             return ExitCode::from(2);
         }
     };
@@ -27,4 +32,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn core(part: Option<&str>) -> Result<(), String> {
+    bench::core(|| HEAP.allocated(), part).map(|page| print!("{page}"))
 }

@@ -1,23 +1,22 @@
 //! Makes a client, and refuses what could never work.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{mpsc, watch};
 
-use super::address::InsecureHosts;
 use super::client::Client;
 use super::clock::{Clock, SystemClock};
-use super::dial::Dialer;
 use super::driver::{Driver, Parts};
 use super::events::EVENT_CAPACITY;
 use super::feed::Feed;
 use super::handle::Handle;
 use super::network::{Gateway, Network};
 use super::proxy::Proxy;
+use super::reach::Reach;
 use super::token::TokenProvider;
-use crate::machine::{Config, Ids, Machine, Seed};
+use crate::machine::{Config, GatewayIndex, Ids, Machine, Seed};
 use crate::{ConnectionState, Error, ErrorCode, Outcome, Stage, redact_url};
 
 /// Name and version that the server sees unless a binding sets its own.
@@ -32,9 +31,7 @@ pub struct ClientBuilder {
     client_id: Option<String>,
     sdk: String,
     verify: bool,
-    insecure: InsecureHosts,
-    roots: Vec<Vec<u8>>,
-    proxy: Proxy,
+    reach: Reach,
     clock: Arc<dyn Clock>,
     seed: Option<[u8; 32]>,
 }
@@ -47,9 +44,7 @@ impl ClientBuilder {
             client_id: None,
             sdk: SDK.to_owned(),
             verify: true,
-            insecure: InsecureHosts::default(),
-            roots: Vec::new(),
-            proxy: Proxy::environment(),
+            reach: Reach::default(),
             clock: Arc::new(SystemClock),
             seed: None,
         }
@@ -114,21 +109,21 @@ impl ClientBuilder {
     /// Allows plain `ws://` and `http://` to this host, for a test network: tokens then travel
     /// unencrypted. Loopback needs no leave.
     pub fn allow_insecure_host(mut self, host: impl AsRef<str>) -> Self {
-        self.insecure.allow(host.as_ref());
+        self.reach.insecure.allow(host.as_ref());
         self
     }
 
     /// Adds a root certificate in DER. With any added, the platform's and the public ones are no
     /// longer trusted.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
-        self.roots.push(der.into());
+        self.reach.roots.push(der.into());
         self
     }
 
     /// Sets the HTTP proxy; that of the environment unless set. A token provider has a proxy of its
     /// own.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = proxy;
+        self.reach.proxy = proxy;
         self
     }
 
@@ -157,13 +152,13 @@ impl ClientBuilder {
     /// server would refuse, no token provider, no runtime.
     pub fn build(self) -> Result<Client, Error> {
         let gateways = (self.gateways.iter())
-            .map(|(url, access)| Gateway::configured(url, access.as_deref(), &self.insecure))
+            .map(|(url, access)| Gateway::configured(url, access.as_deref(), &self.reach.insecure))
             .collect::<Result<Vec<_>, _>>()
             .map_err(invalid)?;
         let provider = self.provider.ok_or_else(|| {
             invalid("no token provider: give one with token_provider(|reason| async { … })".into())
         })?;
-        let dialer = Dialer::new(&self.roots, &self.proxy).map_err(invalid)?;
+        let dialer = self.reach.dialer()?;
         for gateway in &gateways {
             for place in std::iter::once(&gateway.address).chain(&gateway.access) {
                 dialer.check(place).map_err(invalid)?;
@@ -189,6 +184,13 @@ impl ClientBuilder {
         }
         config.client_id = self.client_id;
         config.check()?;
+        let network = Arc::new(Network {
+            gateways,
+            insecure: self.reach.insecure,
+            dialer,
+        });
+        let addresses = self.gateways.iter().map(|(url, _)| redact_url(url));
+        let gateway = Arc::new(AtomicU8::new(GatewayIndex::PREFERRED.0));
         let (commands, queue) = mpsc::unbounded_channel();
         let (state, latest) = watch::channel(ConnectionState::Idle);
         let events = Arc::new(Feed::new(EVENT_CAPACITY));
@@ -196,6 +198,8 @@ impl ClientBuilder {
         let handle = Arc::new(Handle {
             commands,
             state: latest,
+            gateways: addresses.collect(),
+            gateway: Arc::clone(&gateway),
             events: Arc::clone(&events),
             ids: Mutex::new(Ids::new(Seed(id_seed))),
             next_key: AtomicU64::new(0),
@@ -206,13 +210,10 @@ impl ClientBuilder {
             machine: Machine::new(config, Seed(machine_seed)),
             clock: self.clock,
             provider,
-            network: Arc::new(Network {
-                gateways,
-                insecure: self.insecure,
-                dialer,
-            }),
+            network,
             commands: queue,
             state,
+            gateway,
             events,
             last,
         });

@@ -164,6 +164,13 @@ impl Client {
         self.handle.state.borrow().clone()
     }
 
+    /// Returns the address of the gateway that is used, as it was given: that of the link, or of the
+    /// attempt that is under way or was the last. It is the one that the client was built with, or,
+    /// while that is down, a [`fallback`](ClientBuilder::fallback).
+    pub fn gateway(&self) -> &str {
+        self.handle.gateway()
+    }
+
     /// Returns the events from now on. Each call makes a reader of its own.
     pub fn events(&self) -> Events {
         Events::new(&self.handle.events)

@@ -1,10 +1,13 @@
 //! The task that runs a machine: one input, drain every output, arm one timer. It decides nothing.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::clock::Clock;
 use super::events::Event;
@@ -17,7 +20,7 @@ use super::token::{self, TokenProvider};
 use super::transport::{Place, Transport};
 use super::waiters::Waiters;
 use crate::machine::{self, Effect, Epoch, Input, Machine, Output, ProbeId};
-use crate::{ConnectionState, Diagnostics};
+use crate::{ConnectionState, Diagnostics, Instant};
 
 /// How many inputs of sockets and calls wait for the driver. It is never long busy; a full queue
 /// holds a flooding peer back at its socket.
@@ -31,6 +34,8 @@ pub(super) struct Parts {
     pub(super) network: Arc<Network>,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) state: watch::Sender<ConnectionState>,
+    /// Which gateway is used.
+    pub(super) gateway: Arc<AtomicU8>,
     pub(super) events: Arc<Feed<Event>>,
     pub(super) last: Arc<OnceLock<Diagnostics>>,
 }
@@ -46,6 +51,7 @@ pub(super) struct Driver {
     token_call: Option<OwnedTask>,
     access_check: Option<OwnedTask>,
     probes: BTreeMap<ProbeId, OwnedTask>,
+    armed: Option<(Instant, BoxFuture<'static, ()>)>,
     /// Whether somebody can still command; after the last handle is gone, nobody can.
     commanded: bool,
 }
@@ -63,6 +69,7 @@ impl Driver {
             token_call: None,
             access_check: None,
             probes: BTreeMap::new(),
+            armed: None,
             commanded: true,
         }
     }
@@ -81,10 +88,11 @@ impl Driver {
     /// Waits for whatever comes first. `None` when nothing has to be handled.
     async fn next_input(&mut self) -> Option<Input> {
         let timer = self.parts.machine.next_timeout();
-        let clock = &self.parts.clock;
+        self.arm(timer.map(|(at, _)| at));
+        let armed = &mut self.armed;
         let fired = async {
-            match timer {
-                Some((at, _)) => clock.sleep_until(at).await,
+            match armed {
+                Some((_, sleep)) => sleep.await,
                 None => std::future::pending().await,
             }
         };
@@ -104,11 +112,19 @@ impl Driver {
             input = self.inputs.recv() => input,
             Some(_) = self.closing.join_next() => None,
             () = fired => {
+                self.armed = None;
                 if let Some((_, timer)) = timer {
                     log::timer(timer);
                 }
                 Some(Input::Timeout)
             }
+        }
+    }
+
+    /// Arms the one timer. One that is armed for that moment stays: most inputs move no deadline.
+    fn arm(&mut self, at: Option<Instant>) {
+        if self.armed.as_ref().map(|(armed, _)| *armed) != at {
+            self.armed = at.map(|at| (at, self.parts.clock.sleep_until(at)));
         }
     }
 
@@ -120,6 +136,8 @@ impl Driver {
 
     fn handle(&mut self, input: Input) {
         self.parts.machine.handle(self.parts.clock.now(), input);
+        let gateway = self.parts.machine.gateway();
+        self.parts.gateway.store(gateway.0, Ordering::Release);
         while let Some(output) = self.parts.machine.poll() {
             match output {
                 Output::Effect(effect) => self.execute(effect),
@@ -175,12 +193,14 @@ impl Driver {
                 token,
             } => {
                 let network = Arc::clone(&self.parts.network);
-                self.access_check = Some(self.call(async move {
-                    Input::AccessChecked {
-                        check,
-                        answer: network.check_access(gateway, &token).await,
-                    }
-                }));
+                let address = network.gateway(gateway).map(|gateway| &gateway.address);
+                let span = log::access_check(check, address);
+                let ask = async move {
+                    let answer = network.check_access(gateway, &token).await;
+                    log::access_answer(&answer);
+                    Input::AccessChecked { check, answer }
+                };
+                self.access_check = Some(self.call(ask.instrument(span)));
             }
             // The stream token is not presented: the media server answers a ping without one,
             // and a token that is not sent cannot leak.
@@ -190,12 +210,13 @@ impl Driver {
                 stream_token: _,
             } => {
                 let network = Arc::clone(&self.parts.network);
-                let task = self.call(async move {
-                    Input::ProbeResult {
-                        probe,
-                        result: network.prove(&url).await,
-                    }
-                });
+                let span = log::probe(probe, &url);
+                let prove = async move {
+                    let result = network.prove(&url).await;
+                    log::proved(&result);
+                    Input::ProbeResult { probe, result }
+                };
+                let task = self.call(prove.instrument(span));
                 self.probes.insert(probe, task);
             }
             Effect::CancelProbe { probe } => {

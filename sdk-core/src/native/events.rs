@@ -1,15 +1,15 @@
 //! What an app can watch.
 
 use std::fmt;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
-use super::feed::{Feed, Told};
+use super::feed::{Feed, Reader, Told};
 use crate::{ConnectionState, Error, LeaseChange, LeaseStatus, Progress};
 
 /// How many events wait for a slow reader: a cold start with several acquisitions stays far below.
@@ -153,15 +153,11 @@ impl ProgressStream {
 }
 
 impl LeaseChanges {
-    pub(super) fn new(receiver: broadcast::Receiver<LeaseChange>) -> Self {
-        let changes = stream::unfold(receiver, |mut receiver| async move {
-            loop {
-                match receiver.recv().await {
-                    Ok(change) => return Some((change, receiver)),
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            }
+    pub(super) fn new(reader: Reader<LeaseChange>) -> Self {
+        let told = stream::poll_fn(move |context| reader.poll_next(context));
+        let changes = told.filter_map(|told| match told {
+            Told::Item(change) => ready(Some(change)),
+            Told::Missed(_) => ready(None),
         });
         Self(changes.boxed())
     }

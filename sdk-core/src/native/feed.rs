@@ -3,7 +3,7 @@
 //! Unlike a ring buffer that is made with all of its room, it holds what waits for a reader and
 //! nothing else: most clients have one quick reader or none.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -16,7 +16,8 @@ pub(super) struct Feed<T> {
 
 #[derive(Debug)]
 struct Shared<T> {
-    readers: BTreeMap<u64, Waiting<T>>,
+    /// One or two: a list is the smallest that holds them.
+    readers: Vec<Waiting<T>>,
     next_reader: u64,
     closed: bool,
 }
@@ -24,6 +25,7 @@ struct Shared<T> {
 /// What waits for one reader.
 #[derive(Debug)]
 struct Waiting<T> {
+    reader: u64,
     items: VecDeque<T>,
     missed: u64,
     waker: Option<Waker>,
@@ -49,7 +51,7 @@ impl<T: Clone> Feed<T> {
     /// Makes a feed that keeps at most `capacity` values for each reader.
     pub(super) fn new(capacity: usize) -> Self {
         let shared = Shared {
-            readers: BTreeMap::new(),
+            readers: Vec::new(),
             next_reader: 0,
             closed: false,
         };
@@ -63,7 +65,7 @@ impl<T: Clone> Feed<T> {
     pub(super) fn send(&self, item: T) {
         let mut shared = self.shared();
         let mut wakers = Vec::new();
-        for waiting in shared.readers.values_mut() {
+        for waiting in &mut shared.readers {
             if waiting.items.len() >= self.capacity {
                 waiting.items.pop_front();
                 waiting.missed += 1;
@@ -79,7 +81,7 @@ impl<T: Clone> Feed<T> {
     pub(super) fn close(&self) {
         let mut shared = self.shared();
         shared.closed = true;
-        let readers = shared.readers.values_mut();
+        let readers = shared.readers.iter_mut();
         let wakers: Vec<Waker> = readers.filter_map(|waiting| waiting.waker.take()).collect();
         drop(shared);
         wakers.into_iter().for_each(Waker::wake);
@@ -91,11 +93,12 @@ impl<T: Clone> Feed<T> {
         let id = shared.next_reader;
         shared.next_reader += 1;
         let waiting = Waiting {
+            reader: id,
             items: VecDeque::new(),
             missed: 0,
             waker: None,
         };
-        shared.readers.insert(id, waiting);
+        shared.readers.push(waiting);
         drop(shared);
         Reader {
             feed: Arc::clone(self),
@@ -116,7 +119,8 @@ impl<T> Reader<T> {
     pub(super) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Told<T>>> {
         let mut shared = self.feed.shared();
         let closed = shared.closed;
-        let Some(waiting) = shared.readers.get_mut(&self.id) else {
+        let mut readers = shared.readers.iter_mut();
+        let Some(waiting) = readers.find(|waiting| waiting.reader == self.id) else {
             return Poll::Ready(None);
         };
         if waiting.missed > 0 {
@@ -139,7 +143,8 @@ impl<T> Reader<T> {
 
 impl<T> Drop for Reader<T> {
     fn drop(&mut self) {
-        self.feed.shared().readers.remove(&self.id);
+        let mut shared = self.feed.shared();
+        shared.readers.retain(|waiting| waiting.reader != self.id);
     }
 }
 
@@ -202,7 +207,7 @@ mod tests {
             let shared = feed.shared();
             shared
                 .readers
-                .values()
+                .iter()
                 .map(|waiting| waiting.items.capacity())
                 .sum()
         };

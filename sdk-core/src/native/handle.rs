@@ -1,12 +1,12 @@
 //! What the public types share: the way to the driver.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::events::Event;
-use super::feed::Feed;
+use super::feed::{Feed, Reader};
 use crate::machine::{Ids, Input, RequestKey};
 use crate::{
     ConnectionState, Diagnostics, Endpoint, Error, ErrorCode, FleetStatus, LeaseChange,
@@ -19,6 +19,10 @@ use crate::{
 pub(super) struct Handle {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) state: watch::Receiver<ConnectionState>,
+    /// As they were given, in order of preference.
+    pub(super) gateways: Vec<String>,
+    /// Which of them is used.
+    pub(super) gateway: Arc<AtomicU8>,
     pub(super) events: Arc<Feed<Event>>,
     pub(super) ids: Mutex<Ids>,
     pub(super) next_key: AtomicU64,
@@ -76,7 +80,9 @@ pub(super) struct AcquireWaiter {
 pub(super) struct Grant {
     pub(super) lease: String,
     pub(super) status: watch::Receiver<LeaseStatus>,
-    pub(super) changes: broadcast::Receiver<LeaseChange>,
+    pub(super) changes: Arc<Feed<LeaseChange>>,
+    /// Begun at the grant.
+    pub(super) since_grant: Reader<LeaseChange>,
 }
 
 impl Handle {
@@ -99,6 +105,12 @@ impl Handle {
             // A driver that ended without a word left a client that is closed, and no more to tell.
             Err(_) => self.last.get_or_init(Diagnostics::of_closed).clone(),
         }
+    }
+
+    /// The address of the gateway that is used.
+    pub(super) fn gateway(&self) -> &str {
+        let index = usize::from(self.gateway.load(Ordering::Acquire));
+        self.gateways.get(index).map_or("", String::as_str)
     }
 
     pub(super) fn draw_key(&self) -> RequestKey {

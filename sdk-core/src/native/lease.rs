@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::events::LeaseChanges;
+use super::feed::{Feed, Reader};
 use super::handle::{Command, Grant, Handle, closed};
 use crate::machine::Input;
 use crate::{Endpoint, Error, LeaseChange, LeaseStatus};
@@ -43,27 +44,19 @@ pub struct Lease {
     handle: Arc<Handle>,
     id: String,
     status: watch::Receiver<LeaseStatus>,
-    changes: Mutex<Changes>,
-}
-
-/// The first reader gets all that happened since the grant, later ones what happens from then on.
-struct Changes {
-    since_grant: Option<broadcast::Receiver<LeaseChange>>,
-    from_now: broadcast::Receiver<LeaseChange>,
+    changes: Arc<Feed<LeaseChange>>,
+    /// For the first who asks.
+    since_grant: Mutex<Option<Reader<LeaseChange>>>,
 }
 
 impl Lease {
     pub(super) fn new(handle: Arc<Handle>, grant: Grant) -> Self {
-        let from_now = grant.changes.resubscribe();
-        let changes = Mutex::new(Changes {
-            since_grant: Some(grant.changes),
-            from_now,
-        });
         Self {
             handle,
             id: grant.lease,
             status: grant.status,
-            changes,
+            changes: grant.changes,
+            since_grant: Mutex::new(Some(grant.since_grant)),
         }
     }
 
@@ -99,12 +92,8 @@ impl Lease {
     /// Returns the changes. The first stream begins at the grant, so that nothing is missed;
     /// later ones begin now.
     pub fn changes(&self) -> LeaseChanges {
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let receiver = match changes.since_grant.take() {
-            Some(receiver) => receiver,
-            None => changes.from_now.resubscribe(),
-        };
-        LeaseChanges::new(receiver)
+        let mut first = (self.since_grant.lock()).unwrap_or_else(PoisonError::into_inner);
+        LeaseChanges::new(first.take().unwrap_or_else(|| self.changes.reader()))
     }
 
     /// Gives the lease back, so that its instance can stop. Asked for when first awaited; goes on

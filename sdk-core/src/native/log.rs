@@ -3,7 +3,7 @@
 use tracing::{Span, debug, error, info, info_span, trace, warn};
 
 use super::address::Address;
-use crate::machine::{Answer, Effect, Epoch, Input};
+use crate::machine::{AccessAnswer, Answer, CheckId, Effect, Epoch, Input, ProbeId};
 use crate::{ConnectionState, Error, ErrorCode, LeaseChange, Progress, redact_url};
 
 /// The client as a whole.
@@ -49,13 +49,40 @@ pub(super) fn effect(effect: &Effect) {
         Effect::FetchToken { generation, reason } => {
             debug!(target: CLIENT, generation = generation.0, ?reason, "asking for a token");
         }
-        Effect::CheckAccess { check, gateway, .. } => {
-            debug!(target: CONNECTION, check = check.0, gateway = gateway.0, "asking why");
-        }
-        Effect::Probe { probe, url, .. } => {
-            debug!(target: CLIENT, probe = probe.0, endpoint = redact_url(url), "proving");
-        }
         _ => {}
+    }
+}
+
+/// The span of an access check.
+pub(super) fn access_check(check: CheckId, address: Option<&Address>) -> Span {
+    let gateway = address.map(Address::authority).unwrap_or_default();
+    let span = info_span!(target: CONNECTION, "access_check", check = check.0, gateway);
+    span.in_scope(|| debug!(target: CONNECTION, "asking why"));
+    span
+}
+
+/// What became of an access check.
+pub(super) fn access_answer(answer: &AccessAnswer) {
+    match answer {
+        AccessAnswer::Http { status, .. } => debug!(target: CONNECTION, status, "answered"),
+        AccessAnswer::Unreachable { message } => {
+            debug!(target: CONNECTION, failure = message, "not answered");
+        }
+    }
+}
+
+/// The span of a proof that this device reaches an endpoint.
+pub(super) fn probe(probe: ProbeId, url: &str) -> Span {
+    let span = info_span!(target: CLIENT, "probe", probe = probe.0, endpoint = redact_url(url));
+    span.in_scope(|| debug!(target: CLIENT, "proving"));
+    span
+}
+
+/// What became of a proof.
+pub(super) fn proved(result: &Result<(), String>) {
+    match result {
+        Ok(()) => debug!(target: CLIENT, "proved"),
+        Err(failure) => debug!(target: CLIENT, failure, "not proved"),
     }
 }
 

@@ -36,7 +36,9 @@
 //!
 //! Each transport has a span `connection` with its `epoch`, the `gateway`'s host and the number of
 //! the `attempt`; each acquisition a span `acquisition` with `id`, `app`, `purpose` and `stream`,
-//! which goes on as long as its lease. Both are at level info.
+//! which goes on as long as its lease. Each access check has a span `access_check` with its `check` and
+//! the `gateway` that is asked about, each proof of an endpoint a span `probe` with its `probe` and the
+//! `endpoint`. All of them are at level info.
 //!
 //! No line and no span holds a token, a query or the text of a message. The WebSocket library
 //! prints whole frames, renewed tokens included, through `log`
@@ -60,6 +62,7 @@ mod network;
 mod probe;
 mod providers;
 mod proxy;
+mod reach;
 mod task;
 mod tls;
 mod token;

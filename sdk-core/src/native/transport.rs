@@ -165,29 +165,35 @@ impl Link {
     }
 }
 
-/// Writes until the queue says close or is dropped (`None`), or the peer is gone.
+/// Writes until the queue says close or is dropped (`None`), or the peer is gone. What waits in the
+/// queue goes out together: a call of the system for each small frame costs more than all the rest.
 async fn write(
     mut sink: SplitSink<WebSocketStream<Stream>, Message>,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
 ) -> Option<TransportEnd> {
     while let Some(outgoing) = queue.recv().await {
-        match outgoing {
-            Outgoing::Text(text) => {
-                if let Err(error) = sink.send(Message::text(text.into_exposed())).await {
-                    return Some(ended(&error));
-                }
-            }
-            Outgoing::Close(code) => {
-                let frame = CloseFrame {
-                    code: code.into(),
-                    reason: "".into(),
-                };
-                let _ = sink.send(Message::Close(Some(frame))).await;
-                return None;
-            }
+        let (message, last) = match outgoing {
+            Outgoing::Text(text) => (Message::text(text.into_exposed()), false),
+            Outgoing::Close(code) => (close_frame(code), true),
+        };
+        let written = match queue.is_empty() || last {
+            true => sink.send(message).await,
+            false => sink.feed(message).await,
+        };
+        match written {
+            _ if last => return None,
+            Ok(()) => {}
+            Err(error) => return Some(ended(&error)),
         }
     }
     None
+}
+
+fn close_frame(code: u16) -> Message {
+    Message::Close(Some(CloseFrame {
+        code: code.into(),
+        reason: "".into(),
+    }))
 }
 
 /// Tells an end that the peer made from one that this side met.

@@ -27,6 +27,10 @@ use crate::protocol::MAX_SERVER_MESSAGE;
 /// where its default would cost 128 KiB for each client.
 const READ_BUFFER: usize = 8 * 1024;
 
+/// Frames that are written together go out once they are as long as this: several requests, and
+/// less than one segment of a loopback or TLS record.
+const WRITE_BUFFER: usize = 4 * 1024;
+
 /// The largest response head that is read.
 const MAX_HEAD: usize = 16 * 1024;
 
@@ -77,7 +81,7 @@ pub(super) async fn upgrade(
         .map_err(|_| ConnectFailure::Answer("the upgraded stream is not ours".into()))?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER)
         .max_message_size(Some(MAX_SERVER_MESSAGE))
         .max_frame_size(Some(MAX_SERVER_MESSAGE));
     let socket = WebSocketStream::from_partially_read(

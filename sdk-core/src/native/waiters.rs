@@ -1,11 +1,13 @@
 //! Who waits for what, and the leases that were handed out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tracing::Span;
 
 use super::events::CHANGE_CAPACITY;
+use super::feed::Feed;
 use super::handle::{AcquireWaiter, Command, Grant, Waiter};
 use super::log;
 use crate::machine::{Answer, Input, RequestKey};
@@ -32,7 +34,14 @@ struct Held {
     /// That of the acquisition.
     span: Span,
     status: watch::Sender<LeaseStatus>,
-    changes: broadcast::Sender<LeaseChange>,
+    changes: Arc<Feed<LeaseChange>>,
+}
+
+impl Drop for Held {
+    /// Its streams end with it.
+    fn drop(&mut self) {
+        self.changes.close();
+    }
 }
 
 impl Waiters {
@@ -128,7 +137,7 @@ impl Waiters {
         log::lease(&held.span, change);
         held.status.send_replace(status);
         // Without a reader it goes nowhere.
-        let _ = held.changes.send(change.clone());
+        held.changes.send(change.clone());
         if matches!(status, LeaseStatus::Lost | LeaseStatus::Released) {
             self.leases.remove(lease);
         }
@@ -138,12 +147,13 @@ impl Waiters {
         let held = self.leases.entry(lease.clone()).or_insert_with(|| Held {
             span,
             status: watch::Sender::new(LeaseStatus::Held),
-            changes: broadcast::Sender::new(CHANGE_CAPACITY),
+            changes: Arc::new(Feed::new(CHANGE_CAPACITY)),
         });
         Grant {
             lease,
             status: held.status.subscribe(),
-            changes: held.changes.subscribe(),
+            since_grant: held.changes.reader(),
+            changes: Arc::clone(&held.changes),
         }
     }
 }

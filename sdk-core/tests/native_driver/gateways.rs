@@ -21,6 +21,7 @@ async fn a_client_goes_to_the_next_region_and_comes_back_without_a_gap() {
     let clock = ManualClock::new();
     let client = builder(&preferred, &clock).fallback(other.ws_url());
     let client = client.build().expect("a client");
+    assert_eq!(client.gateway(), preferred.ws_url());
     let mut events = client.events();
     client.connect();
     for _ in 0..2 {
@@ -30,6 +31,7 @@ async fn a_client_goes_to_the_next_region_and_comes_back_without_a_gap() {
     }
     let mut away = other.welcome().await;
     connected(&mut events).await;
+    assert_eq!(client.gateway(), other.ws_url());
 
     clock.advance(CALM);
     let mut home = preferred.welcome().await;
@@ -38,6 +40,7 @@ async fn a_client_goes_to_the_next_region_and_comes_back_without_a_gap() {
         None,
         "the old link ends after the new one is welcomed"
     );
+    assert_eq!(client.gateway(), preferred.ws_url());
     let acquisition = client.acquire(Acquire::publish("live", "match-1").verify(false));
     let acquire = home.receive("acquire").await;
     home.send(ready(&acquire, 1, endpoint(&preferred))).await;
@@ -59,12 +62,36 @@ async fn a_client_goes_to_the_next_region_and_comes_back_without_a_gap() {
 
 #[tokio::test]
 async fn a_client_with_a_lease_stays_with_its_region() {
-    let mut world = granted().await;
-    // The harness knows one gateway; what matters is that the same one is asked again.
-    world.socket.cut();
-    let (_, hello) =
-        crate::harness::come_back(&world.gateway, &world.clock, &mut world.events).await;
-    assert_eq!(hello["leases"][0]["id"], world.lease.id());
+    let (home, other) = (Peer::start().await, Peer::start().await);
+    let clock = ManualClock::new();
+    let client = builder(&home, &clock).fallback(other.ws_url());
+    let client = client.build().expect("a client");
+    let mut events = client.events();
+    let acquisition = client.acquire(Acquire::publish("live", "match-1").verify(false));
+    let mut socket = home.welcome().await;
+    connected(&mut events).await;
+    let acquire = socket.receive("acquire").await;
+    socket.send(ready(&acquire, 1, endpoint(&home))).await;
+    let lease = within("the lease", acquisition).await.expect("a lease");
+
+    socket.cut();
+    let wait = reconnecting(&mut events).await;
+    clock.advance(wait);
+    // With empty hands two of these would be enough to go.
+    for _ in 0..6 {
+        let attempt = async {
+            tokio::select! {
+                attempt = home.next() => attempt,
+                _ = other.next() => panic!("the other region was asked"),
+            }
+        };
+        attempt.await.refuse(503, &[]).await;
+        let wait = reconnecting(&mut events).await;
+        assert_eq!(client.gateway(), home.ws_url());
+        clock.advance(wait);
+    }
+    let hello = home.next().await.accept().await.receive("hello").await;
+    assert_eq!(hello["leases"][0]["id"], lease.id());
 }
 
 #[tokio::test]

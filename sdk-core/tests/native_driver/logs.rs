@@ -3,7 +3,9 @@
 
 use wakecast::{Acquire, ErrorCode};
 
-use crate::harness::{CANARY, client, connected, endpoint, ready};
+use crate::harness::{
+    CANARY, ManualClock, builder, client, connected, endpoint, failed, prove, ready, reconnecting,
+};
 use crate::peer::{Peer, within};
 use crate::secrets::Captured;
 
@@ -56,17 +58,8 @@ async fn connections_and_acquisitions_have_spans_at_the_documented_levels() {
     within("close", client.close()).await;
 
     let text = logs.text().clone();
-    let line = |level: &str, parts: &[&str]| {
-        let fits = |line: &&str| {
-            line.contains(&format!(" {level} ")) && parts.iter().all(|part| line.contains(part))
-        };
-        assert!(
-            text.lines().any(|line| fits(&line)),
-            "no {level} line with {parts:?}"
-        );
-    };
-    let host = gateway.ws_url();
-    let host = host.trim_start_matches("ws://").trim_end_matches("/prod");
+    let line = |level: &str, parts: &[&str]| assert_line(&text, level, parts);
+    let host = host(&gateway);
     let host = format!("connection{{epoch=1 gateway=\"{host}\" attempt=1}}");
     for message in ["opening", "open", "closing code=1000"] {
         let message = format!("wakecast::connection: {message}");
@@ -95,4 +88,65 @@ async fn connections_and_acquisitions_have_spans_at_the_documented_levels() {
         !text.contains(CANARY),
         "a message's text or a token was logged"
     );
+}
+
+#[tokio::test]
+async fn proofs_and_access_checks_have_spans() {
+    let logs = Captured::install();
+    let (gateway, access, media) = (
+        Peer::start().await,
+        Peer::start().await,
+        Peer::start().await,
+    );
+    let clock = ManualClock::new();
+    let client = builder(&gateway, &clock).access_url(access.http_url());
+    let client = client.build().expect("a client");
+    let mut events = client.events();
+    let acquisition = client.acquire(Acquire::publish("live", "s-1"));
+    let mut socket = gateway.welcome().await;
+    connected(&mut events).await;
+    let acquire = socket.receive("acquire").await;
+    let mut secret = endpoint(&media);
+    secret["websocket_url"] = serde_json::json!(format!("{}?token={CANARY}", media.ws_url()));
+    socket.send(ready(&acquire, 1, secret)).await;
+    let (lease, ()) = tokio::join!(within("the lease", acquisition), prove(&media));
+    lease.expect("a lease").detach();
+
+    socket.cut();
+    let wait = reconnecting(&mut events).await;
+    clock.advance(wait);
+    gateway.next().await.hang_up();
+    let wait = reconnecting(&mut events).await;
+    clock.advance(wait);
+    access.next().await.refuse(403, &[]).await;
+    assert_eq!(failed(&mut events).await, ErrorCode::Forbidden);
+
+    let text = logs.text().clone();
+    let proof = format!("probe{{probe=1 endpoint=\"{}", media.ws_url());
+    for message in ["proving", "proved"] {
+        let message = format!("wakecast::client: {message}");
+        assert_line(&text, "DEBUG", &[&proof, &message]);
+    }
+    let check = format!("access_check{{check=1 gateway=\"{}\"}}", host(&gateway));
+    for message in ["asking why", "answered status=403"] {
+        let message = format!("wakecast::connection: {message}");
+        assert_line(&text, "DEBUG", &[&check, &message]);
+    }
+    assert!(!text.contains(CANARY), "a token or a query was logged");
+}
+
+#[track_caller]
+fn assert_line(text: &str, level: &str, parts: &[&str]) {
+    let level = format!(" {level} ");
+    let fits = |line: &str| line.contains(&level) && parts.iter().all(|part| line.contains(part));
+    assert!(
+        text.lines().any(fits),
+        "no{level}line with {parts:?} in\n{text}"
+    );
+}
+
+fn host(peer: &Peer) -> String {
+    let url = peer.ws_url();
+    let host = url.trim_start_matches("ws://").trim_end_matches("/prod");
+    host.to_owned()
 }

@@ -16,11 +16,12 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value};
 
-use crate::native::address::{Address, InsecureHosts, Scheme};
+use crate::native::address::{Address, Scheme};
 use crate::native::builder::invalid;
 use crate::native::dial::Dialer;
 use crate::native::failure::{ConnectFailure, retry_after};
 use crate::native::proxy::Proxy;
+use crate::native::reach::Reach;
 use crate::native::task::OwnedTask;
 use crate::native::token::{Token, TokenError, TokenProvider};
 use crate::{Error, Secret, TokenReason, redact_url};
@@ -84,9 +85,7 @@ impl HttpTokenProvider {
         HttpTokenProviderBuilder {
             url: url.into(),
             headers: Vec::new(),
-            insecure: InsecureHosts::default(),
-            roots: Vec::new(),
-            proxy: Proxy::environment(),
+            reach: Reach::default(),
         }
     }
 
@@ -204,9 +203,7 @@ impl fmt::Debug for HttpTokenProvider {
 pub struct HttpTokenProviderBuilder {
     url: String,
     headers: Vec<(String, Secret)>,
-    insecure: InsecureHosts,
-    roots: Vec<Vec<u8>>,
-    proxy: Proxy,
+    reach: Reach,
 }
 
 impl HttpTokenProviderBuilder {
@@ -224,19 +221,19 @@ impl HttpTokenProviderBuilder {
 
     /// Allows plain `http://` to this host, for a test network. Loopback needs no leave.
     pub fn allow_insecure_host(mut self, host: impl AsRef<str>) -> Self {
-        self.insecure.allow(host.as_ref());
+        self.reach.insecure.allow(host.as_ref());
         self
     }
 
     /// Adds a root certificate in DER. With any added, no other is trusted.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
-        self.roots.push(der.into());
+        self.reach.roots.push(der.into());
         self
     }
 
     /// Sets the proxy; that of the environment unless set.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = proxy;
+        self.reach.proxy = proxy;
         self
     }
 
@@ -250,8 +247,8 @@ impl HttpTokenProviderBuilder {
     /// unusable certificate or proxy.
     pub fn build(self) -> Result<HttpTokenProvider, Error> {
         let name = "the token provider's url";
-        let address =
-            Address::configured(name, &self.url, Scheme::Http, &self.insecure).map_err(invalid)?;
+        let address = Address::configured(name, &self.url, Scheme::Http, &self.reach.insecure)
+            .map_err(invalid)?;
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers {
             let parsed = HeaderName::try_from(&name)
@@ -267,7 +264,7 @@ impl HttpTokenProviderBuilder {
             value.set_sensitive(true);
             headers.append(parsed, value);
         }
-        let dialer = Dialer::new(&self.roots, &self.proxy).map_err(invalid)?;
+        let dialer = self.reach.dialer()?;
         dialer.check(&address).map_err(invalid)?;
         Ok(HttpTokenProvider {
             address,

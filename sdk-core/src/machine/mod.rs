@@ -35,6 +35,7 @@ mod state;
 mod status;
 mod timers;
 mod token;
+mod wall;
 mod welcome;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -52,6 +53,7 @@ pub use random::{Ids, Seed};
 pub use state::{ConnectStage, ConnectionState, ReconnectReason, StateKind, TRANSITIONS};
 pub use status::FleetStatus;
 pub use timers::Timer;
+pub use wall::WallClock;
 
 use crate::protocol::Endpoint;
 use crate::time::millis;

@@ -304,6 +304,10 @@ fn waiter_of_a_spent_subject_between_s2_and_the_stop_is_told_before_the_stop() {
 }
 
 /// How long one decision takes that refuses a herd, prepared as the caller says.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what a decision costs the machine is measured"
+)]
 fn refuses_a_herd(prepare: impl FnOnce(&mut World)) -> Duration {
     const HERD: usize = 3_000;
     let mut world = World::new();

@@ -332,6 +332,23 @@ fn i36_an_instance_that_describe_does_not_show_yet_is_not_launched_again() {
 }
 
 #[test]
+fn i36_what_ec2_has_named_is_awaited_for_as_long_as_a_boot_may_be_pending() {
+    let mut world = World::new();
+    world.ec2.describe_lag = Duration::from_secs(100);
+    world.acquire("a", Purpose::Publish);
+    world.run_until(200, |world| world.is_held("a"));
+    assert_eq!((runs(&world), world.launches()), (1, 1));
+    // What never shows is given up after that, and counts as a boot that failed.
+    let mut world = World::new();
+    world.ec2.describe_lag = Duration::from_secs(3600);
+    world.acquire("a", Purpose::Publish);
+    world.run(115);
+    assert_eq!(world.launches(), 1);
+    world.run(15);
+    assert_eq!(world.launches(), 2);
+}
+
+#[test]
 fn i38_a_region_without_an_image_is_reported_once_and_calls_nothing() {
     let mut config = config();
     config.image = String::new();

@@ -2,6 +2,7 @@
 
 mod values;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ Options:
   --port PORT            WebSocket API on PORT, HTTP API and admin on the next two [free ones]
   --profile PROFILE      default, or demonstration: the whole lifecycle within a minute
   --token-life SECONDS   how long printed tokens live, 1 to 3600 [3600; demonstration 20]
+  --media-address IP     the address of the stand-ins' WebRTC media, or none [127.0.0.1]
   --decision-log FILE    add each decision to FILE as a line that `cargo xtask replay` reads
   --help                 this text
 
@@ -38,7 +40,8 @@ A real Ant Media Server behind the simulated instances; their boot and stop stay
                          a setting of the app that must read this JSON value
                          [publishJwtControlEnabled, true with a stream secret, else false]
 
-It listens on 127.0.0.1 only and stops with Ctrl-C. RUST_LOG=info shows what is decided.
+It is a development tool: it listens on 127.0.0.1 only, media excepted if you say so, and stops
+with Ctrl-C. RUST_LOG=info shows what is decided.
 ";
 
 /// What `media --help` prints.
@@ -59,9 +62,11 @@ Options:
   --media-app APP        its one app [live]
   --media-edition EDITION
                          enterprise or community [enterprise]
+  --media-address IP     the address of its WebRTC media, or none [127.0.0.1]
   --help                 this text
 
-It listens on 127.0.0.1 only and stops with Ctrl-C.
+It is a development tool: it listens on 127.0.0.1 only, media excepted if you say so, and stops
+with Ctrl-C.
 ";
 
 /// Where the vendor's server listens without TLS.
@@ -85,6 +90,7 @@ pub(crate) struct Arguments {
     pub(crate) profile: Profile,
     pub(crate) token_life: Option<Duration>,
     pub(crate) decision_log: Option<PathBuf>,
+    pub(crate) carrying: Carrying,
     pub(crate) media_server: Option<ServerUrl>,
     pub(crate) setting: Option<(String, Value)>,
     pub(crate) media: MediaOptions,
@@ -95,6 +101,7 @@ pub(crate) struct Arguments {
 pub(crate) struct MediaArguments {
     pub(crate) port: u16,
     pub(crate) profile: Profile,
+    pub(crate) carrying: Carrying,
     pub(crate) media: MediaOptions,
 }
 
@@ -107,15 +114,35 @@ pub(crate) struct MediaOptions {
     pub(crate) edition: Option<Edition>,
 }
 
+/// How the stand-ins carry WebRTC media.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Carrying {
+    /// For this machine only.
+    #[default]
+    Loopback,
+    /// On one address of this machine.
+    On(IpAddr),
+    /// Not at all: their signalling alone answers.
+    Nothing,
+}
+
 /// What is wrong with a command line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArgumentError {
     #[error("unknown option `{0}`")]
     Unknown(String),
+    #[error("unknown command `{0}`: expected `media`, or no command for the whole cloud")]
+    Command(String),
+    #[error("`{0}` is one too many: expected options only")]
+    Surplus(String),
     #[error("`{0}` needs a value")]
     Missing(String),
     #[error("`{0}` describes the server of `--media-server`, which is not given: name its URL")]
     WithoutServer(String),
+    #[error(
+        "`{0}` describes the stand-ins, which `--media-server` replaces: leave one of them out"
+    )]
+    StandInsOnly(&'static str),
     /// It repeats no value: this one may hold a secret.
     #[error("`{option}`: {problem}")]
     Withheld {
@@ -139,6 +166,9 @@ impl Command {
         if rest.next_if(|first| first == "media").is_some() {
             return parse_media(rest);
         }
+        if let Some(first) = rest.next_if(|first| !first.starts_with('-')) {
+            return Err(ArgumentError::Command(first));
+        }
         let mut parsed = Arguments::default();
         let mut about_media = None;
         while let Some(argument) = rest.next() {
@@ -148,6 +178,9 @@ impl Command {
                 "--port" => parsed.port = Some(values::port(option.value()?)?),
                 "--profile" => parsed.profile = values::profile(option.value()?)?,
                 "--decision-log" => parsed.decision_log = Some(PathBuf::from(option.value()?)),
+                "--media-address" => {
+                    parsed.carrying = values::carrying(option.value()?)?;
+                }
                 "--token-life" => parsed.token_life = Some(values::token_life(option.value()?)?),
                 "--media-server" => {
                     parsed.media_server = Some(values::server_url(&option.value()?)?);
@@ -162,6 +195,9 @@ impl Command {
                 }
             }
         }
+        if parsed.carrying != Carrying::Loopback && parsed.media_server.is_some() {
+            return Err(ArgumentError::StandInsOnly("--media-address"));
+        }
         match (about_media, &parsed.media_server) {
             (Some(option), None) => Err(ArgumentError::WithoutServer(option)),
             _ => Ok(Self::Serve(parsed)),
@@ -173,12 +209,16 @@ fn parse_media(mut rest: impl Iterator<Item = String>) -> Result<Command, Argume
     let mut parsed = MediaArguments {
         port: MEDIA_PORT,
         profile: Profile::Default,
+        carrying: Carrying::default(),
         media: MediaOptions::default(),
     };
     while let Some(argument) = rest.next() {
         let mut option = Spelled::new(argument, &mut rest);
         match option.name.as_str() {
             "--help" | "-h" => return Ok(Command::Help(MEDIA_HELP)),
+            "--media-address" => {
+                parsed.carrying = values::carrying(option.value()?)?;
+            }
             "--port" => parsed.port = values::media_port(option.value()?)?,
             "--profile" => parsed.profile = values::profile(option.value()?)?,
             _ => parsed.media.read(&mut option)?,
@@ -197,6 +237,7 @@ impl MediaOptions {
             "--media-stream-secret-file" => self.stream_secret_file = Some(option.value()?.into()),
             "--media-app" => self.app = Some(values::app(option.value()?)?),
             "--media-edition" => self.edition = Some(values::edition(option.value()?)?),
+            name if !name.starts_with('-') => return Err(ArgumentError::Surplus(name.to_owned())),
             _ => return Err(ArgumentError::Unknown(option.name.clone())),
         }
         Ok(())

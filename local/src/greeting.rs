@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use wakecast_local::media::Edition;
+use wakecast_local::media::{Edition, WebRtc};
 use wakecast_local::real::ServerUrl;
 use wakecast_local::{LocalCloud, Token};
 
@@ -11,6 +11,7 @@ pub(crate) fn text(
     cloud: &LocalCloud,
     token: &Token,
     media: Option<&ServerUrl>,
+    carried: Option<WebRtc>,
     demonstration: bool,
     styled: bool,
 ) -> String {
@@ -27,15 +28,22 @@ pub(crate) fn text(
     } else {
         "default profile"
     };
+    let connect = snippet(websocket_url, access_url, app);
     let life = token.expires_in.as_secs();
     let secret = token.secret.expose();
-    let media = media.map_or_else(String::new, |url| {
-        format!(
+    let media = match (media, carried) {
+        (Some(url), _) => format!(
             "  {dim}media{end}      {bold}{url}{end}
              {dim}a real server; only its boot and its stop are simulated{end}
 "
-        )
-    });
+        ),
+        (None, Some(webrtc)) => format!(
+            "  {dim}media{end}      {}
+",
+            about(webrtc)
+        ),
+        (None, None) => String::new(),
+    };
     format!(
         "
   {bold}wakecast-local{end}  {dim}{profile}, this machine only, Ctrl-C stops{end}
@@ -45,10 +53,10 @@ pub(crate) fn text(
   {dim}admin{end}      {bold}{admin_url}{end}
 {media}  {dim}token{end}      {secret}
              {dim}lives {life} s; may publish and play every stream of the app `{app}`{end}
+  {dim}another{end}    curl {admin_url}/token -H content-type:application/json -d '{{\"subject\":\"developer\"}}'
+             {dim}which is what a token provider asks each time; --token-life makes them live longer{end}
 
-  {dim}connect{end}    let client = wakecast::Client::builder(\"{websocket_url}\")
-                 .access_url(\"{access_url}\").token_provider(provider).build()?;
-             let lease = client.acquire(Acquire::publish(\"{app}\", \"match-1\")).await?;
+  {dim}connect{end}    {connect}
 
   {dim}look{end}       curl {admin_url}/status
   {dim}break{end}      curl {admin_url}/faults -H content-type:application/json \\
@@ -58,11 +66,25 @@ pub(crate) fn text(
     )
 }
 
+/// A block, so that the test below can compile what is printed.
+const CONNECT: &str = include_str!("greeting/connect.rs");
+
+/// Fills the addresses in, and sets every line below the first one.
+fn snippet(websocket_url: &str, access_url: &str, app: &str) -> String {
+    let code = CONNECT
+        .replace("WEBSOCKET_URL", websocket_url)
+        .replace("ACCESS_URL", access_url)
+        .replace("APP", app);
+    let inner = code.lines().filter_map(|line| line.strip_prefix("    "));
+    inner.collect::<Vec<_>>().join("\n             ")
+}
+
 /// Tells where a media stand-in answers, and how to put it behind the cloud.
 pub(crate) fn media(
     address: SocketAddr,
     app: &str,
     edition: Edition,
+    carried: Option<WebRtc>,
     control: bool,
     styled: bool,
 ) -> String {
@@ -76,12 +98,17 @@ pub(crate) fn media(
     } else {
         "off: no call of its REST interface is answered"
     };
+    let carried = carried.map_or_else(
+        || "none: the signalling alone is answered".to_owned(),
+        about,
+    );
     format!(
         "
   {bold}wakecast-local media{end}  {dim}Ant Media Server stand-in, {edition} Edition, Ctrl-C stops{end}
 
   {dim}server{end}     {bold}http://{address}{end}
   {dim}signalling{end} {bold}ws://{address}/{app}/websocket{end}
+  {dim}media{end}      {carried}
   {dim}control{end}    {control}
 
   {dim}behind{end}     wakecast-local --media-server http://{address}/{app} …
@@ -90,10 +117,50 @@ pub(crate) fn media(
     )
 }
 
+/// What carries media, and for whom it is.
+fn about(webrtc: WebRtc) -> String {
+    let address = webrtc.address.ip();
+    let reach = if address.is_loopback() {
+        "this machine only"
+    } else {
+        "open to whoever reaches that address"
+    };
+    format!("WebRTC on {address}, {reach}: for development")
+}
+
 fn style(styled: bool) -> [&'static str; 3] {
     if styled {
         ["\x1b[1m", "\x1b[2m", "\x1b[0m"]
     } else {
         [""; 3]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Is only built: what is printed has to compile.
+    #[expect(
+        dead_code,
+        unused_variables,
+        reason = "what it is for is up to the app"
+    )]
+    async fn connect(provider: impl wakecast::TokenProvider) -> Result<(), wakecast::Error> {
+        include!("greeting/connect.rs");
+        Ok(())
+    }
+
+    #[test]
+    fn the_snippet_holds_what_is_printed_above_it() {
+        let text = snippet("ws://127.0.0.1:1/local", "http://127.0.0.1:2", "live");
+        for part in [
+            "ws://127.0.0.1:1/local",
+            "http://127.0.0.1:2",
+            "publish(\"live\"",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert_eq!(text.lines().count(), 4, "{text}");
     }
 }

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use wakecast_lambda::config::Counts;
 use wakecast_lambda::decisions::{DecisionLog, JsonLines};
 use wakecast_local::cloud::APP;
-use wakecast_local::media::{AppConfig, BootTimeline, Edition, MediaConfig, MediaProcess};
+use wakecast_local::media::{AppConfig, BootTimeline, Edition, MediaConfig, MediaProcess, WebRtc};
 use wakecast_local::real::RealServer;
 use wakecast_local::{LocalCloud, LocalConfig, Profile, TokenRequest};
 
@@ -18,7 +18,7 @@ mod arguments;
 mod greeting;
 mod secrets;
 
-use arguments::{Arguments, Command, MediaArguments};
+use arguments::{Arguments, Carrying, Command, MediaArguments};
 use secrets::SecretError;
 
 /// What a command line that cannot be read ends with, as shells expect.
@@ -59,11 +59,22 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
     config.decision_log = decision_log(&arguments)?;
     config.media_server = real_server(&arguments)?;
+    if config.media_server.is_none() {
+        config.webrtc = webrtc(arguments.carrying)?;
+    }
+    let carried = config.webrtc;
     let cloud = LocalCloud::start(config).await?;
     let token = cloud.token(&TokenRequest::new("developer"))?;
     let short = arguments.profile == Profile::Demonstration;
     let media = arguments.media_server.as_ref();
-    print(&greeting::text(&cloud, &token, media, short, styled()));
+    print(&greeting::text(
+        &cloud,
+        &token,
+        media,
+        carried,
+        short,
+        styled(),
+    ));
     tokio::signal::ctrl_c().await?;
     cloud.stop().await;
     print(goodbye());
@@ -102,6 +113,20 @@ fn real_server(arguments: &Arguments) -> Result<Option<RealServer>, Failure> {
     }))
 }
 
+/// Media is carried wherever it was built; on another address than loopback only if asked for.
+fn webrtc(carrying: Carrying) -> Result<Option<WebRtc>, Failure> {
+    match carrying {
+        Carrying::Nothing => Ok(None),
+        Carrying::Loopback => Ok(WebRtc::AVAILABLE.then_some(WebRtc::LOOPBACK)),
+        Carrying::On(address) if WebRtc::AVAILABLE => Ok(Some(WebRtc::on(address))),
+        Carrying::On(_) => Err(
+            "--media-address: this program was built without the feature \
+                                `media`; build it with its default features, or say none"
+                .into(),
+        ),
+    }
+}
+
 async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
     log();
     let media = &arguments.media;
@@ -123,6 +148,10 @@ async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
     if let Some(secret) = &server_secret {
         config = config.with_server_secret(secret.expose());
     }
+    if edition == Edition::Enterprise {
+        config.webrtc = webrtc(arguments.carrying)?;
+    }
+    let carried = config.webrtc;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
     let process = MediaProcess::start(config, address)
         .await
@@ -132,7 +161,7 @@ async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
             )
         })?;
     let control = server_secret.is_some();
-    let greeting = greeting::media(process.address(), name, edition, control, styled());
+    let greeting = greeting::media(process.address(), name, edition, carried, control, styled());
     print(&greeting);
     process
         .wait_for(|status| !status.ready_apps.is_empty())

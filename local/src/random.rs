@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg32;
+use serde::Serialize;
 
 /// A seeded source of durations and chances.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ impl Dice {
 }
 
 /// A range of durations, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Span {
     /// The shortest.
     pub min: Duration,

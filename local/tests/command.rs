@@ -29,6 +29,26 @@ async fn it_prints_how_to_connect_serves_and_ends_on_an_interrupt() {
     let token = served.line("token");
     assert!(!token.contains('\u{1b}'), "plain where it is no terminal");
     assert!(served.line("lives").starts_with("30 s"));
+    let another = served.line("another");
+    assert_eq!(
+        another,
+        format!(
+            "curl {admin}/token -H content-type:application/json -d '{{\"subject\":\"developer\"}}'"
+        )
+    );
+    let minted = http::send(
+        "POST",
+        &format!("{admin}/token"),
+        &[("content-type", "application/json")],
+        "{\"subject\":\"developer\"}",
+    )
+    .await;
+    assert_eq!(minted.status, 200, "what is printed works");
+    assert!(
+        minted.json()["token"]
+            .as_str()
+            .is_some_and(|minted| !minted.is_empty())
+    );
     let status = http::send("GET", &format!("{admin}/status"), &[], "")
         .await
         .json();
@@ -58,6 +78,7 @@ fn help_names_every_option() {
         "--media-app",
         "--media-edition",
         "--media-setting",
+        "--media-address",
         "--help",
     ] {
         assert!(help.contains(option), "{option}");
@@ -76,7 +97,13 @@ fn help_names_every_option() {
 fn bad_arguments_are_named_and_end_with_2() {
     for (arguments, words) in [
         (vec!["--nope"], "unknown option `--nope`"),
-        (vec!["serve"], "unknown option `serve`"),
+        (vec!["serve"], "unknown command `serve`"),
+        (
+            vec!["medai", "--port", "5080"],
+            "unknown command `medai`: expected `media`",
+        ),
+        (vec!["--port", "5080", "media"], "`media` is one too many"),
+        (vec!["media", "5080"], "`5080` is one too many"),
         (vec!["--port"], "`--port` needs a value"),
         (vec!["--port", "0"], "expected 1 to 65533"),
         (vec!["--port=70000"], "expected 1 to 65533"),
@@ -94,6 +121,14 @@ fn bad_arguments_are_named_and_end_with_2() {
         (
             vec!["--media-app", "live"],
             "`--media-server`, which is not given",
+        ),
+        (
+            vec!["--media-address", "0.0.0.0"],
+            "one IP address of this machine",
+        ),
+        (
+            vec!["media", "--media-address", "here"],
+            "one IP address of this machine",
         ),
         (vec!["--media-setting", "nothing"], "expected NAME=VALUE"),
         (vec!["--media-server", "ftp://127.0.0.1"], "another scheme"),

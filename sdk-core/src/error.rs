@@ -8,6 +8,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::protocol::Outcome;
 
 /// What failed, what that means for the request, and what can be done about it.
+///
+/// ```
+/// use wakecast::{Error, ErrorCode, Outcome, Stage, UserAction};
+///
+/// # fn failed() -> Error {
+/// #     Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect)
+/// # }
+/// let error = failed();
+/// match error.user_action() {
+///     UserAction::SignIn => println!("please sign in again"),
+///     UserAction::Wait => println!("one moment: {:?}", error.retry_after()),
+///     _ => println!("{error}"),
+/// }
+/// // `unknown` may have been carried out: asking again with the same id is safe.
+/// assert_ne!(error.outcome(), Outcome::Unknown);
+/// assert!(error.to_string().starts_with("token_rejected: "));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
 
@@ -114,6 +131,14 @@ impl Error {
         self.0.message.as_deref()
     }
 
+    /// Writes it with its cause, for an error that this one is the cause of.
+    pub(crate) fn in_full(&self) -> String {
+        match self.cause() {
+            Some(cause) => format!("{self} ({cause})"),
+            None => self.to_string(),
+        }
+    }
+
     /// Returns the original cause in its own words.
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_ref().map(|cause| cause.0.as_str())
@@ -151,7 +176,8 @@ impl fmt::Display for Cause {
 impl std::error::Error for Cause {}
 
 /// How far things had come when they failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
     /// Before anything was tried: the arguments, the queue, or a closed client.
@@ -196,6 +222,18 @@ pub enum UserAction {
 macro_rules! codes {
     ($($(#[$meta:meta])* $variant:ident = $text:literal, $retryable:literal, $action:ident, $remedy:literal;)+) => {
         /// A stable error code, the same in every language.
+        ///
+        /// ```
+        /// use wakecast::{ErrorCode, UserAction};
+        ///
+        /// let code = ErrorCode::parse("capacity_unavailable");
+        /// assert_eq!(code, ErrorCode::CapacityUnavailable);
+        /// assert!(code.retryable());
+        /// assert_eq!(code.user_action(), UserAction::Wait);
+        /// for code in ErrorCode::ALL {
+        ///     println!("{code}: {}", code.remedy());
+        /// }
+        /// ```
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {

@@ -63,6 +63,11 @@
     clippy::disallowed_methods
 )]
 
+/// Compiles the page of the crate.
+#[cfg(all(doctest, feature = "native"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod error;
 pub mod machine;
 #[cfg(feature = "native")]
@@ -73,13 +78,14 @@ mod time;
 
 pub use error::{Error, ErrorCode, Stage, UserAction};
 pub use machine::{
-    Acquire, ConnectionState, FleetStatus, LeaseChange, LeaseStatus, Progress, ReconnectReason,
-    TokenReason,
+    Acquire, ConnectionState, Diagnostics, Explanation, FleetStatus, LeaseChange, LeaseStatus,
+    Metrics, Progress, ReconnectReason, TokenReason,
 };
 #[cfg(feature = "native")]
 pub use native::{
-    Acquisition, Client, ClientBuilder, Event, Events, Lease, LeaseChanges, ProgressStream, Token,
-    TokenError, TokenProvider,
+    Acquisition, Client, ClientBuilder, Event, Events, FixedToken, HttpTokenProvider,
+    HttpTokenProviderBuilder, Lease, LeaseChanges, ProgressStream, Proxy, Token, TokenError,
+    TokenProvider,
 };
 pub use protocol::{Endpoint, LostReason, Outcome, Phase, Purpose};
 pub use secret::{Secret, redact_url};

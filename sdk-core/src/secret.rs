@@ -10,6 +10,12 @@ const REDACTED: &str = "…";
 /// A text that must not be printed: a token, or a message that may hold one.
 ///
 /// `Debug` and `Display` print `…`. Only [`Secret::expose`] and serialisation onto the wire show it.
+///
+/// ```
+/// let secret = wakecast::Secret::new("eyJhbGciOi…");
+/// assert_eq!(format!("{secret} {secret:?}"), "… …");
+/// assert!(secret.expose().starts_with("eyJ"));
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 

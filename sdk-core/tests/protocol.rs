@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use wakecast::ErrorCode;
 use wakecast::protocol::{
     ClientMessage, LeaseState, LostReason, Outcome, OverrideMode, Phase, Purpose, ReleaseReason,
     RequestState, ServerMessage,
 };
+use wakecast::{ErrorCode, UserAction};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -213,6 +213,24 @@ fn the_document_names_every_word_and_code() {
         .map(|code| (code.to_string(), code.retryable()))
         .collect();
     assert_eq!(documented, known);
+    for (code, row) in ErrorCode::ALL.iter().zip(&rows) {
+        let told = row[2].split(';').next().unwrap();
+        assert_eq!(told, in_words(code.user_action()), "{code}");
+    }
+}
+
+/// What the page calls it.
+fn in_words(action: UserAction) -> &'static str {
+    match action {
+        UserAction::None => "nothing",
+        UserAction::Wait => "wait",
+        UserAction::Retry => "try again",
+        UserAction::CheckNetwork => "check the network",
+        UserAction::SignIn => "sign in again",
+        UserAction::UpdateApp => "update the app",
+        UserAction::ContactOperator => "contact the operator",
+        other => panic!("{other:?} needs words"),
+    }
 }
 
 #[test]

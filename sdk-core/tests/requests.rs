@@ -234,13 +234,15 @@ fn n41_a_hundred_thousand_sends_while_offline_keep_memory_flat() {
                 full += 1;
             }
         }
-        if key % 20_000 == 1_000 {
+        if key % 20_000 == 10_000 {
             grown.push(format!("{machine:?}").len());
         }
     }
     assert_eq!(full, 100_000 - 64);
     let (least, most) = (grown.iter().min().unwrap(), grown.iter().max().unwrap());
-    assert!(most - least < 100, "what it holds grows: {grown:?}");
+    // The numbers of 128 records grow by a digit or two. If any part of the twenty thousand sends
+    // between two samples stayed, it would take a hundred thousand bytes and more.
+    assert!(most - least < 500, "what it holds grows: {grown:?}");
 }
 
 #[test]

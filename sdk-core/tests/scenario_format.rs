@@ -339,6 +339,7 @@ fn the_folder_holds_two_hundred_in_all_its_groups() {
             "events",
             "leases",
             "live",
+            "multi",
             "net",
             "ping",
             "rotation"

@@ -7,7 +7,7 @@ fn a_fresh_machine_is_small() {
     // Its heap holds two short texts, the client's id and the SDK's name; everything else is empty
     // until it is needed. Ten thousand of them take about 8 MB.
     assert!(
-        size_of::<Machine>() <= 800,
+        size_of::<Machine>() <= 832,
         "{} bytes",
         size_of::<Machine>()
     );

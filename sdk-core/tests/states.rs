@@ -5,10 +5,10 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use support::{Accept, MINUTE, Provider, SECOND, World};
-use wakecast::Acquire;
+use support::{Accept, HOUR, MINUTE, Provider, SECOND, World};
 use wakecast::machine::{Event, Input, Refusal, RequestKey, StateKind, TRANSITIONS, TransportEnd};
-use wakecast::protocol::{Bye, ServerMessage};
+use wakecast::protocol::{Bye, ErrorPush, ServerMessage};
+use wakecast::{Acquire, Outcome};
 
 #[test]
 fn the_document_is_the_code() {
@@ -171,6 +171,39 @@ fn scenes() -> Vec<Scene> {
             world.acquire(1, Acquire::play("live", "match"));
             world.run(SECOND);
             world.input(Input::Cancel { key: RequestKey(1) });
+            world.run(SECOND);
+        },
+        |world| {
+            world.script.accept = Accept::Refuse(Refusal::Http {
+                status: 503,
+                retry_after: Some(std::time::Duration::from_secs(60)),
+            });
+            connect(world);
+            world.input(Input::Background);
+            world.input(Input::Foreground);
+        },
+        |world| {
+            connect(world);
+            world.script.acks = false;
+            for _ in 0..2 {
+                let renewals = world.count("renew");
+                while world.count("renew") == renewals {
+                    world.run(SECOND);
+                }
+                let id = world.sent.last().unwrap().2.id().unwrap().to_owned();
+                world.push(ServerMessage::Error(ErrorPush {
+                    id: Some(id),
+                    code: wakecast::ErrorCode::TokenRejected,
+                    message: "another subject".into(),
+                    retryable: false,
+                    retry_after_ms: None,
+                    outcome: Outcome::Rejected,
+                }));
+                world.run(100);
+            }
+            world.input(Input::Background);
+            world.run(HOUR);
+            world.acquire(1, Acquire::play("live", "match"));
             world.run(SECOND);
         },
         // Failed, and each way out of it.

@@ -310,9 +310,9 @@ fn short_lives_are_renewed_in_band_without_a_storm() {
     assert!((50..=62).contains(&renewals), "every half life: {renewals}");
 }
 
-#[test]
-fn a_refused_renewal_keeps_the_link_until_the_old_token_ends() {
-    let mut world = World::connected(35);
+/// A connected client whose next two renewals were refused.
+fn renewals_refused(seed: u8) -> World {
+    let mut world = World::connected(seed);
     world.script.acks = false;
     for _ in 0..2 {
         let renewals = world.count("renew");
@@ -331,6 +331,12 @@ fn a_refused_renewal_keeps_the_link_until_the_old_token_ends() {
         world.run(100);
         assert!(world.is_connected());
     }
+    world
+}
+
+#[test]
+fn a_refused_renewal_keeps_the_link_until_the_old_token_ends() {
+    let mut world = renewals_refused(35);
     world.run(MINUTE);
     assert!(world.is_connected());
     assert_eq!(
@@ -352,6 +358,21 @@ fn a_refused_renewal_keeps_the_link_until_the_old_token_ends() {
     world.input(Input::Retry);
     world.run(10 * SECOND);
     assert!(world.is_connected(), "retry() starts with a fresh token");
+}
+
+#[test]
+fn a_link_that_breaks_after_its_renewals_were_refused_fails_for_the_tokens() {
+    let mut world = renewals_refused(36);
+    // The token ends, and the link breaks for a reason of its own before the server says so.
+    world.run(HOUR);
+    assert!(world.is_connected());
+    world.cut(TransportEnd::Dropped);
+    world.run(SECOND);
+    let ConnectionState::Failed { error } = world.machine.state() else {
+        panic!("{:?}", world.machine.state());
+    };
+    assert_eq!(*error.code(), ErrorCode::TokenRejected, "{error:?}");
+    assert!(error.cause().unwrap().starts_with("connection_lost"));
 }
 
 #[test]

@@ -183,7 +183,8 @@ export class Client {
       }
       this.#driver.token_ready(generation, token, expiresIn);
     } catch (cause) {
-      this.#driver.token_failed(generation, String(cause?.message ?? cause));
+      const { message = String(cause), refused = false, retryAfter } = cause ?? {};
+      this.#driver.token_failed(generation, String(message), refused === true, retryAfter);
     }
   }
 

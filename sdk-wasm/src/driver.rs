@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wakecast::machine::{
     AccessAnswer, CheckId, Config, Effect, Epoch, Event, GatewayIndex, Generation, Input, Machine,
-    Output, ProbeId, Refusal, RequestKey, Seed, TransportEnd, WallClock,
+    Output, ProbeId, Refusal, RequestKey, Seed, TokenFailure, TransportEnd, WallClock,
 };
 use wakecast::protocol::{BEARER_PREFIX, SUBPROTOCOL};
 use wakecast::{Acquire, Secret};
@@ -45,6 +45,7 @@ extern "C" {
 
 /// One client's machine with its sockets and its timer.
 #[wasm_bindgen]
+#[expect(missing_debug_implementations, reason = "lives in JavaScript")]
 pub struct Driver {
     core: Rc<Core>,
     _page: Page,
@@ -74,7 +75,7 @@ impl Driver {
         client_id: Option<String>,
         access: &[u8],
         seed: &[u8],
-    ) -> Result<Driver, String> {
+    ) -> Result<Self, String> {
         let seed = seed.try_into().map_err(|_| "the seed must have 32 bytes")?;
         let mut config = Config::new(sdk);
         config.client_id = client_id;
@@ -177,6 +178,17 @@ impl Driver {
         self.core.handle(Input::Detach);
     }
 
+    /// The app lets go of an acquire, which goes on.
+    pub fn detach_acquire(&self, key: f64) {
+        let key = request(key);
+        self.core.handle(Input::DetachAcquire { key });
+    }
+
+    /// The app lets go of a lease without giving it back.
+    pub fn detach_lease(&self, lease: String) {
+        self.core.handle(Input::DetachLease { lease });
+    }
+
     /// The token provider answered.
     pub fn token_ready(&self, generation: f64, token: String, expires_in_ms: Option<f64>) {
         self.core.handle(Input::TokenReady {
@@ -186,12 +198,23 @@ impl Driver {
         });
     }
 
-    /// The token provider failed.
-    pub fn token_failed(&self, generation: f64, message: String) {
-        self.core.handle(Input::TokenFailed {
-            generation: Generation(generation as u64),
-            message,
-        });
+    /// The token provider failed, or refuses this user.
+    pub fn token_failed(
+        &self,
+        generation: f64,
+        message: String,
+        refused: bool,
+        retry_after_ms: Option<f64>,
+    ) {
+        let mut failure = TokenFailure::new(message);
+        failure.refused = refused;
+        let failure = failure.with_retry_after(retry_after_ms.map(millis));
+        let generation = Generation(generation as u64);
+        let input = Input::TokenFailed {
+            generation,
+            failure,
+        };
+        self.core.handle(input);
     }
 
     /// The access check was answered.

@@ -35,9 +35,11 @@ impl Probe {
                 }
             }
             Happening::Text(text) => {
-                if serde_json::from_str::<Value>(&text)
-                    .is_ok_and(|message| message["command"] == "pong")
-                {
+                if serde_json::from_str::<Value>(&text).is_ok_and(|message| {
+                    message
+                        .get("command")
+                        .is_some_and(|command| command == "pong")
+                }) {
                     tell(Ok(()));
                 }
             }

@@ -16,7 +16,8 @@ use wakecast_tests::soak::verdict::{
 use wakecast_tests::soak::watchman::Seen;
 
 fn parse(line: &str) -> Result<Arguments, String> {
-    Arguments::parse(line.split_whitespace().map(str::to_owned))
+    let parsed = Arguments::parse(line.split_whitespace().map(str::to_owned));
+    parsed.map(|arguments| arguments.expect("no help"))
 }
 
 #[test]
@@ -33,17 +34,28 @@ fn arguments_are_read_and_lead_to_the_same_run() {
 #[test]
 fn arguments_that_cannot_be_meant_are_named() {
     for (line, words) in [
-        ("", "`--minutes` is missing"),
-        ("--minutes", "--minutes needs a number"),
-        ("--minutes 0", "--minutes 0: expected 1 to 1440"),
+        ("", "how long? Expected `--minutes N`"),
+        ("--minutes", "`--minutes` needs a value"),
+        ("--minutes 0", "`--minutes 0`: expected 1 to 1440"),
         ("--minutes soon", "expected 1 to 1440"),
-        ("--minutes 1 --clients 0", "--clients 0: expected 1 to 4000"),
+        (
+            "--minutes 1 --clients 0",
+            "`--clients 0`: expected 1 to 4000",
+        ),
         ("--minutes 1 --clients 9999", "expected 1 to 4000"),
-        ("--minutes 1 --seed -1", "--seed -1: expected 0 to"),
-        ("--hours 1", "unknown argument `--hours`"),
+        ("--minutes 1 --seed -1", "`--seed -1`: expected 0 to"),
+        ("--hours 1", "unknown option `--hours`"),
     ] {
         let problem = parse(line).unwrap_err();
         assert!(problem.contains(words), "{line}: {problem}");
+    }
+}
+
+#[test]
+fn help_is_asked_for_by_name() {
+    for line in ["--help", "-h", "--minutes 1 --help"] {
+        let asked = Arguments::parse(line.split_whitespace().map(str::to_owned));
+        assert_eq!(asked, Ok(None), "{line}");
     }
 }
 

@@ -16,7 +16,8 @@ pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<Exi
     let check = match arguments {
         [] => false,
         [flag] if flag == "--check" => true,
-        _ => return Err("`cases` knows no argument but --check".to_owned()),
+        [word] => return Err(crate::usage(&format!("unknown option `{word}`"))),
+        [_, more, ..] => return Err(crate::usage(&format!("`{more}` is one too many"))),
     };
     let coverage = Coverage::read(&workspace.root)?;
     let screen = Screen::new();

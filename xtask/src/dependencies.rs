@@ -11,7 +11,10 @@ const PAGE: &str = "docs/dependencies.md";
 /// How many dependencies are explained, or what is missing, one a line.
 pub(crate) fn check(workspace: &Workspace) -> Result<usize, String> {
     let mut used = BTreeSet::new();
-    for member in sources::members(&workspace.root)? {
+    // The fuzzer's programs are no member, but what they depend on is said as well.
+    let mut packages = sources::members(&workspace.root)?;
+    packages.push("fuzz/libfuzzer".to_owned());
+    for member in packages {
         let manifest = sources::read_text(&workspace.root.join(&member).join("Cargo.toml"))?;
         used.extend(dependencies(&manifest));
     }

@@ -117,10 +117,10 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Step>, String> {
             .find(|step| step.name == name.as_str())
             .ok_or_else(|| {
                 let all: Vec<&str> = steps::ALL.iter().map(|step| step.name).collect();
-                format!(
-                    "there is no step `{name}`; the steps are: {}",
+                crate::usage(&format!(
+                    "unknown step `{name}`: expected {}",
                     all.join(", ")
-                )
+                ))
             })
     };
     names.iter().map(known).collect()

@@ -6,7 +6,7 @@ use crate::cases::Coverage;
 use crate::report::{self, Counts};
 use crate::runner::{Outcome, Step};
 use crate::tools::{self, Run, Workspace};
-use crate::{dependencies, purity, simulation};
+use crate::{dependencies, fuzz, package, purity, simulation, web};
 
 /// Reads files, or runs a formatter: seconds on any machine.
 const QUICK: Duration = Duration::from_secs(5 * 60);
@@ -22,7 +22,7 @@ const BUILD_AND_RUN: Duration = Duration::from_secs(45 * 60);
 const QUICKSTART_LIMIT: Duration = Duration::from_secs(60);
 
 /// The cheap ones first: a typing slip should be told in seconds.
-pub(crate) const ALL: [Step; 10] = [
+pub(crate) const ALL: [Step; 12] = [
     Step {
         name: "fmt",
         what: "every file is formatted",
@@ -72,6 +72,12 @@ pub(crate) const ALL: [Step; 10] = [
         run: tests,
     },
     Step {
+        name: "package",
+        what: "the crate as it is shipped builds and passes its tests",
+        limit: BUILD_AND_RUN,
+        run: package::step,
+    },
+    Step {
         name: "sim",
         what: "2000 small worlds and five herds keep the laws, and each guard is needed",
         limit: BUILD_AND_RUN,
@@ -82,6 +88,12 @@ pub(crate) const ALL: [Step; 10] = [
         what: "what a newcomer runs first works",
         limit: BUILD,
         run: quickstart,
+    },
+    Step {
+        name: "web",
+        what: "the vendor's SDK publishes and plays in a real browser",
+        limit: BUILD,
+        run: web::step,
     },
 ];
 
@@ -172,7 +184,12 @@ fn clippy(workspace: &Workspace) -> Outcome {
         "-D",
         "warnings",
     ]);
-    tools::run(workspace, "clippy-pure", run).into()
+    let pure = tools::run(workspace, "clippy-pure", run);
+    if !pure.ok {
+        return pure.into();
+    }
+    // Not of the workspace, but one line each over what is.
+    tools::run(workspace, "clippy-fuzz", fuzz::check(workspace)).into()
 }
 
 fn docs(workspace: &Workspace) -> Outcome {

@@ -21,7 +21,7 @@ const WASM: &str = "wasm32-unknown-unknown";
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
-    target: PathBuf,
+    pub(crate) target: PathBuf,
     /// Programs that run until then are killed: the step that runs them hangs.
     deadline: Cell<Option<Instant>>,
 }
@@ -53,6 +53,11 @@ impl Workspace {
     /// Says when the programs that are run from here on must have ended.
     pub(crate) fn end_at(&self, deadline: Instant) {
         self.deadline.set(Some(deadline));
+    }
+
+    /// A folder beside what cargo builds, for what need not be kept.
+    pub(crate) fn target(&self, name: &str) -> PathBuf {
+        self.target.join(name)
     }
 
     /// Where the whole output of a step is kept.
@@ -114,38 +119,59 @@ pub(crate) fn run(workspace: &Workspace, step: &str, command: Command) -> Run {
     }
 }
 
+/// A subcommand of cargo that is installed from the registry when it is absent.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    /// Of `cargo install`, beside the version.
+    pub(crate) arguments: &'static [&'static str],
+}
+
 /// Makes sure that `cargo deny` is there. The error holds the command to run by hand.
 pub(crate) fn need_cargo_deny(workspace: &Workspace, step: &str) -> Result<(), String> {
-    if run(workspace, step, workspace.cargo(&["deny", "--version"])).ok {
+    // Its own lock file first; without it when a registry does not (yet) hold what the lock names.
+    let [locked, free] = [
+        &["--no-default-features", "--locked"][..],
+        &["--no-default-features"],
+    ]
+    .map(|arguments| Tool {
+        name: "cargo-deny",
+        version: CARGO_DENY,
+        arguments,
+    });
+    need(workspace, step, &locked).or_else(|_| need(workspace, step, &free))
+}
+
+/// Makes sure that a tool is there, in whatever version. The error holds the command to run by hand.
+pub(crate) fn need(workspace: &Workspace, step: &str, tool: &Tool) -> Result<(), String> {
+    let Tool {
+        name,
+        version,
+        arguments,
+    } = tool;
+    let verb = name.trim_start_matches("cargo-");
+    if run(workspace, step, workspace.cargo(&[verb, "--version"])).ok {
         return Ok(());
     }
-    let install = [
-        "install",
-        "cargo-deny",
-        "--version",
-        CARGO_DENY,
-        "--no-default-features",
-    ];
-    let mut output = String::new();
-    // Its own lock file first; without it when a registry does not (yet) hold what the lock names.
-    for locked in [&["--locked"][..], &[]] {
-        let mut command = workspace.cargo(&install);
-        command.args(locked);
-        // A tool that runs for a second need not be fast: 85 s to build on two cores.
-        command
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "256")
-            .env_remove("CARGO_TARGET_DIR");
-        let attempt = run(workspace, step, command);
-        if attempt.ok {
-            return Ok(());
-        }
-        output = attempt.output;
+    eprintln!("xtask: installs {name} {version}, which takes minutes");
+    let mut install = workspace.cargo(&["install", name, "--version", version]);
+    // A tool that runs for a second need not be fast: cargo-deny takes 85 s to build on two cores.
+    install
+        .args(*arguments)
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "256")
+        .env_remove("CARGO_TARGET_DIR");
+    let installed = run(workspace, step, install);
+    if installed.ok {
+        return Ok(());
     }
     Err(format!(
-        "{output}cargo-deny is absent and could not be installed. Run:\n    \
-         cargo install cargo-deny --version {CARGO_DENY} --locked\n"
+        "{}{name} is absent and could not be installed. Run:\n    \
+         cargo install {name} --version {version} {}\n",
+        installed.output,
+        arguments.join(" ")
     ))
 }
 

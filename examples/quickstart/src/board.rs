@@ -64,7 +64,7 @@ impl Board {
                 person.becomes(Tone::Quiet, "done", "");
             }
             News::Failed(why) => person.becomes(Tone::Bad, "failed", why),
-            News::TokenAsked(_) | News::Pong(_) => {}
+            News::TokenAsked(_) | News::Pong(_) | News::Explained(_) => {}
         }
     }
 

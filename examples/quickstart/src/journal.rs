@@ -82,6 +82,8 @@ pub(crate) enum News {
     Lost,
     /// Gave the lease back.
     Released,
+    /// What the client says of itself before that, line by line.
+    Explained(String),
     /// Cannot go on, in plain words.
     Failed(String),
 }

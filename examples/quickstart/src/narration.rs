@@ -92,6 +92,7 @@ pub(crate) fn of_news(entry: &Entry, before: &Journal, phases: bool) -> Option<L
         ),
         News::Draining => (Tone::Plain, "is told that the server drains".to_owned()),
         News::Lost => (Tone::Plain, "is told that the server is gone".to_owned()),
+        News::Explained(line) => (Tone::Quiet, line.clone()),
         News::Failed(why) => (Tone::Bad, why.clone()),
         News::StreamEnded | News::Released | News::TokenAsked(_) | News::Pong(_) => return None,
     };

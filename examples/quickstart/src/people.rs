@@ -150,6 +150,11 @@ async fn play_out(
         biased;
         () = passing_on => {}
         outcome = script(&client) => if let Err(why) = outcome {
+            // The failure comes last, since the story ends with it.
+            let explanation = client.explain().await.to_string();
+            for line in explanation.lines().filter(|line| !line.is_empty()) {
+                reporter.tell(News::Explained(line.to_owned()));
+            }
             reporter.tell(News::Failed(why));
         }
     }

@@ -15,7 +15,7 @@ use crate::ports::{Ec2Instance, Ec2State};
 const MISSES: u32 = 3;
 /// … that lie this far apart …
 const MISSES_APART: Duration = Duration::from_secs(20);
-/// … over at least this time: EC2 shows a new instance late, and omits one now and then.
+/// … over at least this time: EC2 omits one now and then.
 const MISSES_OVER: Duration = Duration::from_secs(60);
 
 /// EC2 says when an instance was started last. A start this long after the boot was proved is
@@ -122,11 +122,7 @@ fn going_down(pass: &mut Pass<'_>, known: &mut Instance, state: Ec2State) {
         InstanceStatus::Booting => {
             // Right after a start EC2 may still show the time before.
             let before = matches!(state, Ec2State::Stopping | Ec2State::Stopped);
-            let never_ran = known.boot.as_ref().is_some_and(|boot| {
-                boot.running_at.is_none()
-                    && pass.now.since(boot.started_at) < pass.config.timing.pending_limit
-            });
-            if before && never_ran {
+            if before && is_awaited(pass, known) {
                 pass.stay();
                 return;
             }
@@ -156,6 +152,15 @@ fn going_down(pass: &mut Pass<'_>, known: &mut Instance, state: Ec2State) {
         pass.why(format!("{} is stopped", known.id));
         pass.again();
     }
+}
+
+/// Tells whether EC2 need not show yet what its answer to a launch or a start has confirmed.
+fn is_awaited(pass: &Pass<'_>, known: &Instance) -> bool {
+    known.status == InstanceStatus::Booting
+        && known.boot.as_ref().is_some_and(|boot| {
+            let waits = pass.now.since(boot.started_at);
+            boot.running_at.is_none() && waits < pass.config.timing.pending_limit
+        })
 }
 
 /// A stopped instance runs: an open start explains it, or nothing does.
@@ -253,7 +258,8 @@ fn unlisted(pass: &mut Pass<'_>, id: &InstanceId) {
         missing.last = now;
         missing.count = missing.count.saturating_add(1);
     }
-    if missing.count >= MISSES && now.since(missing.since) >= MISSES_OVER {
+    let enough = missing.count >= MISSES && now.since(missing.since) >= MISSES_OVER;
+    if enough && !is_awaited(pass, &known) {
         pass.why(format!("{id} is not listed any more"));
         going_down(pass, &mut known, Ec2State::Terminated);
         known.status = InstanceStatus::Gone;

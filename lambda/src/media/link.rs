@@ -1,7 +1,7 @@
 //! One connection to a media server, plain or over TLS, and one exchange over it.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -65,7 +65,17 @@ impl Target {
     async fn connect(&self, tls: &Arc<ClientConfig>) -> Result<Box<dyn Stream>, MediaError> {
         let connected = match self.host.parse::<IpAddr>() {
             Ok(ip) => TcpStream::connect((ip, self.port)).await,
-            Err(_) => TcpStream::connect((self.host.as_str(), self.port)).await,
+            Err(_) => {
+                let found = lookup_host((self.host.as_str(), self.port)).await;
+                let addresses: Vec<SocketAddr> = found.into_iter().flatten().collect();
+                if addresses.is_empty() {
+                    let host = &self.host;
+                    return Err(MediaError::NotYet(format!(
+                        "no address is found for the name {host}"
+                    )));
+                }
+                TcpStream::connect(addresses.as_slice()).await
+            }
         };
         let tcp = connected.map_err(|error| not_yet(&error))?;
         // One small request and its answer: waiting to fill a segment only costs time.

@@ -134,7 +134,8 @@ impl Run<'_> {
             } = change;
             match self.ports.store.put_row(&row, Some(expected)).await {
                 Ok(written) => Ok(Put::Done(
-                    tell.and_then(|message| Parcel::about(written, message)),
+                    tell.and_then(|message| Parcel::about(written, message))
+                        .map(Box::new),
                 )),
                 Err(StoreError::LockLost) => Err(Broken::LockLost),
                 Err(error) => Ok(self.not_put(&error)),
@@ -165,7 +166,9 @@ impl Run<'_> {
                 self.still_mine()?;
                 let now = self.now();
                 match granting.grant_waiter(&row, boot, spread, now).await {
-                    Ok(Some((held, message))) => Ok(Put::Done(Parcel::about(held, message))),
+                    Ok(Some((held, message))) => {
+                        Ok(Put::Done(Parcel::about(held, message).map(Box::new)))
+                    }
                     Ok(None) => Ok(Put::Done(None)),
                     Err(error) => Ok(self.not_put(&error)),
                 }
@@ -183,7 +186,7 @@ impl Run<'_> {
 /// What came of one row's write.
 enum Put {
     /// It is done, or no longer wanted; this is what to tell.
-    Done(Option<Parcel>),
+    Done(Option<Box<Parcel>>),
     /// The row stays behind: it has changed, or the table did not answer.
     Left,
 }
@@ -224,7 +227,7 @@ where
     let mut written = Written::default();
     while let Some(result) = results.next().await {
         match result? {
-            Put::Done(parcel) => written.parcels.extend(parcel),
+            Put::Done(parcel) => written.parcels.extend(parcel.map(|parcel| *parcel)),
             Put::Left => written.left = true,
         }
     }

@@ -16,6 +16,7 @@ mod turn;
 mod unwritten;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +110,19 @@ pub enum End {
     LockLost,
     /// The table refused or did not answer several times.
     Failed(StoreError),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownFleet => f.write_str("no such fleet is configured"),
+            Self::Held { .. } => f.write_str("another run holds the lock"),
+            Self::Quiet => f.write_str("nothing moves"),
+            Self::TimeUp => f.write_str("its time was up"),
+            Self::LockLost => f.write_str("it lost the lock"),
+            Self::Failed(error) => write!(f, "it failed: {error}"),
+        }
+    }
 }
 
 impl Reconciler {

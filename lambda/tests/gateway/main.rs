@@ -2,6 +2,7 @@
 
 mod auth_attacks;
 mod auth_scopes;
+mod caps_attack;
 mod connect;
 mod grants;
 mod http;

@@ -29,13 +29,13 @@ pub(super) async fn status(parts: &Parts) -> Value {
         "connections": parts.connections().await,
         "reconciler": {
             "runs": last.runs,
-            "last": last.outcome.map(|outcome| format!("{:?}", outcome.end)),
+            "last": last.outcome.map(|outcome| outcome.end.to_string()),
         },
         "faults": {
-            "gateway": format!("{:?}", parts.sockets.faults()),
-            "ec2": parts.ec2.with(|model, _| format!("{:?}", model.script())),
+            "gateway": parts.sockets.faults(),
+            "ec2": parts.ec2.with(|model, _| json!(model.script())),
             "media": match &parts.media {
-                Media::StandIns(machines) => Some(format!("{:?}", machines.faults())),
+                Media::StandIns(machines) => Some(machines.faults()),
                 Media::Real(_) => None,
             },
         },
@@ -54,7 +54,7 @@ fn instances(parts: &Parts) -> Vec<Value> {
             "id": truth.id,
             "type": truth.placement.offering.instance_type,
             "zone": truth.placement.offering.zone,
-            "state": format!("{:?}", truth.state).to_lowercase(),
+            "state": truth.state,
             "address": truth.own_address,
             "sequence": truth.placement.sequence,
             "starts": truth.starts,
@@ -75,7 +75,7 @@ fn media(media: &Media) -> impl Fn(&InstanceId) -> Option<Value> {
         Media::StandIns(_) => running.get(instance).map(|process| {
             let status = process.status();
             json!({
-                "phase": format!("{:?}", status.phase).to_lowercase(),
+                "phase": status.phase,
                 "publishers": status.counts.live_streams,
                 "viewers": status.counts.webrtc_viewers + status.counts.hls_viewers,
                 "settings_lost": status.settings_lost,

@@ -1,5 +1,6 @@
 //! The values of options.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use wakecast_local::cloud::LONGEST_TOKEN_LIFE;
 use wakecast_local::media::Edition;
 use wakecast_local::real::{ServerUrl, is_app_name};
 
-use super::ArgumentError;
+use super::{ArgumentError, Carrying};
 
 pub(super) fn port(value: String) -> Result<u16, ArgumentError> {
     match value.parse() {
@@ -22,6 +23,20 @@ pub(super) fn media_port(value: String) -> Result<u16, ArgumentError> {
     value
         .parse()
         .map_err(|_| wrong("--port", value, "0 to 65535"))
+}
+
+/// Peers are told the address, so that it must be one, and not all of them.
+pub(super) fn carrying(value: String) -> Result<Carrying, ArgumentError> {
+    if value == "none" {
+        return Ok(Carrying::Nothing);
+    }
+    let expected = "one IP address of this machine, such as 127.0.0.1, or none";
+    match value.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() && !address.is_multicast() => {
+            Ok(Carrying::On(address))
+        }
+        _ => Err(wrong("--media-address", value, expected)),
+    }
 }
 
 pub(super) fn profile(value: String) -> Result<Profile, ArgumentError> {

@@ -15,7 +15,7 @@ use wakecast_lambda::model::FleetKey;
 
 use crate::ec2::Ec2Settings;
 use crate::gateway::Limits;
-use crate::media::BootTimeline;
+use crate::media::{BootTimeline, WebRtc};
 use crate::random::Span;
 use crate::real::RealServer;
 
@@ -79,6 +79,8 @@ pub struct LocalConfig {
     pub ec2: Ec2Settings,
     /// How the media stand-ins boot.
     pub boot: BootTimeline,
+    /// How the media stand-ins carry real media; `None` for their signalling alone.
+    pub webrtc: Option<WebRtc>,
     /// A real media server in place of the stand-ins. It has its own address, so that `elastic`
     /// does not go with it.
     pub media_server: Option<RealServer>,
@@ -154,6 +156,7 @@ impl LocalConfig {
                 ..Ec2Settings::default()
             },
             boot: BootTimeline::OBSERVED,
+            webrtc: None,
             media_server: None,
             seed: None,
             decision_log: None,

@@ -126,9 +126,12 @@ impl Secrets {
     /// Installs a media server that knows them.
     pub(super) fn media_config(&self, config: &LocalConfig) -> MediaConfig {
         let app = AppConfig::new(APP).with_stream_tokens(self.stream.expose());
-        MediaConfig::enterprise()
-            .with_apps([app])
-            .with_server_secret(self.server.expose())
-            .with_boot(config.boot)
+        MediaConfig {
+            webrtc: config.webrtc,
+            ..MediaConfig::enterprise()
+        }
+        .with_apps([app])
+        .with_server_secret(self.server.expose())
+        .with_boot(config.boot)
     }
 }

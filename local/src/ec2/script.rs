@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wakecast_lambda::config::Offering;
 use wakecast_lambda::ports::Ec2Error;
 
 use crate::random::Span;
 
 /// Scripted faults. A rule with `times` is used up; one without stays until it is cleared.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Script {
     /// Faults of calls; the first that matches is taken.
     pub calls: Vec<CallRule>,
@@ -24,7 +24,7 @@ pub struct Script {
 }
 
 /// A fault of a kind of call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CallRule {
     /// The call; `None` for any.
     pub call: Option<CallName>,
@@ -35,7 +35,7 @@ pub struct CallRule {
 }
 
 /// The calls of EC2 that are simulated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallName {
     /// `DescribeInstances`.
@@ -53,7 +53,8 @@ pub enum CallName {
 }
 
 /// What happens to a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CallFault {
     /// Refused as too frequent.
     Throttled,
@@ -70,7 +71,7 @@ pub enum CallFault {
 }
 
 /// A type and zone without capacity; `None` matches any.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CapacityRule {
     /// The instance type.
     pub instance_type: Option<String>,
@@ -81,7 +82,8 @@ pub struct CapacityRule {
 }
 
 /// What goes wrong with an accepted boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BootFault {
     /// Stays `pending`.
     StaysPending,

@@ -1,7 +1,9 @@
 //! What the gateway stand-in is told to do wrong.
 
+use serde::Serialize;
+
 /// Faults of the gateway. Counts are used up; `None` lasts until it is cleared.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GatewayFaults {
     /// Handshakes are refused with this status, before any function hears of them.
     pub refuse_connects: Option<Counted<u16>>,
@@ -14,7 +16,7 @@ pub struct GatewayFaults {
 }
 
 /// A fault and how often it happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Counted<T> {
     /// What.
     pub what: T,
@@ -23,7 +25,8 @@ pub struct Counted<T> {
 }
 
 /// What happens to an invocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FunctionFault {
     /// It ends without a response, before it has done anything.
     Crashes,

@@ -1,5 +1,7 @@
 //! How an Ant Media Server comes up: which part of it answers, and how, at each moment of a boot.
 
+use serde::Serialize;
+
 /// The moments of one boot, in milliseconds from the start of the process.
 ///
 /// Each field is the first moment of what it names; they must not decrease, see
@@ -99,7 +101,8 @@ impl BootTimeline {
 }
 
 /// What a booting server does at one moment. The order is the order of a boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BootPhase {
     /// Nothing listens; connections are refused.
     Refused,

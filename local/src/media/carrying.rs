@@ -8,7 +8,7 @@ use super::exchange::{Output, SocketId};
 use super::model::MediaModel;
 use super::signalling::quoted;
 use super::streams::Source;
-use super::webrtc::{Carried, Happening, Leg, Refusal, Way};
+use super::webrtc::{Carried, Happening, Leg, Refusal, Way, mids};
 
 impl MediaModel {
     /// A datagram reached [`super::WebRtc::address`]. Whatever it holds, it changes nothing unless it
@@ -230,11 +230,4 @@ impl MediaModel {
         );
         self.emit_text(socket, text);
     }
-}
-
-/// The names of a description's media, in order.
-fn mids(description: &str) -> impl Iterator<Item = &str> {
-    description
-        .lines()
-        .filter_map(|line| line.strip_prefix("a=mid:"))
 }

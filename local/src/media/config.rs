@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::boot::{BootPhase, BootTimeline};
@@ -161,7 +162,7 @@ impl std::fmt::Debug for MediaConfig {
 
 /// What is scripted to go wrong. Each field takes effect when it is set and ends when it is
 /// cleared, except that a boot keeps the slowdown it began with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Faults {
     /// Connections are accepted and nothing is answered, on HTTP and on open WebSockets. What
     /// arrived meanwhile is answered when the hang ends.
@@ -173,7 +174,17 @@ pub struct Faults {
     /// Every root path but liveness answers 403, as with another server secret.
     pub forbidden: bool,
     /// Settings (app, name) that read these values instead of their own, and act by them.
+    #[serde(serialize_with = "named")]
     pub wrong_settings: BTreeMap<(String, String), Value>,
+}
+
+/// Settings as `app/name`: a map of JSON has texts for keys.
+fn named<S: Serializer>(
+    settings: &BTreeMap<(String, String), Value>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let named = settings.iter();
+    serializer.collect_map(named.map(|((app, name), value)| (format!("{app}/{name}"), value)))
 }
 
 impl Default for Faults {

@@ -61,13 +61,24 @@ async fn answer(
     request: hyper::Request<Incoming>,
 ) -> Result<Answer, Cut> {
     let reduced = reduce(&request, peer);
+    // The server lets pages of every origin read its answers.
+    let crosses = request.headers().contains_key(header::ORIGIN);
     if let Some(key) = upgrade_key(request.headers()) {
         return upgrade(shared, request, &reduced, &key).await;
     }
     let mut control = shared.watch_control();
     loop {
         match shared.with(|model, now| model.http(now, &reduced)) {
-            Reply::Answer(response) => return render(response),
+            Reply::Answer(response) => {
+                let mut answer = render(response)?;
+                if crosses {
+                    let any = HeaderValue::from_static("*");
+                    answer
+                        .headers_mut()
+                        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+                }
+                return Ok(answer);
+            }
             Reply::Refused => return Err(Cut),
             Reply::Silent { until } => shared.silence(until, &mut control).await,
         }

@@ -96,7 +96,7 @@ impl MediaModel {
     ///
     /// # Errors
     /// A sentence on what is wrong with the configuration: a boot timeline out of order, no app,
-    /// two apps of one name, or a name that no path can hold.
+    /// two apps of one name, a name that no path can hold, or media that cannot be carried.
     pub fn start(config: MediaConfig, now: u64) -> Result<Self, String> {
         Self::start_with(config, Faults::default(), now)
     }
@@ -110,6 +110,12 @@ impl MediaModel {
         check_apps(&config.apps)?;
         if config.webrtc.is_some() && !WebRtc::AVAILABLE {
             return Err("media server: media cannot be carried by a build without the feature `media`; build with it, or leave `webrtc` out".to_owned());
+        }
+        if config
+            .webrtc
+            .is_some_and(|webrtc| webrtc.address.ip().is_unspecified())
+        {
+            return Err("media server: peers are told the address of `webrtc`, so that it must be one address of this machine, such as 127.0.0.1".to_owned());
         }
         let life = Life::new(&config, &faults, now);
         Ok(Self {

@@ -4,7 +4,7 @@
 //! The order is that of warming: only root paths until the server lists the app.
 
 use serde_json::Value;
-use wakecast_lambda::config::Counts;
+use wakecast_lambda::config::{Counts, KnownSetting};
 use wakecast_lambda::ports::{MediaError, MediaServer};
 
 use super::RealServer;
@@ -67,6 +67,21 @@ pub enum RealServerError {
         app: String,
         /// Those that run.
         listed: String,
+    },
+    /// The app has no setting of that name.
+    #[error(
+        "the app `{app}` has no setting `{name}`: expected it to be {expected}; {remedy}, or name \
+         another setting with --media-setting"
+    )]
+    NoSetting {
+        /// The app.
+        app: String,
+        /// The setting.
+        name: String,
+        /// Its value here.
+        expected: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The known setting has another value.
     #[error(
@@ -160,22 +175,7 @@ async fn check_settings(
     let known = real.known_setting();
     let found = setting(&known.name).await?;
     if found.as_ref() != Some(&known.value) {
-        return Err(RealServerError::Setting {
-            app: real.app.clone(),
-            found: shown(&known.name, found.as_ref()),
-            expected: shown(&known.name, Some(&known.value)),
-            remedy: match (&real.setting, &real.stream_secret) {
-                (Some(_), _) => "set it in the app's settings",
-                (None, Some(_)) => {
-                    "switch stream tokens on in the app's settings, or leave the stream secret out"
-                }
-                (None, None) => {
-                    "give the app's jwtStreamSecretKey in --media-stream-secret-file or \
-                     WAKECAST_MEDIA_STREAM_SECRET, or switch stream tokens off"
-                }
-            },
-            name: known.name,
-        });
+        return Err(other_setting(real, known, found.as_ref()));
     }
     let app = real.app.clone();
     match &real.stream_secret {
@@ -240,12 +240,43 @@ fn told(real: &RealServer, error: MediaError) -> RealServerError {
     }
 }
 
+/// Says how the known setting has to be, and what mends it.
+fn other_setting(real: &RealServer, known: KnownSetting, found: Option<&Value>) -> RealServerError {
+    let (app, name) = (real.app.clone(), known.name);
+    let expected = shown(&name, &known.value);
+    let Some(found) = found else {
+        return RealServerError::NoSetting {
+            app,
+            name,
+            expected,
+            remedy: "mend its name, which is spelled as in the server's REST interface, add it to \
+                     the app's settings",
+        };
+    };
+    RealServerError::Setting {
+        app,
+        found: shown(&name, found),
+        expected,
+        remedy: match (&real.setting, &real.stream_secret) {
+            (Some(_), _) => "set it in the app's settings",
+            (None, Some(_)) => {
+                "switch stream tokens on in the app's settings, or leave the stream secret out"
+            }
+            (None, None) => {
+                "give the app's jwtStreamSecretKey in --media-stream-secret-file or \
+                 WAKECAST_MEDIA_STREAM_SECRET, or switch stream tokens off"
+            }
+        },
+        name,
+    }
+}
+
 /// A setting's value for a message, unless it is a secret.
-fn shown(name: &str, value: Option<&Value>) -> String {
-    match value {
-        None => "no such setting".to_owned(),
-        Some(_) if is_secret(name) => "…".to_owned(),
-        Some(value) => value.to_string(),
+fn shown(name: &str, value: &Value) -> String {
+    if is_secret(name) {
+        "…".to_owned()
+    } else {
+        value.to_string()
     }
 }
 

@@ -31,6 +31,16 @@ async fn scripted(answer: Vec<u8>) -> String {
 }
 
 #[tokio::test]
+async fn a_name_without_an_address_is_told_as_one() {
+    // No resolver asks for a label of more than 63 bytes, so that no network is needed.
+    let name = format!("{}.example.com", "x".repeat(64));
+    assert_eq!(
+        adapter().liveness(&format!("{name}:5443")).await,
+        not_yet(&format!("no address is found for the name {name}"))
+    );
+}
+
+#[tokio::test]
 async fn a_boot_is_seen_phase_by_phase() {
     let process = started_held_at(BootPhase::Refused).await;
     let address = process.address().to_string();

@@ -57,7 +57,10 @@ fn a_killed_tab_frees_its_stream_at_once() {
     let viewer = world.play_when_live(publisher, "s1");
     world.kill(publisher);
     assert_eq!(world.counts(), Default::default());
-    assert_eq!(world.peer(viewer).definitions().last(), Some(&"play_finished"));
+    assert_eq!(
+        world.peer(viewer).definitions().last(),
+        Some(&"play_finished")
+    );
     let next = world.publish("s1");
     world.until_told(next, "publish_started");
 }
@@ -114,7 +117,11 @@ fn a_viewer_that_never_connects_is_given_up() {
     world.texts.clear();
     world.run(10_000);
     assert_eq!(world.texts.len(), 1, "{:?}", world.texts);
-    assert!(world.texts[0].1.contains("play_finished"), "{:?}", world.texts);
+    assert!(
+        world.texts[0].1.contains("play_finished"),
+        "{:?}",
+        world.texts
+    );
 }
 
 #[test]
@@ -128,7 +135,10 @@ fn a_stopped_server_is_silent_and_a_new_one_begins_empty() {
     let seen = world.peer(viewer).frames.len();
     world.run(2_000);
     assert_eq!(world.counts(), Default::default());
-    assert!(world.peer(viewer).frames.len() <= seen + 1, "packets of its last life");
+    assert!(
+        world.peer(viewer).frames.len() <= seen + 1,
+        "packets of its last life"
+    );
 }
 
 #[test]

@@ -19,10 +19,17 @@ fn frames_arrive_whole_and_in_order() {
     let viewer = world.peer(viewer);
     assert!(viewer.frames.len() > 120, "{}", viewer.frames.len());
     assert!(in_order(&viewer.frames), "{:?}", viewer.frames);
-    assert!(viewer.audio_frames.len() > 240, "{}", viewer.audio_frames.len());
+    assert!(
+        viewer.audio_frames.len() > 240,
+        "{}",
+        viewer.audio_frames.len()
+    );
     assert!(in_order(&viewer.audio_frames));
     let sent = world.peer(publisher).frames_sent();
-    assert!(sent - viewer.frames.last().unwrap() < 5, "nothing is held back");
+    assert!(
+        sent - viewer.frames.last().unwrap() < 5,
+        "nothing is held back"
+    );
 }
 
 #[test]
@@ -65,9 +72,12 @@ fn viewers_that_join_together_share_requests_and_each_gets_a_keyframe() {
         viewers.push(world.play("s1"));
         world.run(50);
     }
-    world.run(1_000);
+    world.run(3_000);
     let asked = world.peer(publisher).keyframe_requests;
-    assert!((2..=3).contains(&asked), "{asked} requests for 6 viewers within 300 ms");
+    assert!(
+        (2..=3).contains(&asked),
+        "{asked} requests for 6 viewers within 300 ms"
+    );
     for viewer in viewers {
         assert!(world.peer(viewer).keyframes > 0);
     }
@@ -90,16 +100,18 @@ fn lost_packets_are_sent_again() {
 #[test]
 fn a_viewer_may_join_after_the_sequence_numbers_wrapped() {
     let mut world = World::new();
-    let publisher = world.publish("s1");
+    let publisher = world.publish_from("s1", 65_500);
     let early = world.play_when_live(publisher, "s1");
-    // Three packets a frame, 25 frames a second: 65,536 packets take a little under 15 minutes.
-    world.run(15 * 60_000);
+    world.run(5_000);
+    assert!(world.peer(publisher).frames_sent() > 100, "past 65,535");
     let late = world.play("s1");
     world.until_told(late, "play_started");
     world.run(2_000);
-    assert!(world.peer(late).frames.len() > 40);
-    assert!(in_order(&world.peer(late).frames));
-    assert!(in_order(&world.peer(early).frames));
+    for viewer in [early, late] {
+        let frames = &world.peer(viewer).frames;
+        assert!(frames.len() > 40, "{}", frames.len());
+        assert!(in_order(frames), "{frames:?}");
+    }
 }
 
 #[test]

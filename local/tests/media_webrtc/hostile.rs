@@ -77,13 +77,16 @@ fn broken(sound: &'static [usize]) -> impl Strategy<Value = String> {
                 _ => {}
             }
         }
-        lines.iter().map(|line| format!("{}\r\n", LINES[*line])).collect()
+        lines
+            .iter()
+            .map(|line| format!("{}\r\n", LINES[*line]))
+            .collect()
     })
 }
 
 const SOUND: &[usize] = &[
-    0, 1, 2, 3, 4, 6, 10, 11, 12, 14, 16, 18, 21, 25, 26, 27, 30, 33, 34, 36, 37, 7, 10, 11, 12, 14,
-    16, 19, 21, 25, 29,
+    0, 1, 2, 3, 4, 6, 10, 11, 12, 14, 16, 18, 21, 25, 26, 27, 30, 33, 34, 36, 37, 7, 10, 11, 12,
+    14, 16, 19, 21, 25, 29,
 ];
 
 fn candidate() -> impl Strategy<Value = String> {
@@ -123,7 +126,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn describe(world: &mut World, socket: wakecast_local::media::SocketId, id: &str, kind: &str, sdp: &str) {
+fn describe(
+    world: &mut World,
+    socket: wakecast_local::media::SocketId,
+    id: &str,
+    kind: &str,
+    sdp: &str,
+) {
     let message = json!({
         "command": "takeConfiguration", "streamId": id, "type": kind, "sdp": sdp,
     });
@@ -131,7 +140,7 @@ fn describe(world: &mut World, socket: wakecast_local::media::SocketId, id: &str
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_from_outside_ends_the_server_or_a_stream(

@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, Frequency, MediaKind, MediaTime, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, Event, Input, Output, Rtc};
+use str0m::rtp::RtpWrite;
+use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
 /// 25 frames a second.
 const FRAME_EVERY: Duration = Duration::from_millis(40);
 /// Three packets a frame.
 const FRAME_BYTES: usize = 3_000;
+const PACKET_BYTES: usize = 1_000;
 const AUDIO_EVERY: Duration = Duration::from_millis(20);
 
 pub(crate) struct Peer {
@@ -30,6 +32,8 @@ pub(crate) struct Peer {
     frames_sent: u64,
     audio_sent: u64,
     keyframe_next: bool,
+    /// The number of the next packet, if the peer numbers them itself.
+    sequence: Option<u64>,
     pub(crate) token: Option<String>,
     /// Every message of the server.
     pub(crate) heard: Vec<Value>,
@@ -51,16 +55,21 @@ impl Peer {
         Self::new(now, address, stream, true)
     }
 
+    /// One that numbers its packets from here on, one packet a frame and no sound.
+    pub(crate) fn numbering_from(mut self, now: Instant, sequence: u64) -> Self {
+        self.rtc = config().set_rtp_mode(true).build(now);
+        self.rtc
+            .add_local_candidate(Candidate::host(self.address, "udp").unwrap());
+        self.sequence = Some(sequence);
+        self
+    }
+
     pub(crate) fn viewer(now: Instant, address: SocketAddr, stream: &str) -> Self {
         Self::new(now, address, stream, false)
     }
 
     fn new(now: Instant, address: SocketAddr, stream: &str, publishes: bool) -> Self {
-        let mut rtc = Rtc::builder()
-            .clear_codecs()
-            .enable_opus(true, false)
-            .enable_vp8(true)
-            .build(now);
+        let mut rtc = config().build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
         Self {
             rtc,
@@ -75,6 +84,7 @@ impl Peer {
             frames_sent: 0,
             audio_sent: 0,
             keyframe_next: true,
+            sequence: None,
             token: None,
             heard: Vec::new(),
             frames: Vec::new(),
@@ -133,7 +143,10 @@ impl Peer {
                 }
             }
             "takeCandidate" => {
-                assert!(message["label"].is_u64() && message["id"].is_string(), "{text}");
+                assert!(
+                    message["label"].is_u64() && message["id"].is_string(),
+                    "{text}"
+                );
                 let candidate = message["candidate"].as_str().unwrap();
                 let candidate = Candidate::from_sdp_string(candidate).unwrap();
                 self.rtc.add_remote_candidate(candidate);
@@ -182,7 +195,8 @@ impl Peer {
     }
 
     fn next_audio(&self) -> Option<Instant> {
-        let start = self.connected_at.filter(|_| self.publishes)?;
+        let sound = self.publishes && self.sequence.is_none();
+        let start = self.connected_at.filter(|_| sound)?;
         Some(start + AUDIO_EVERY * u32::try_from(self.audio_sent).unwrap())
     }
 
@@ -194,7 +208,11 @@ impl Peer {
         frame[1..9].copy_from_slice(&self.frames_sent.to_be_bytes());
         let time = MediaTime::new(self.frames_sent * 3_600, Frequency::NINETY_KHZ);
         self.frames_sent += 1;
-        self.write(now, self.video.unwrap(), time, frame);
+        let mid = self.video.unwrap();
+        match self.sequence {
+            Some(_) => self.write_packet(now, mid, time, &frame),
+            None => self.write(now, mid, time, frame),
+        }
     }
 
     fn speak(&mut self, now: Instant) {
@@ -208,6 +226,21 @@ impl Peer {
         let writer = self.rtc.writer(mid).unwrap();
         let pt = writer.payload_params().next().unwrap().pt();
         writer.write(pt, now, time, frame).unwrap();
+        self.drain(now);
+    }
+
+    /// A frame in one packet, behind the descriptor of its first and only partition.
+    fn write_packet(&mut self, now: Instant, mid: Mid, time: MediaTime, frame: &[u8]) {
+        let mut payload = vec![0x10];
+        payload.extend(&frame[..PACKET_BYTES]);
+        let pt = self.rtc.media(mid).unwrap().remote_pts()[0];
+        let sequence = self.sequence.as_mut().unwrap();
+        let time = u32::try_from(time.numer()).unwrap();
+        let write = RtpWrite::new(pt, (*sequence).into(), time, now, payload);
+        *sequence += 1;
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, None).unwrap();
+        stream.write_rtp(write.marker(true).nackable(true));
         self.drain(now);
     }
 
@@ -277,7 +310,7 @@ impl Peer {
             }
             Event::MediaData(data) if Some(data.mid) == self.video => {
                 self.keyframes += u64::from(data.is_keyframe());
-                assert_eq!(data.data.len(), FRAME_BYTES);
+                assert!([FRAME_BYTES, PACKET_BYTES].contains(&data.data.len()));
                 let number = data.data[1..9].try_into().unwrap();
                 self.frames.push(u64::from_be_bytes(number));
             }
@@ -285,8 +318,18 @@ impl Peer {
                 let number = data.data[..8].try_into().unwrap();
                 self.audio_frames.push(u64::from_be_bytes(number));
             }
-            Event::Closed => self.closed = true,
+            Event::Closed => {
+                self.closed = true;
+                self.connected_at = None;
+            }
             _ => {}
         }
     }
+}
+
+fn config() -> RtcConfig {
+    Rtc::builder()
+        .clear_codecs()
+        .enable_opus(true, false)
+        .enable_vp8(true)
 }

@@ -1,6 +1,7 @@
 //! The same over real sockets: WebSocket and UDP on loopback.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -15,7 +16,7 @@ use super::peer::Peer;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Tab {
-    peer: Peer,
+    peer: Box<Peer>,
     udp: UdpSocket,
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
@@ -33,7 +34,11 @@ impl Tab {
         peer.begin();
         let url = format!("ws://{}/live/websocket", process.address());
         let socket = connect_async(url).await.unwrap().0;
-        Self { peer, udp, socket }
+        Self {
+            peer: Box::new(peer),
+            udp,
+            socket,
+        }
     }
 
     /// Plays its part until it is so.
@@ -70,14 +75,15 @@ async fn started() -> MediaProcess {
     MediaProcess::start(config, any_port).await.unwrap()
 }
 
-async fn patiently<T>(what: impl Future<Output = T>) -> T {
+async fn patiently<T>(what: Pin<Box<impl Future<Output = T>>>) -> T {
+    // Real peers are large.
     let within = tokio::time::timeout(PATIENCE, what);
     within.await.expect("within a minute")
 }
 
 #[tokio::test]
 async fn a_publisher_and_two_viewers_over_loopback() {
-    patiently(async {
+    patiently(Box::pin(async {
         let process = started().await;
         let mut publisher = Tab::open(&process, true).await;
         let live = |peer: &Peer| peer.definitions().contains(&"publish_started");
@@ -108,7 +114,7 @@ async fn a_publisher_and_two_viewers_over_loopback() {
         first.until(over).await;
         second.until(over).await;
         assert_eq!(process.status().counts, Default::default());
-    })
+    }))
     .await;
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
-use wakecast_local::media::AppConfig;
+use wakecast_local::media::{AppConfig, MediaModel, WebRtc};
 
 use super::world::{World, config};
 
@@ -48,7 +48,10 @@ fn an_offer_without_a_codec_that_is_carried_is_refused() {
     let mut world = World::new();
     let told = publish_with_offer(&mut world, offer);
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("no_codec_enabled_in_the_server"), "{told:?}");
+    assert!(
+        told[0].contains("no_codec_enabled_in_the_server"),
+        "{told:?}"
+    );
     assert_eq!(world.counts().live_streams, 0);
 }
 
@@ -82,7 +85,11 @@ fn an_answer_that_cannot_be_read_ends_the_viewer() {
     assert!(told[0].contains("notSetRemoteDescription"), "{told:?}");
     // The viewer may try again.
     world.say(socket, r#"{"command":"play","streamId":"s1"}"#);
-    assert!(world.texts[0].1.contains("takeConfiguration"), "{:?}", world.texts);
+    assert!(
+        world.texts[0].1.contains("takeConfiguration"),
+        "{:?}",
+        world.texts
+    );
 }
 
 #[test]
@@ -108,7 +115,7 @@ fn the_vendors_refusals_stand() {
     let viewer = world.play("s1");
     world.act(viewer, |viewer| viewer.begin());
     assert_eq!(world.peer(viewer).definitions(), ["already_playing"]);
-    world.run(1_000);
+    world.until_told(viewer, "play_started");
     assert_eq!(world.counts().webrtc_viewers, 1);
     assert_eq!(world.counts().webrtc_streams, 1);
 }
@@ -133,6 +140,15 @@ fn connections_are_limited() {
     world.run(10_000);
     let viewer = world.play("s1");
     world.until_told(viewer, "play_started");
+}
+
+#[test]
+fn an_address_that_names_no_one_place_is_refused() {
+    let config = config().with_webrtc(WebRtc {
+        address: "0.0.0.0:5000".parse().unwrap(),
+    });
+    let refused = MediaModel::start(config, 0).unwrap_err();
+    assert!(refused.contains("one address of this machine"), "{refused}");
 }
 
 /// Collects what is logged, at every level.
@@ -187,7 +203,10 @@ fn stream_tokens_open_media_and_are_never_shown() {
         world
     });
     let shown = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(shown.contains("str0m"), "the library's log is looked at too");
+    assert!(
+        shown.contains("str0m"),
+        "the library's log is looked at too"
+    );
     let debug = format!("{:?}", world.model);
     for secret in [STREAM_SECRET, &publish, &play] {
         assert!(!shown.contains(secret));

@@ -53,7 +53,19 @@ impl World {
 
     pub(crate) fn publish_with(&mut self, stream: &str, token: Option<&str>) -> Id {
         let (socket, address) = self.open_for_peer();
-        self.enter(socket, Peer::publisher(self.instant(), address, stream), token)
+        self.enter(
+            socket,
+            Peer::publisher(self.instant(), address, stream),
+            token,
+        )
+    }
+
+    /// A publisher that numbers its packets from here on.
+    pub(crate) fn publish_from(&mut self, stream: &str, sequence: u64) -> Id {
+        let (socket, address) = self.open_for_peer();
+        let now = self.instant();
+        let peer = Peer::publisher(now, address, stream).numbering_from(now, sequence);
+        self.enter(socket, peer, None)
     }
 
     pub(crate) fn play(&mut self, stream: &str) -> Id {
@@ -96,7 +108,10 @@ impl World {
     }
 
     pub(crate) fn open(&mut self) -> SocketId {
-        match self.model.ws_open(self.now, &Request::get("/live/websocket")) {
+        match self
+            .model
+            .ws_open(self.now, &Request::get("/live/websocket"))
+        {
             Opening::Accepted(socket) => socket,
             other => panic!("no socket: {other:?}"),
         }
@@ -136,7 +151,10 @@ impl World {
             let server = self.model.next_timeout(self.now);
             let peers = self.awake().map(|id| {
                 let due = self.peers[&id].next_timeout();
-                let ms = due.saturating_duration_since(self.zero).as_nanos().div_ceil(1_000_000);
+                let ms = due
+                    .saturating_duration_since(self.zero)
+                    .as_nanos()
+                    .div_ceil(1_000_000);
                 u64::try_from(ms).unwrap_or(u64::MAX)
             });
             let due = peers.chain(server).min().unwrap_or(u64::MAX);
@@ -175,7 +193,7 @@ impl World {
                 to_peers.push_back(output);
             }
             for output in to_peers {
-                self.to_peer(now, output);
+                self.hand_over(now, output);
             }
             for id in self.awake().collect::<Vec<_>>() {
                 let peer = self.peers.get_mut(&id).unwrap();
@@ -189,7 +207,9 @@ impl World {
                 for (to, bytes) in datagrams {
                     assert_eq!(to, SERVER.parse().unwrap());
                     self.carried += 1;
-                    let lost = self.lose_every.is_some_and(|every| self.carried % every == 0);
+                    let lost = self
+                        .lose_every
+                        .is_some_and(|every| self.carried.is_multiple_of(every));
                     if !lost {
                         self.model.datagram(self.now, from, &bytes);
                     }
@@ -201,7 +221,7 @@ impl World {
         }
     }
 
-    fn to_peer(&mut self, now: Instant, output: Output) {
+    fn hand_over(&mut self, now: Instant, output: Output) {
         match output {
             Output::Send { socket, text } => match self.peers.get_mut(&socket) {
                 Some(_) if self.vanished.contains(&socket) => {}

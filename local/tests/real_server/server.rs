@@ -62,6 +62,8 @@ impl Server {
 
     pub(crate) fn start(options: &[&str]) -> Self {
         let mut arguments = vec!["media", "--port", "0", "--profile", "demonstration"];
+        // Its clients here speak the signalling alone.
+        arguments.extend(["--media-address", "none"]);
         arguments.extend(options);
         let mut process = Served::start(&arguments);
         let url = process.line("server");

@@ -6,6 +6,17 @@ use super::constants::ACQUIRE_DEADLINE;
 use crate::protocol::{MAX_WAIT, MAX_WATCH, Purpose};
 
 /// What an app asks for: an endpoint for one stream.
+///
+/// ```
+/// use std::time::Duration;
+/// use wakecast::Acquire;
+///
+/// let kept = "5d41402abc4b2a76b9719d911017c592"; // the id of before the app's restart
+/// let acquire = Acquire::publish("live", "match-1")
+///     .id(kept)
+///     .deadline(Duration::from_secs(300));
+/// assert_eq!(acquire.preset_id(), Some(kept));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Acquire {

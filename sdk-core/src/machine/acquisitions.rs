@@ -7,12 +7,14 @@ use super::constants::{
     DEADLINE_MIN, NAME_MAX, REQUEST_TIMEOUT, RESEND_INTERVAL, ROWS, WATCH_RESEND_INTERVAL,
 };
 use super::input::RequestKey;
+use super::metrics::count;
 use super::output::Event;
 use super::progress::Meter;
 use super::proof::Proof;
+use super::record::Detail;
 use super::refusals::Asked;
 use super::requests::{Body, Request, truthful};
-use super::{Intent, Machine};
+use super::{Intent, Machine, scrub};
 use crate::protocol::{Outcome, Phase, Purpose};
 use crate::{Error, ErrorCode, Instant, Stage};
 
@@ -27,6 +29,8 @@ pub(super) struct Acquisition {
     pub(super) meter: Meter,
     pub(super) proof: Option<Proof>,
     pub(super) resend_at: Option<Instant>,
+    /// Let go by the app, which no longer waits and has not cancelled it.
+    pub(super) detached: bool,
 }
 
 impl Acquisition {
@@ -76,8 +80,10 @@ impl Machine {
             meter,
             proof: None,
             resend_at: None,
+            detached: false,
         };
         self.acquisitions.insert(id.clone(), Box::new(acquisition));
+        count(&mut self.counters().acquires);
         self.emit(Event::Progress {
             id: id.clone(),
             progress,
@@ -156,6 +162,28 @@ impl Machine {
         }
     }
 
+    /// Whoever waited for an acquire is gone: ends it, or gives back what it was granted.
+    pub(super) fn abandon(&mut self, key: RequestKey) {
+        let granted = (self.leases.iter()).find(|(_, lease)| lease.acquired_as == key);
+        match granted.map(|(id, _)| id.clone()) {
+            Some(id) if !self.acquires(key) => self.give_back(&id),
+            _ => self.cancel(key),
+        }
+    }
+
+    /// The app lets go of a wish that goes on.
+    pub(super) fn detach_acquire(&mut self, key: RequestKey) {
+        let mut open = self.acquisitions.values_mut();
+        if let Some(open) = open.find(|open| open.key == key) {
+            open.detached = true;
+        }
+    }
+
+    /// Whether an acquire with this key is open.
+    pub(super) fn acquires(&self, key: RequestKey) -> bool {
+        self.acquisitions.values().any(|open| open.key == key)
+    }
+
     /// The `acquire` was written: when it is sent again.
     pub(super) fn acquire_written(&mut self, id: &str) {
         let now = self.now;
@@ -218,10 +246,14 @@ impl Machine {
     }
 
     fn deadline_passed(&mut self, id: &str) {
-        let link = self.attempts.last_error.as_ref().map(ToString::to_string);
+        let open = self.acquisitions.get(id);
+        let why = (open.and_then(|open| open.asked.last_refusal()))
+            .or(self.attempts.last_error.as_ref())
+            .map(|error| Detail::Code(scrub::code(error.code())));
+        let link = self.attempts.last_error.as_ref().map(Error::in_full);
         self.end_acquisition(id, |acquisition| {
             let refusal = acquisition.asked.last_refusal();
-            let cause = refusal.map(ToString::to_string).or(link);
+            let cause = refusal.map(Error::in_full).or(link);
             // The server would say the same a tick later.
             let code = match acquisition.meter.phase() {
                 Phase::WaitingForCapacity => ErrorCode::CapacityUnavailable,
@@ -233,6 +265,9 @@ impl Machine {
                 None => error,
             }
         });
+        if let Some(why) = why {
+            self.note_why(id, why);
+        }
     }
 
     /// Ends an acquisition from this side: settles it, and withdraws it if it may have arrived.
@@ -243,7 +278,8 @@ impl Machine {
         let error = truthful(error(&acquisition), acquisition.asked.ever());
         self.requests.take(id);
         self.give_up_proof(acquisition.proof.as_ref());
-        self.settle(acquisition.key, Err(error));
+        self.note_failed(Some(id), &error, None);
+        self.tell(acquisition.key, Err(error));
         if acquisition.asked.may_stand() {
             let body = Body::Cancel {
                 fleet: acquisition.spec.fleet,
@@ -264,7 +300,8 @@ impl Machine {
         if let Some(acquisition) = self.acquisitions.remove(id) {
             self.requests.take(id);
             self.give_up_proof(acquisition.proof.as_ref());
-            self.settle(acquisition.key, Err(error));
+            self.note_failed(Some(id), &error, None);
+            self.tell(acquisition.key, Err(error));
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Cause {
     Own,
     /// The peer ended the link or asked for fewer connections: thousands feel the same.
     Peer,
+    /// The attempt goes to another gateway, where a crowd may go with it.
+    Elsewhere,
     /// Anything else.
     Other,
 }
@@ -53,6 +55,8 @@ impl Backoff {
             Cause::Own => FLOOR + part(OWN_JITTER, first),
             Cause::Peer if self.attempt == 0 => part(self.spread, first),
             Cause::Peer => part(exponential.max(self.spread.saturating_mul(2)), first),
+            // Never sooner than at the same gateway, whatever ended the last attempt.
+            Cause::Elsewhere => FLOOR + part(exponential.max(self.spread.saturating_mul(2)), first),
             Cause::Other => FLOOR + part(exponential, first),
         };
         let drawn = if self.later { LATER + drawn } else { drawn };

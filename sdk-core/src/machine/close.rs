@@ -1,8 +1,8 @@
 //! The ends: `close()`, `detach()` and `Failed`. Each settles every waiter.
 
-use super::constants::{CLOSE_FLUSH, CLOSE_NORMAL, REQUEST_TIMEOUT};
+use super::constants::{CLOSE_FLUSH, REQUEST_TIMEOUT};
 use super::dial::Dial;
-use super::output::{Effect, Event, LeaseChange, LeaseStatus};
+use super::output::{Event, LeaseChange, LeaseStatus};
 use super::requests::{Body, Request};
 use super::{Intent, Machine};
 use crate::protocol::Outcome;
@@ -50,10 +50,11 @@ impl Machine {
 
     /// The app goes away but keeps what it holds for a successor: sends nothing.
     pub(super) fn detach(&mut self) {
-        for open in std::mem::take(&mut self.acquisitions).into_values() {
+        for (id, open) in std::mem::take(&mut self.acquisitions) {
             self.give_up_proof(open.proof.as_ref());
             let error = closed().with_outcome(open.outcome());
-            self.settle(open.key, Err(error));
+            self.note_failed(Some(&id), &error, None);
+            self.tell(open.key, Err(error));
         }
         for request in self.requests.take_all(|_| true) {
             if let Some(waiter) = request.waiter {
@@ -63,6 +64,17 @@ impl Machine {
         self.leases.clear();
         self.stop_trying();
         self.finish_close();
+    }
+
+    /// Nobody is left to ask for anything. A lease or a wish that was let go is left to the server;
+    /// anything else is ended in order.
+    pub(super) fn handles_gone(&mut self) {
+        let let_go = self.acquisitions.values().any(|open| open.detached);
+        if !self.leases.is_empty() || let_go {
+            self.detach();
+        } else {
+            self.close();
+        }
     }
 
     /// Trying again is useless until the app has done something.
@@ -81,6 +93,7 @@ impl Machine {
         if self.failed.take().is_some() {
             self.tokens.start_over();
             self.attempts.reset();
+            self.gateways_start_over();
             self.attempts.reason = None;
             self.attempts.last_error = None;
         } else {
@@ -126,11 +139,8 @@ impl Machine {
         self.tokens.stop();
         self.close_draining();
         if let Some(successor) = self.links.successor.take() {
-            let epoch = successor.epoch;
-            self.effect(Effect::CloseTransport {
-                epoch,
-                code: CLOSE_NORMAL,
-            });
+            self.note_own_end(&successor);
+            self.close_normally(successor.epoch);
         }
     }
 }

@@ -81,6 +81,11 @@ impl Config {
         )))
     }
 
+    /// How many gateways there are, at least one.
+    pub(super) fn gateways(&self) -> u8 {
+        self.fallbacks.saturating_add(1).min(MAX_GATEWAYS)
+    }
+
     /// Whether `CheckAccess` can be answered for a gateway.
     pub(super) fn can_check(&self, gateway: GatewayIndex) -> bool {
         self.access & bit(gateway) != 0

@@ -43,6 +43,18 @@ pub(super) const SPREAD_MIN: Duration = millis(250);
 /// Above this a user would rather see an error: 105 000 clients at 350 connections a second.
 pub(super) const SPREAD_MAX: Duration = secs(300);
 
+// Gateways.
+
+/// Attempts in a row that must find a gateway down before the next one is tried: one can be chance,
+/// and a client on a bad network must not leave its region for that.
+pub(super) const FAILOVER_AFTER: u8 = 2;
+/// The preferred gateway is tried again this long after it was left or last tried. An outage lasts
+/// minutes, and a client that is well where it is has time; a thousand of them that look every five
+/// minutes are four attempts a second.
+pub(super) const RETURN_AFTER: Duration = secs(5 * 60);
+/// Further jitter of a return, at least: many left in the same minute.
+pub(super) const RETURN_SPREAD: Duration = secs(60);
+
 // Liveness.
 
 /// Heartbeat while a request or an acquire is open: a dead link is noticed in under 40 s.

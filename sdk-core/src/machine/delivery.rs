@@ -379,8 +379,16 @@ impl Machine {
         }
     }
 
-    /// Tells a waiter its one outcome.
+    /// Tells a waiter its one outcome, and notes a failure.
     pub(super) fn settle(&mut self, key: RequestKey, result: Result<Answer, Error>) {
+        if let Err(error) = &result {
+            self.note_failed(None, error, None);
+        }
+        self.tell(key, result);
+    }
+
+    /// Tells a waiter its one outcome, which is noted already.
+    pub(super) fn tell(&mut self, key: RequestKey, result: Result<Answer, Error>) {
         self.emit(Event::Settled { key, result });
     }
 }

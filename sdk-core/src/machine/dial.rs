@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::backoff::{self, Backoff};
-use super::constants::{ACCESS_TIMEOUT, CUT_INTERVAL, SPREAD_UNTOLD};
-use super::gateways::GatewayIndex;
+use super::constants::{ACCESS_TIMEOUT, CUT_INTERVAL};
 use super::input::{AccessAnswer, CheckId};
 use super::output::Effect;
+use super::record::Happening;
 use super::{Intent, Machine};
 use crate::protocol::Outcome;
 use crate::{Error, ErrorCode, Instant, Secret, Stage};
@@ -29,14 +29,12 @@ pub(super) enum Dial {
 }
 
 /// What is known about attempts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Attempts {
     /// Attempts since the last reset.
     pub(super) made: u32,
     /// Whether a cause of our own has had its quick try since the last reset.
     own_used: bool,
-    /// Until when `Retry-After` forbids an attempt. Only time or a proved link lifts it.
-    floor: Option<Instant>,
     /// The wait as it was when it began, for the public state.
     pub(super) shown_wait: Duration,
     /// Why the link is down; `None` before the first failure.
@@ -44,34 +42,16 @@ pub(super) struct Attempts {
     /// What failed last, as the cause of what fails because of it.
     pub(super) last_error: Option<Error>,
     last_cut: Option<Instant>,
-    /// Over how long the server wants reconnects to spread.
-    pub(super) spread: Duration,
-    /// Whether the last refusal said nothing, so that an access check comes before the next attempt.
-    pub(super) check_owed: bool,
+    /// The network has changed, and it was too soon to cut a wait or an attempt again: when it is
+    /// cut, unless one has begun on the new network before.
+    cut_owed: Option<Instant>,
+    /// Whether no link was wanted until now.
+    rested: bool,
     /// Access checks in a row that found nothing wrong.
     pub(super) clean_checks: u32,
     /// Whether any link has been proved on this network.
     pub(super) proved_on_network: bool,
     next_check: u64,
-}
-
-impl Default for Attempts {
-    fn default() -> Self {
-        Self {
-            made: 0,
-            own_used: false,
-            floor: None,
-            shown_wait: Duration::ZERO,
-            reason: None,
-            last_error: None,
-            last_cut: None,
-            spread: SPREAD_UNTOLD,
-            check_owed: false,
-            clean_checks: 0,
-            proved_on_network: false,
-            next_check: 0,
-        }
-    }
 }
 
 impl Attempts {
@@ -85,20 +65,20 @@ impl Attempts {
     pub(super) fn proved(&mut self) {
         self.reason = None;
         self.last_error = None;
-        self.floor = None;
+        self.cut_owed = None;
         self.proved_on_network = true;
-        self.forget_checks();
+        self.clean_checks = 0;
     }
 
     /// What was learnt about the network is about another one.
     pub(super) fn network_changed(&mut self) {
         self.proved_on_network = false;
-        self.forget_checks();
+        self.clean_checks = 0;
     }
 
-    fn forget_checks(&mut self) {
-        self.check_owed = false;
-        self.clean_checks = 0;
+    /// When the cut that is owed comes.
+    pub(super) fn cut_due(&self) -> Option<Instant> {
+        self.cut_owed
     }
 }
 
@@ -106,7 +86,11 @@ impl Machine {
     /// Begins an attempt if one is wanted and due.
     pub(super) fn drive(&mut self) {
         if !self.wants_link() {
+            self.attempts.rested = true;
             return self.rest();
+        }
+        if std::mem::take(&mut self.attempts.rested) {
+            self.show_kept_wait();
         }
         if self.links.active.is_some() {
             return;
@@ -125,11 +109,12 @@ impl Machine {
     }
 
     fn begin_attempt(&mut self) {
-        let gateway = GatewayIndex::PREFERRED;
+        let gateway = self.attempt_gateway();
+        self.attempts.cut_owed = None;
         let secret = self.tokens.usable(self.now).cloned();
         match secret {
-            Some(secret) if self.attempts.check_owed && self.config.can_check(gateway) => {
-                self.attempts.check_owed = false;
+            Some(secret) if self.gateways.here.check_owed && self.config.can_check(gateway) => {
+                self.gateways.here.check_owed = false;
                 self.attempts.next_check += 1;
                 let check = CheckId(self.attempts.next_check);
                 self.dial = Dial::Check {
@@ -153,18 +138,19 @@ impl Machine {
     fn open_with_token(&mut self) {
         if let Some(secret) = self.tokens.usable(self.now).cloned() {
             self.dial = Dial::Rest;
-            self.links.active = Some(self.open_link(secret));
+            self.links.active = Some(self.open_link(secret, self.gateways.current()));
         } else if self.tokens.refused_for_good() {
-            self.fail(self.attempts.last_error.clone().unwrap_or_else(|| {
-                Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect)
-            }));
+            self.fail(tokens_refused(self.attempts.last_error.clone()));
         } else {
             self.ask_token();
         }
     }
 
-    /// Fires the access check's timer.
+    /// Fires the access check's timer, and the cut that is owed to another network.
     pub(super) fn fire_dial(&mut self) {
+        if self.attempts.cut_owed.is_some_and(|at| at <= self.now) {
+            self.hurry();
+        }
         if let Dial::Check { check, until, .. } = self.dial
             && until <= self.now
         {
@@ -192,7 +178,7 @@ impl Machine {
 
     pub(super) fn wait(&mut self, error: Error, waiting: Waiting) {
         if self.tokens.refused_for_good() && self.tokens.usable(self.now).is_none() {
-            return self.fail(error);
+            return self.fail(tokens_refused(Some(error)));
         }
         self.attempts.reason = Some(error.code().clone());
         self.attempts.last_error = Some(error);
@@ -216,12 +202,15 @@ impl Machine {
     ) {
         let offline = self.environment.offline;
         let told = retry_after.map(|floor| self.now + floor);
-        self.attempts.floor = told.max(self.floor());
+        self.gateways.here.floor = self.gateways.here.floor.max(told);
+        self.choose_gateway();
+        let moves = self.gateways.moves();
+        let floor = self.floor();
         let backoff = Backoff {
-            cause: if offline {
-                backoff::Cause::Other
-            } else {
-                cause
+            cause: match cause {
+                _ if offline => backoff::Cause::Other,
+                _ if moves => backoff::Cause::Elsewhere,
+                cause => cause,
             },
             // Without a network an attempt costs battery and brings little: the cap's cadence.
             attempt: if offline {
@@ -229,47 +218,64 @@ impl Machine {
             } else {
                 self.attempts.made
             },
-            spread: self.attempts.spread,
-            retry_after: self.floor().map(|floor| floor.since(self.now)),
-            later,
+            spread: self.gateways.spread(),
+            retry_after: floor.map(|floor| floor.since(self.now)),
+            later: later && !moves,
         };
         let delay = backoff.delay([self.random.fraction(), self.random.fraction()]);
+        self.wait_for(delay);
+        let asked = self.floor().is_some();
+        self.note(Happening::Waiting { delay, asked });
+    }
+
+    fn wait_for(&mut self, delay: Duration) {
         self.attempts.shown_wait = delay;
         self.dial = Dial::Wait {
             until: self.now + delay,
         };
     }
 
-    /// Something new makes an attempt worthwhile at once: cuts a wait short, but never
-    /// `Retry-After`, and not more often than every [`CUT_INTERVAL`].
+    /// Something new makes an attempt worthwhile at once: cuts a wait short, but not more often than
+    /// every [`CUT_INTERVAL`].
     pub(super) fn cut_wait(&mut self) {
+        if matches!(self.dial, Dial::Wait { .. }) && self.may_cut() {
+            self.choose_gateway();
+            // A crowd that asks at once must not arrive at once where it has not been before.
+            let cause = if self.gateways.moves() {
+                backoff::Cause::Elsewhere
+            } else {
+                backoff::Cause::Own
+            };
+            self.cut_to_moment(cause);
+        }
+    }
+
+    /// Cuts a wait short, but never `Retry-After`.
+    fn cut_to_moment(&mut self, cause: backoff::Cause) {
         let Dial::Wait { until } = self.dial else {
             return;
         };
-        if self.floor().is_some() || !self.may_cut() {
+        if self.floor().is_some() {
             return;
         }
         self.attempts.last_cut = Some(self.now);
-        let delay = self.moment();
+        let delay = self.moment(cause);
         if self.now + delay < until {
-            self.attempts.shown_wait = delay;
-            self.dial = Dial::Wait {
-                until: self.now + delay,
-            };
+            self.wait_for(delay);
         }
     }
 
-    /// Until when no attempt may be made; `None` once that has passed.
-    fn floor(&self) -> Option<Instant> {
-        self.attempts.floor.filter(|floor| *floor > self.now)
+    /// Until when the next attempt may not be made; `None` once that has passed.
+    pub(super) fn floor(&self) -> Option<Instant> {
+        self.gateways.floor(self.now)
     }
 
-    /// The wait before a first try for a cause of our own.
-    fn moment(&mut self) -> Duration {
+    /// The wait before a first try, for a cause of our own or at another gateway.
+    fn moment(&mut self, cause: backoff::Cause) -> Duration {
         let backoff = Backoff {
-            cause: backoff::Cause::Own,
+            cause,
             attempt: 0,
-            spread: self.attempts.spread,
+            spread: self.gateways.spread(),
             retry_after: None,
             later: false,
         };
@@ -282,15 +288,28 @@ impl Machine {
             .is_none_or(|last| last + CUT_INTERVAL <= self.now)
     }
 
-    /// Gives up an attempt that began on another network, at most every [`CUT_INTERVAL`].
-    pub(super) fn cut_attempt(&mut self) {
-        if self.links.active.is_some() && !self.link_live() && self.may_cut() {
-            self.attempts.last_cut = Some(self.now);
+    /// The network is another one: an attempt that began on the old one is given up, and a wait says
+    /// nothing about the new one. At most every [`CUT_INTERVAL`]; before that it is owed.
+    pub(super) fn hurry(&mut self) {
+        self.attempts.cut_owed = None;
+        if self.link_live() || !self.wants_link() {
+            return;
+        }
+        let trying = self.links.active.is_some() || matches!(self.dial, Dial::Check { .. });
+        if !trying && !matches!(self.dial, Dial::Wait { .. }) {
+            return;
+        }
+        if let Some(last) = self.attempts.last_cut.filter(|_| !self.may_cut()) {
+            self.attempts.cut_owed = Some(last + CUT_INTERVAL);
+            return;
+        }
+        if trying {
             self.drop_links();
             let error = Error::new(ErrorCode::ConnectionLost, Outcome::NotSent, Stage::Connect)
                 .with_cause("the network changed while connecting");
             self.attempt_failed(error, backoff::Cause::Own, None);
         }
+        self.cut_to_moment(backoff::Cause::Own);
     }
 
     /// The background is over. A wait that is left of before is cut as any other; without one there
@@ -299,7 +318,15 @@ impl Machine {
         match self.dial {
             Dial::Wait { until } if until > self.now => self.cut_wait(),
             Dial::Wait { .. } | Dial::Rest if self.links.active.is_none() => {
-                let soon = self.now + self.moment();
+                // What failed before is over: this is a beginning.
+                self.attempts.reason = None;
+                self.choose_gateway();
+                let cause = if self.gateways.moves() {
+                    backoff::Cause::Elsewhere
+                } else {
+                    backoff::Cause::Own
+                };
+                let soon = self.now + self.moment(cause);
                 let until = match self.attempts.last_cut {
                     // A wait that has passed meanwhile was waited for: begun anew at each return, it
                     // would never end.
@@ -313,6 +340,16 @@ impl Machine {
                 self.dial = Dial::Wait { until };
             }
             _ => {}
+        }
+    }
+
+    /// A link is wanted again. A wait that goes on is shown as one, with what is left of it.
+    fn show_kept_wait(&mut self) {
+        match self.dial {
+            Dial::Wait { until } if until > self.now => {
+                self.attempts.shown_wait = until.since(self.now);
+            }
+            _ => self.attempts.reason = None,
         }
     }
 
@@ -342,4 +379,26 @@ pub(super) struct Waiting {
     pub(super) cause: backoff::Cause,
     pub(super) retry_after: Option<Duration>,
     pub(super) later: bool,
+}
+
+/// Says why trying goes no further: fresh tokens were refused. Whatever ended the link meanwhile is
+/// the cause at most: on its own it would promise another attempt.
+fn tokens_refused(last: Option<Error>) -> Error {
+    match last {
+        Some(error)
+            if matches!(
+                error.code(),
+                ErrorCode::TokenRejected | ErrorCode::TokenExpired | ErrorCode::Forbidden
+            ) =>
+        {
+            error
+        }
+        last => {
+            let error = Error::new(ErrorCode::TokenRejected, Outcome::Rejected, Stage::Connect);
+            match last {
+                Some(last) => error.with_cause(last.in_full()),
+                None => error,
+            }
+        }
+    }
 }

@@ -27,9 +27,9 @@ impl Machine {
     pub(super) fn network_changed(&mut self) {
         self.environment.offline = false;
         self.attempts.network_changed();
+        self.gateways_on_new_network();
         self.probe_link(false);
-        self.cut_attempt();
-        self.cut_wait();
+        self.hurry();
     }
 
     pub(super) fn foreground(&mut self) {
@@ -80,7 +80,10 @@ impl Machine {
             self.drop_links();
         }
         self.tokens.forget_appointment();
-        self.attempts.reason = None;
-        self.attempts.shown_wait = Duration::ZERO;
+        // A wait that goes on keeps its reason: it is shown again when a link is wanted again.
+        if !matches!(self.dial, super::dial::Dial::Wait { until } if until > self.now) {
+            self.attempts.reason = None;
+            self.attempts.shown_wait = Duration::ZERO;
+        }
     }
 }

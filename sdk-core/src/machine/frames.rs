@@ -6,6 +6,7 @@ use super::Machine;
 use super::input::Epoch;
 use super::links::{LinkEnd, LinkStage, Role};
 use super::output::Event;
+use super::record::{EndCause, TokenFault};
 use super::requests::Body;
 use crate::protocol::{Bye, ErrorPush, Lost, Outcome, Renewed, ServerMessage};
 use crate::{Error, ErrorCode, Secret, Stage};
@@ -17,8 +18,14 @@ impl Machine {
         };
         let probed = self.heard(role);
         match ServerMessage::decode(text.expose()) {
-            Ok(message) => self.message_received(epoch, role, message),
-            Err(error) => self.protocol_error(&error.to_string()),
+            Ok(message) => {
+                self.note_received(epoch, Some(&message));
+                self.message_received(epoch, role, message);
+            }
+            Err(error) => {
+                self.note_received(epoch, None);
+                self.protocol_error(&error.to_string());
+            }
         }
         if probed {
             self.resend_probed();
@@ -33,6 +40,7 @@ impl Machine {
         if self.heard(role) {
             self.resend_probed();
         }
+        self.note_received(epoch, None);
         self.protocol_error("a binary frame came: the protocol has text frames only");
     }
 
@@ -145,12 +153,17 @@ impl Machine {
         let refused = error.outcome() == Outcome::Rejected;
         let terminal = matches!(code, ErrorCode::ClientTooOld | ErrorCode::Forbidden);
         // Then the rotation judges it, as it does a refused handshake.
-        let kept = refused && role == Role::Successor;
+        let kept = role == Role::Successor && (refused || self.returning());
         if terminal && !kept {
+            self.note_end(epoch, false, EndCause::HelloRefused, Some(&code), None);
             return self.fail(error);
         }
         if matches!(code, ErrorCode::TokenRejected | ErrorCode::TokenExpired) && !kept {
             let token = self.links.get_mut(role).map(|link| link.token.clone());
+            self.note_token_fault(match code {
+                ErrorCode::TokenExpired => TokenFault::Ended,
+                _ => TokenFault::Refused,
+            });
             self.token_refused(&token.unwrap_or_default());
         }
         let retry_after = error.retry_after();
@@ -167,14 +180,31 @@ impl Machine {
     /// The server is about to end the link. Only `reconnect: false` is terminal.
     fn bye(&mut self, epoch: Epoch, role: Role, bye: Bye) {
         let retry_after = bye.retry_after_ms.map(Duration::from_millis);
+        let looks = role == Role::Successor && self.returning();
+        if looks {
+            // The link that works stays.
+            let code = bye.code;
+            return self.link_ended(epoch, LinkEnd::Bye { code, retry_after });
+        }
         if !bye.reconnect {
+            self.note_end(
+                epoch,
+                self.link_live(),
+                EndCause::Bye,
+                Some(&bye.code),
+                None,
+            );
             let error = Error::new(bye.code, Outcome::Unknown, Stage::Link);
             let error = error.with_retry_after(retry_after);
             return self.fail(error);
         }
         match bye.code {
-            ErrorCode::TokenExpired => self.tokens.expire(),
+            ErrorCode::TokenExpired => {
+                self.note_token_fault(TokenFault::Ended);
+                self.tokens.expire();
+            }
             ErrorCode::TokenRejected => {
+                self.note_token_fault(TokenFault::Refused);
                 let token = self.links.get_mut(role).map(|link| link.token.clone());
                 self.token_refused(&token.unwrap_or_default());
             }

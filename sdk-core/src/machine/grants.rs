@@ -7,6 +7,7 @@ use super::constants::REQUEST_TIMEOUT;
 use super::leases::Lease;
 use super::output::{Answer, Event};
 use super::proof::Proof;
+use super::record::Detail;
 use super::requests::{Body, Request, truthful};
 use crate::protocol::{Endpoint, LostReason, Outcome, Phase, ProgressPush, Ready, ReleaseReason};
 use crate::{Error, ErrorCode, Instant, Stage};
@@ -25,6 +26,7 @@ impl Machine {
         let error = Error::new(code, Outcome::Rejected, Stage::Boot);
         let error = error.with_cause(format!("the server reported `{}`", reason.as_str()));
         self.acquisition_failed(id, error);
+        self.note_why(id, Detail::Lost(reason));
     }
 
     /// `progress` for an acquisition. Older revisions, and older pushes of one revision, are dropped.
@@ -47,10 +49,13 @@ impl Machine {
         }
         acquisition.rev = push.rev;
         acquisition.asked.taken();
+        let before = acquisition.meter.phase();
         acquisition.meter.take(now, push);
+        let after = acquisition.meter.phase();
         // The instance that was being proved is gone.
         let proof = acquisition.proof.take();
         let progress = acquisition.meter.show(now);
+        self.note_phase(&push.id, before, after);
         self.give_up_proof(proof.as_ref());
         self.emit(Event::Progress {
             id: push.id.clone(),
@@ -70,11 +75,14 @@ impl Machine {
         }
         acquisition.rev = rev;
         acquisition.asked.taken();
+        let before = acquisition.meter.phase();
         acquisition
             .meter
             .set_phase(phase.unwrap_or(Phase::Unrecognised));
+        let after = acquisition.meter.phase();
         let proof = acquisition.proof.take();
         let progress = acquisition.meter.show(now);
+        self.note_phase(id, before, after);
         self.give_up_proof(proof.as_ref());
         self.emit(Event::Progress {
             id: id.to_owned(),
@@ -156,6 +164,8 @@ impl Machine {
             return;
         };
         self.requests.take(id);
+        let meter = &acquisition.meter;
+        self.note_granted(id, meter.started(), meter.told(), received_at);
         acquisition.meter.set_phase(Phase::Ready);
         let progress = acquisition.meter.show(self.now);
         self.emit(Event::Progress {
@@ -163,6 +173,7 @@ impl Machine {
             progress,
         });
         let lease = Lease::new(
+            acquisition.key,
             acquisition.spec.fleet,
             acquisition.rev,
             endpoint.clone(),
@@ -190,7 +201,9 @@ impl Machine {
             Stage::Verify,
         );
         let error = truthful(error.with_cause(cause), acquisition.asked.ever());
-        self.settle(acquisition.key, Err(error));
+        let why = acquisition.proof.and_then(|proof| proof.last_failure);
+        self.note_failed(Some(id), &error, why.map(|(_, detail)| detail));
+        self.tell(acquisition.key, Err(error));
         let body = Body::Release {
             fleet: acquisition.spec.fleet,
             lease: id.to_owned(),

@@ -6,6 +6,7 @@ use super::constants::CLEAN_CHECKS_BLOCKED;
 use super::dial::Dial;
 use super::input::{AccessAnswer, CheckId, Refusal};
 use super::output::Event;
+use super::record::TokenFault;
 use crate::protocol::Outcome;
 use crate::{Error, ErrorCode, Secret, Stage};
 
@@ -13,7 +14,7 @@ impl Machine {
     /// The handshake was refused: what that means.
     pub(super) fn refused(&mut self, secret: &Secret, refusal: Refusal) {
         // At most every second time, so that checks do not double the load of an outage.
-        self.attempts.check_owed = !explains(&refusal);
+        self.gateways.here.check_owed = !explains(&refusal);
         if explains(&refusal) {
             self.attempts.clean_checks = 0;
         }
@@ -21,6 +22,7 @@ impl Machine {
         match verdict {
             Verdict::Terminal => self.fail(error),
             Verdict::Token => {
+                self.note_token_fault(TokenFault::Refused);
                 self.token_refused(secret);
                 self.attempt_failed(error, backoff::Cause::Other, None);
             }
@@ -37,11 +39,16 @@ impl Machine {
             _ => return,
         };
         self.dial = Dial::Rest;
+        self.note_access(&answer);
         match answer {
             AccessAnswer::Http {
                 status,
                 retry_after,
             } if EXPLAINED.contains(&status) => {
+                // Whatever an opaque refusal made us think: these are answers of a gateway that works.
+                if status != 503 {
+                    self.gateways.answered();
+                }
                 self.refused(
                     &secret,
                     Refusal::Http {

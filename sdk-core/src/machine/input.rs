@@ -73,6 +73,30 @@ pub enum Input {
     /// The app goes away but wants to keep what it holds for a successor with the same ids (the
     /// server keeps it for 120 s): `Closed` at once, nothing is sent.
     Detach,
+    /// Nobody is left who could ask for anything: the last handle, acquisition and lease of the app
+    /// is gone. What was let go without an end, a lease or a detached acquire, is left to the server
+    /// as by `Detach`; without any the client closes as by `Close`.
+    HandlesGone,
+    /// Whoever waited for an acquire is gone without having taken its outcome: cancels it, or gives
+    /// back the lease that it was granted meanwhile. A driver that uses this does not use the key of
+    /// an acquire again while its lease is held.
+    Abandon {
+        /// The key of the acquire.
+        key: RequestKey,
+    },
+    /// The app lets go of an acquire without cancelling it: it goes on, and what it is granted is
+    /// held like any lease.
+    DetachAcquire {
+        /// The key of the acquire.
+        key: RequestKey,
+    },
+    /// The app lets go of a lease without giving it back, so that a successor with the same id can
+    /// acquire it, in this client or another. Nothing is sent; the server keeps it until 120 s after
+    /// the link that held it has ended.
+    DetachLease {
+        /// Id of the lease.
+        lease: String,
+    },
 
     /// The transport is open.
     TransportOpened {
@@ -120,8 +144,8 @@ pub enum Input {
     TokenFailed {
         /// The question.
         generation: Generation,
-        /// In the provider's words.
-        message: String,
+        /// Why.
+        failure: TokenFailure,
     },
     /// The access check was answered, or was not.
     AccessChecked {
@@ -152,6 +176,43 @@ pub enum Input {
     ClockJumped,
     /// The armed timer fired. Harmless at any time.
     Timeout,
+}
+
+/// Why the token provider has no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFailure {
+    /// In the provider's words.
+    pub message: String,
+    /// Whether the provider refuses this user: asking again is useless until the app has acted.
+    pub refused: bool,
+    /// Before when the provider wants not to be asked again.
+    pub retry_after: Option<Duration>,
+}
+
+impl TokenFailure {
+    /// A failure that asking again can mend.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            refused: false,
+            retry_after: None,
+        }
+    }
+
+    /// A refusal of this user.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self {
+            refused: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Says before when asking again is useless.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.retry_after = retry_after;
+        self
+    }
 }
 
 /// Why a transport could not be opened.

@@ -16,6 +16,8 @@ use crate::{Error, ErrorCode, Instant, Stage};
 /// One lease that is held, draining or moving.
 #[derive(Debug)]
 pub(super) struct Lease {
+    /// The key of its acquire.
+    pub(super) acquired_as: RequestKey,
     pub(super) fleet: Option<String>,
     pub(super) status: LeaseStatus,
     pub(super) endpoint: Endpoint,
@@ -24,10 +26,13 @@ pub(super) struct Lease {
     /// While moving.
     meter: Option<Meter>,
     resend_at: Option<Instant>,
+    /// While draining: when its instance stops.
+    pub(super) stops_at: Option<Instant>,
 }
 
 impl Lease {
     pub(super) fn new(
+        acquired_as: RequestKey,
         fleet: Option<String>,
         rev: u64,
         endpoint: Endpoint,
@@ -35,6 +40,7 @@ impl Lease {
     ) -> Self {
         let status = LeaseStatus::Held;
         Self {
+            acquired_as,
             fleet,
             status,
             endpoint,
@@ -42,6 +48,7 @@ impl Lease {
             received_at,
             meter: None,
             resend_at: None,
+            stops_at: None,
         }
     }
 
@@ -64,6 +71,11 @@ impl Lease {
         self.received_at = now;
         self.meter = None;
         self.resend_at = None;
+    }
+
+    /// The progress of one that moves.
+    pub(super) fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
     }
 
     pub(super) fn deadlines(&self) -> (Option<Instant>, Option<Instant>) {
@@ -97,19 +109,8 @@ impl Machine {
 
     /// The app gives a lease back. Giving back what is gone succeeds.
     pub(super) fn release(&mut self, key: RequestKey, id: String) {
-        let Some(lease) = self.leases.remove(&id) else {
+        let Some(body) = self.take_back(&id) else {
             return self.settle(key, Ok(Answer::Released));
-        };
-        self.end_endpoint_requests(&id, ErrorCode::Cancelled);
-        self.emit(Event::Lease {
-            lease: id.clone(),
-            status: LeaseStatus::Released,
-            change: LeaseChange::Released,
-        });
-        let body = Body::Release {
-            fleet: lease.fleet,
-            lease: id,
-            reason: None,
         };
         match self.accepts_requests().and_then(|()| self.queue_room(0)) {
             Ok(()) => self.submit(Request::waited(body, key)),
@@ -117,6 +118,37 @@ impl Machine {
                 self.settle(key, Err(error));
                 self.submit(Request::internal(body, REQUEST_TIMEOUT));
             }
+        }
+    }
+
+    /// Gives a lease back that nobody took.
+    pub(super) fn give_back(&mut self, id: &str) {
+        if let Some(body) = self.take_back(id) {
+            self.submit(Request::internal(body, REQUEST_TIMEOUT));
+        }
+    }
+
+    /// Ends a lease on this side, and returns what to tell the server.
+    fn take_back(&mut self, id: &str) -> Option<Body> {
+        let lease = self.leases.remove(id)?;
+        self.end_endpoint_requests(id, ErrorCode::Cancelled);
+        self.emit(Event::Lease {
+            lease: id.to_owned(),
+            status: LeaseStatus::Released,
+            change: LeaseChange::Released,
+        });
+        Some(Body::Release {
+            fleet: lease.fleet,
+            lease: id.to_owned(),
+            reason: None,
+        })
+    }
+
+    /// The app lets go of a lease without giving it back: it is no longer named to the server, which
+    /// keeps it for 120 s after this link.
+    pub(super) fn detach_lease(&mut self, id: &str) {
+        if self.leases.remove(id).is_some() {
+            self.end_endpoint_requests(id, ErrorCode::Cancelled);
         }
     }
 
@@ -143,8 +175,11 @@ impl Machine {
             return;
         };
         let meter = lease.meter.get_or_insert_with(|| Meter::new(now));
+        let before = meter.phase();
         meter.take(now, push);
+        let after = meter.phase();
         let progress = meter.show(now);
+        self.note_phase(&push.id, before, after);
         if began {
             self.lease_changed(&push.id, LeaseChange::Moving);
         }
@@ -206,6 +241,7 @@ impl Machine {
         lease.status = LeaseStatus::Draining;
         lease.meter = None;
         lease.resend_at = None;
+        lease.stops_at = Some(self.now + ends_in);
         if !repeated {
             self.lease_changed(id, LeaseChange::Draining { ends_in });
         }

@@ -11,6 +11,7 @@ use super::guards::Guard;
 use super::input::{Epoch, Refusal, TransportEnd};
 use super::liveness::Ping;
 use super::output::{Effect, Event};
+use super::record::Happening;
 use super::{Intent, Machine, backoff};
 use crate::protocol::{ClientMessage, Outcome, SUBPROTOCOL};
 use crate::{Error, ErrorCode, Instant, Secret, Stage};
@@ -38,6 +39,7 @@ pub(super) struct Draining {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) epoch: Epoch,
+    pub(super) gateway: GatewayIndex,
     pub(super) token: Secret,
     pub(super) stage: LinkStage,
     pub(super) opened_at: Instant,
@@ -122,16 +124,17 @@ impl Machine {
     }
 
     /// Begins to open a transport.
-    pub(super) fn open_link(&mut self, token: Secret) -> Box<Link> {
+    pub(super) fn open_link(&mut self, token: Secret, gateway: GatewayIndex) -> Box<Link> {
         self.links.last_epoch += 1;
         let epoch = Epoch(self.links.last_epoch);
         self.effect(Effect::OpenTransport {
             epoch,
-            gateway: GatewayIndex::PREFERRED,
+            gateway,
             token: token.clone(),
         });
         Box::new(Link {
             epoch,
+            gateway,
             token,
             stage: LinkStage::Opening {
                 until: self.now + CONNECT_TIMEOUT,
@@ -169,6 +172,7 @@ impl Machine {
                 until: now + WELCOME_TIMEOUT,
             };
         }
+        self.note(Happening::Opened { epoch: epoch.0 });
         self.write_to(epoch, &ClientMessage::Hello(hello));
     }
 
@@ -216,6 +220,7 @@ impl Machine {
         let Some(link) = self.links.active.take() else {
             return;
         };
+        self.note_link_end(&link, &end);
         let was_live = link.stage == LinkStage::Live;
         let proved = link.round_trip && self.now.since(link.live_since) >= STABLE_AFTER;
         if was_live && (proved || !self.guards.on(Guard::BackoffReset)) {
@@ -233,6 +238,7 @@ impl Machine {
         if end.device_slept() {
             self.tokens.expire();
         }
+        self.judge_gateway(&link, &end);
         let end = match end {
             LinkEnd::Refused(refusal) if !was_live => return self.refused(&link.token, refusal),
             end => end,
@@ -244,6 +250,8 @@ impl Machine {
                 self.attempts.reason = Some(error.code().clone());
                 self.attempts.last_error = Some(error);
                 self.attempts.made = self.attempts.made.saturating_add(1);
+                // Back to the preferred gateway, if that was where it led.
+                self.move_to(successor.gateway);
                 self.links.active = Some(successor);
                 self.dial = Dial::Rest;
             }
@@ -258,6 +266,7 @@ impl Machine {
             .into_iter()
             .flatten()
         {
+            self.note_own_end(&link);
             self.effect(Effect::CloseTransport {
                 epoch: link.epoch,
                 code: CLOSE_NORMAL,
@@ -277,6 +286,14 @@ impl Machine {
         }
     }
 
+    /// Closes a transport in order.
+    pub(super) fn close_normally(&mut self, epoch: Epoch) {
+        self.effect(Effect::CloseTransport {
+            epoch,
+            code: CLOSE_NORMAL,
+        });
+    }
+
     /// Tells the driver to close, unless the transport is known to be gone.
     pub(super) fn close_unless_ended(&mut self, epoch: Epoch, end: &LinkEnd) {
         if !matches!(end, LinkEnd::Transport(_) | LinkEnd::Refused(_)) {
@@ -291,6 +308,7 @@ impl Machine {
 
     /// Writes a message to a transport.
     pub(super) fn write_to(&mut self, epoch: Epoch, message: &ClientMessage) {
+        self.note_sent(epoch, message);
         self.effect(Effect::Send {
             epoch,
             text: Secret::new(message.encode()),

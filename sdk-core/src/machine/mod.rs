@@ -11,45 +11,59 @@ mod close;
 mod config;
 mod constants;
 mod delivery;
+mod diagnostics;
 mod dial;
 mod environment;
+mod explain;
 mod frames;
 mod gateways;
 mod grants;
 mod guards;
 mod handshake;
 mod input;
+mod journal;
 mod jwt;
 mod leases;
 mod links;
 mod liveness;
+mod metrics;
 mod output;
 mod progress;
 mod proof;
 mod random;
+mod record;
 mod refusals;
 mod renewal;
 mod requests;
 mod rotation;
+mod scrub;
 mod state;
 mod status;
 mod timers;
 mod token;
 mod wall;
 mod welcome;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use acquire::Acquire;
 pub use config::Config;
+pub use diagnostics::{Diagnostics, Facts};
+pub use explain::{
+    Condition, Evidence, Explanation, Finding, GatewayAddress, Headline, NextStep, Remedy, Subject,
+};
 pub use gateways::GatewayIndex;
 pub use guards::{Guard, Guards};
 pub use input::{
-    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
+    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TokenFailure,
+    TransportEnd,
 };
+pub use metrics::{Causes, EtaError, Metrics, Timing};
 pub use output::{Answer, Effect, Event, LeaseChange, LeaseStatus, Output, TokenReason};
 pub use progress::Progress;
 pub use random::{Ids, Seed};
+pub use record::{Detail, EndCause, EnvironmentChange, Happening, Record, TokenFault, Wish};
 pub use state::{ConnectStage, ConnectionState, ReconnectReason, StateKind, TRANSITIONS};
 pub use status::FleetStatus;
 pub use timers::Timer;
@@ -61,6 +75,8 @@ use crate::{Error, Instant};
 use acquisitions::Acquisition;
 use dial::{Attempts, Dial};
 use environment::Environment;
+use gateways::Gateways;
+use journal::Journal;
 use leases::Lease;
 use links::Links;
 use random::Random;
@@ -93,6 +109,7 @@ pub struct Machine {
     links: Links,
     dial: Dial,
     attempts: Attempts,
+    gateways: Gateways,
     session: String,
 
     // Auth.
@@ -103,6 +120,9 @@ pub struct Machine {
     environment: Environment,
 
     guards: Guards,
+
+    /// What happened. Decides nothing.
+    journal: Journal,
 }
 
 /// What the app wants of the link.
@@ -136,11 +156,13 @@ impl Machine {
             links: Links::default(),
             dial: Dial::Rest,
             attempts: Attempts::default(),
+            gateways: Gateways::default(),
             session: String::new(),
             tokens: Tokens::default(),
             failed: None,
             environment: Environment::default(),
             guards: Guards::ALL,
+            journal: Journal::default(),
         }
     }
 
@@ -163,6 +185,7 @@ impl Machine {
         self.fire();
         self.flushed();
         self.drive();
+        self.plan_return();
         self.note_busy();
         self.publish_state();
     }
@@ -205,6 +228,7 @@ impl Machine {
     }
 
     fn take(&mut self, input: Input) {
+        self.note_input(&input);
         match input {
             Input::Connect => {
                 if self.intent == Intent::Idle {
@@ -224,6 +248,10 @@ impl Machine {
             Input::Retry => self.retry(),
             Input::Close => self.close(),
             Input::Detach => self.detach(),
+            Input::HandlesGone => self.handles_gone(),
+            Input::Abandon { key } => self.abandon(key),
+            Input::DetachAcquire { key } => self.detach_acquire(key),
+            Input::DetachLease { lease } => self.detach_lease(&lease),
             Input::TransportOpened { epoch, subprotocol } => {
                 self.transport_opened(epoch, subprotocol.as_deref());
             }
@@ -240,9 +268,9 @@ impl Machine {
             }
             Input::TokenFailed {
                 generation,
-                message,
+                failure,
             } => {
-                self.token_provider_failed(generation, message);
+                self.token_provider_failed(generation, failure);
             }
             Input::AccessChecked { check, answer } => self.access_checked(check, answer),
             Input::ProbeResult { probe, result } => self.probed(probe, result),
@@ -269,18 +297,16 @@ impl Machine {
     }
 
     fn key_in_use(&self, key: RequestKey) -> bool {
-        self.requests.has_waiter(key)
-            || self
-                .acquisitions
-                .values()
-                .any(|acquisition| acquisition.key == key)
+        self.requests.has_waiter(key) || self.acquires(key)
     }
 
     fn emit(&mut self, event: Event) {
+        self.note_event(&event);
         self.outputs.push_back(Output::Event(event));
     }
 
     fn effect(&mut self, effect: Effect) {
+        self.note_effect(&effect);
         self.outputs.push_back(Output::Effect(effect));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::gateways::GatewayIndex;
 use super::input::{CheckId, Epoch, Generation, ProbeId, RequestKey};
 use super::progress::Progress;
@@ -83,7 +85,8 @@ pub enum Effect {
 }
 
 /// Why a token is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TokenReason {
     /// The first one.
@@ -147,7 +150,8 @@ pub enum Answer {
 }
 
 /// The status of a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LeaseStatus {
     /// Its endpoint can be used.

@@ -7,6 +7,19 @@ use crate::Instant;
 use crate::protocol::{Phase, ProgressPush};
 
 /// How near an acquisition is to its endpoint.
+///
+/// ```
+/// # use wakecast::{Phase, Progress};
+/// fn line(progress: &Progress) -> String {
+///     let percent = progress.fraction * 100.0;
+///     match (progress.phase, progress.eta_p50) {
+///         (Phase::WaitingForCapacity, _) => "waiting for a free server".to_owned(),
+///         (_, _) if progress.overdue => format!("{percent:.0} %, slower than usual"),
+///         (_, Some(left)) => format!("{percent:.0} %, about {} s", left.as_secs()),
+///         (_, None) => format!("{percent:.0} %"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -47,6 +60,11 @@ pub(super) struct Meter {
     pushed: Option<Pushed>,
     shown: f32,
     next_tick: Option<Instant>,
+    /// When the wait was first told a median, and when that is over.
+    told: Option<(Instant, Instant)>,
+    /// What half of all starts and nine in ten take in all, as it was last told in time: what comes
+    /// later than that says nothing of other starts.
+    usual: Option<(Duration, Duration)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,18 +85,40 @@ impl Meter {
             pushed: None,
             shown: 0.0,
             next_tick: None,
+            told: None,
+            usual: None,
         }
+    }
+
+    /// Returns when the wait began.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Returns what half of all starts and nine in ten take in all.
+    pub(super) fn usual(&self) -> Option<(Duration, Duration)> {
+        self.usual
+    }
+
+    /// Returns when a median was first told, and the time that it named.
+    pub(super) fn told(&self) -> Option<(Instant, Instant)> {
+        self.told
     }
 
     /// Takes a push that is known to be newer than the last.
     pub(super) fn take(&mut self, now: Instant, push: &ProgressPush) {
         self.set_phase(push.phase);
         self.note.clone_from(&push.note);
+        let median = Duration::from_millis(push.eta_p50_ms);
+        self.told.get_or_insert((now, now + median));
         let elapsed = Duration::from_millis(push.elapsed_ms);
-        let total_p50 = elapsed.saturating_add(Duration::from_millis(push.eta_p50_ms));
+        let total_p50 = elapsed.saturating_add(median);
         let total_p90 = elapsed
             .saturating_add(Duration::from_millis(push.eta_p90_ms))
             .max(total_p50);
+        if !push.overdue || self.usual.is_none() {
+            self.usual = Some((total_p50, total_p90));
+        }
         self.pushed = Some(Pushed {
             at: now,
             elapsed,
@@ -124,6 +164,13 @@ impl Meter {
 
     /// Shows the progress as of now.
     pub(super) fn show(&mut self, now: Instant) -> Progress {
+        let progress = self.peek(now);
+        self.shown = progress.fraction;
+        progress
+    }
+
+    /// Returns the progress as of now, without telling it.
+    pub(super) fn peek(&self, now: Instant) -> Progress {
         let elapsed = self.elapsed(now);
         let (eta_p50, eta_p90, overdue) = match self.pushed {
             Some(pushed) => (
@@ -133,13 +180,12 @@ impl Meter {
             ),
             None => (None, None, false),
         };
-        self.shown = self.shown.max(self.fraction(elapsed));
         Progress {
             phase: self.phase,
             elapsed,
             eta_p50,
             eta_p90,
-            fraction: self.shown,
+            fraction: self.shown.max(self.fraction(elapsed)),
             overdue,
             note: self.note.clone(),
         }

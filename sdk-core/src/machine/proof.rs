@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::Machine;
 use super::constants::{PROOF_PAUSE, PROOF_PAUSE_JITTER, PROOF_TRY, PROOF_WINDOW};
 use super::input::ProbeId;
+use super::metrics::count;
 use super::output::Effect;
+use super::record::{Detail, Happening};
 use crate::Instant;
 use crate::protocol::Endpoint;
 
@@ -16,9 +18,13 @@ pub(super) struct Proof {
     received_at: Instant,
     step: Step,
     /// No try begins after this.
-    give_up: Instant,
+    pub(super) give_up: Instant,
     /// When its server is about to stop, if it drains.
     drains: Option<Instant>,
+    /// Tries that failed.
+    pub(super) failed: u32,
+    /// When and why the last one failed.
+    pub(super) last_failure: Option<(Instant, Detail)>,
 }
 
 #[derive(Debug)]
@@ -36,6 +42,8 @@ impl Proof {
             step: Step::Wait { until: first },
             give_up: first + PROOF_WINDOW,
             drains: None,
+            failed: 0,
+            last_failure: None,
         }
     }
 
@@ -54,6 +62,11 @@ impl Proof {
     /// Its server drains and is about to stop then.
     pub(super) fn drains(&mut self, ends_at: Instant) {
         self.drains = Some(ends_at);
+    }
+
+    /// Whether a try is under way.
+    pub(super) fn trying(&self) -> bool {
+        matches!(self.step, Step::Try { .. })
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -112,6 +125,7 @@ impl Machine {
         let Some(id) = open else { return };
         match result {
             Ok(()) => {
+                self.note(Happening::Probed { failure: None });
                 let proof = self
                     .acquisitions
                     .get_mut(&id)
@@ -137,11 +151,19 @@ impl Machine {
     fn try_failed(&mut self, id: &str, cause: String) {
         let pause = PROOF_PAUSE + self.random.up_to(PROOF_PAUSE_JITTER);
         let until = self.now + pause;
+        let detail = Detail::text(&cause);
+        count(&mut self.counters().proofs_failed);
+        self.note(Happening::Probed {
+            failure: Some(detail.clone()),
+        });
+        let now = self.now;
         let proof = self
             .acquisitions
             .get_mut(id)
             .and_then(|open| open.proof.as_mut());
         let Some(proof) = proof else { return };
+        proof.failed = proof.failed.saturating_add(1);
+        proof.last_failure = Some((now, detail));
         if until < proof.give_up {
             proof.step = Step::Wait { until };
         } else {

@@ -32,6 +32,16 @@ impl Asked {
         self.last_refusal.as_ref()
     }
 
+    /// Refusals since the server last took it.
+    pub(super) fn refusals(&self) -> u32 {
+        self.refusals
+    }
+
+    /// Whether the last `acquire` is still unanswered.
+    pub(super) fn unanswered(&self) -> bool {
+        self.unanswered
+    }
+
     pub(super) fn waits_at(&self, now: Instant) -> bool {
         self.not_before.is_some_and(|at| at > now)
     }
@@ -102,7 +112,7 @@ impl Machine {
         let backoff = Backoff {
             cause: Cause::Other,
             attempt: acquisition.asked.refusals,
-            spread: self.attempts.spread,
+            spread: self.gateways.spread(),
             retry_after: error.retry_after(),
             later: false,
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Machine;
 use super::constants::{REQUEST_TIMEOUT, TOKEN_INTERVAL, TOKEN_MARGIN};
 use super::output::TokenReason;
+use super::record::TokenFault;
 use super::requests::{Body, Request};
 use super::token::Token;
 use crate::{ErrorCode, Secret};
@@ -48,6 +49,7 @@ impl Machine {
     }
 
     fn set_accepted(&mut self, secret: Secret, left: Duration) {
+        self.note_token_accepted();
         let ends = Some(self.now + left);
         self.tokens.current = Some(Token {
             secret,
@@ -69,6 +71,7 @@ impl Machine {
     pub(super) fn renewal_refused(&mut self, secret: &Secret, code: &ErrorCode) {
         match code {
             ErrorCode::TokenRejected | ErrorCode::TokenExpired | ErrorCode::Forbidden => {
+                self.note_token_fault(TokenFault::Refused);
                 self.tokens.refuse(secret);
                 if !self.tokens.refused_for_good() {
                     self.ask_token_later();
@@ -96,6 +99,7 @@ impl Machine {
 
     /// The server says that the link's token has ended.
     pub(super) fn token_ended(&mut self) {
+        self.note_token_fault(TokenFault::Ended);
         self.tokens.expire();
         if self.link_live() && !self.tokens.refused_for_good() && !self.renewing() {
             self.ask_token();

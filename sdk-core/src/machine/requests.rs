@@ -154,6 +154,17 @@ impl Requests {
             .any(|request| request.waiter.is_some() || request.ack_due.is_some())
     }
 
+    /// Whether somebody waits until a lease is given back.
+    pub(super) fn gives_back(&self) -> bool {
+        (self.open.values())
+            .any(|request| request.waiter.is_some() && matches!(request.body, Body::Release { .. }))
+    }
+
+    /// Whether nothing is open but renewals of the token.
+    pub(super) fn only_renewals(&self) -> bool {
+        (self.open.values()).all(|request| matches!(request.body, Body::Renew { .. }))
+    }
+
     /// Whether any waiter is left.
     pub(super) fn any_waiter(&self) -> bool {
         self.open.values().any(|request| request.waiter.is_some())

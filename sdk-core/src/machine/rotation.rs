@@ -9,6 +9,7 @@ use super::constants::{
 use super::handshake::{Verdict, judge};
 use super::input::Epoch;
 use super::links::{Draining, LinkEnd, LinkStage};
+use super::record::TokenFault;
 use super::{Intent, Machine};
 use crate::{ErrorCode, Instant};
 
@@ -60,7 +61,8 @@ impl Machine {
             link.rotate_at = None;
         } else if let Some(token) = token.filter(|_| !renewing) {
             link.rotate_at = None;
-            self.links.successor = Some(self.open_link(token));
+            let gateway = link.gateway;
+            self.links.successor = Some(self.open_link(token, gateway));
         } else {
             link.rotate_at = Some(self.now + ROTATION_TOKEN_WAIT);
         }
@@ -71,9 +73,12 @@ impl Machine {
         let Some(successor) = self.links.successor.take() else {
             return;
         };
+        self.note_link_end(&successor, &end);
         self.close_unless_ended(epoch, &end);
         let refused = matches!(end, LinkEnd::HelloRefused { refused: true, .. });
-        if matches!(successor.stage, LinkStage::Hello { .. }) && !refused {
+        // A `hello` to another gateway names nothing, so it cannot have taken anything along.
+        let returning = successor.gateway != self.gateways.current();
+        if !returning && matches!(successor.stage, LinkStage::Hello { .. }) && !refused {
             // The server may have given the rows to the dead link: only a new one brings them back.
             if let Some(active) = self.links.active.as_ref().map(|link| link.epoch) {
                 self.link_ended(active, LinkEnd::Successor(Box::new(end)));
@@ -90,8 +95,12 @@ impl Machine {
             } => (judge_hello(&code), retry_after),
             _ => (Verdict::Retry(backoff::Cause::Other), None),
         };
+        if returning {
+            self.return_failed(successor.gateway, retry_after);
+        }
         match verdict {
             Verdict::Token => {
+                self.note_token_fault(TokenFault::Refused);
                 self.token_refused(&successor.token);
                 if !self.tokens.refused_for_good() {
                     self.ask_token();
@@ -100,11 +109,14 @@ impl Machine {
             Verdict::Terminal => return,
             Verdict::Retry(_) => {}
         }
+        if returning {
+            return;
+        }
         let backoff = Backoff {
             cause: backoff::Cause::Other,
             // Nobody waits for it: at the cap's cadence.
             attempt: u32::MAX,
-            spread: self.attempts.spread,
+            spread: self.gateways.spread(),
             retry_after,
             later: false,
         };
@@ -126,6 +138,9 @@ impl Machine {
                 until,
             });
             self.requests.move_renewals();
+            if let Some(gateway) = self.links.active.as_ref().map(|link| link.gateway) {
+                self.move_to(gateway);
+            }
         }
     }
 

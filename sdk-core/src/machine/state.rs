@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::dial::Dial;
 use super::links::LinkStage;
 use super::output::Event;
@@ -13,6 +15,25 @@ use super::{Intent, Machine};
 use crate::{Error, ErrorCode};
 
 /// The state of the connection, as an app sees it.
+///
+/// ```
+/// use wakecast::{ConnectionState, UserAction};
+///
+/// /// What a banner says; nothing while all is well.
+/// fn banner(state: &ConnectionState) -> Option<String> {
+///     match state {
+///         ConnectionState::Reconnecting { retry_in, .. } if !retry_in.is_zero() => {
+///             Some(format!("offline, next try in {} s", retry_in.as_secs()))
+///         }
+///         ConnectionState::Failed { error } if error.user_action() == UserAction::SignIn => {
+///             Some("please sign in again".to_owned())
+///         }
+///         ConnectionState::Failed { error } => Some(error.message().to_owned()),
+///         _ => None,
+///     }
+/// }
+/// assert_eq!(banner(&ConnectionState::Idle), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
@@ -71,7 +92,8 @@ pub enum ReconnectReason {
 }
 
 /// A state without its data, for tables and counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the name of a `ConnectionState`")]
 pub enum StateKind {
@@ -98,7 +120,11 @@ pub const TRANSITIONS: &[(StateKind, StateKind, &str)] = &[
         Paused,
         "background with nothing held or waited for",
     ),
-    (Connecting, Failed, "the server refused for good"),
+    (
+        Connecting,
+        Failed,
+        "the server or the token provider refused for good",
+    ),
     (Connecting, Closed, "close or detach"),
     (Connected, Reconnecting, "the link ended"),
     (
@@ -114,9 +140,19 @@ pub const TRANSITIONS: &[(StateKind, StateKind, &str)] = &[
         Paused,
         "background with nothing held or waited for",
     ),
-    (Reconnecting, Failed, "the server refused for good"),
+    (
+        Reconnecting,
+        Failed,
+        "the server or the token provider refused for good",
+    ),
     (Reconnecting, Closed, "close or detach"),
     (Paused, Connecting, "acquire, or foreground"),
+    (
+        Paused,
+        Reconnecting,
+        "acquire or foreground, while a wait from before goes on",
+    ),
+    (Paused, Failed, "acquire after fresh tokens were refused"),
     (Paused, Closed, "close or detach"),
     (Failed, Connecting, "retry"),
     (

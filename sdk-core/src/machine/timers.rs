@@ -1,12 +1,15 @@
 //! The machine's one timer: every deadline by name.
 
+use serde::Serialize;
+
 use super::dial::Dial;
 use super::links::LinkStage;
 use super::{Intent, Machine};
 use crate::Instant;
 
 /// Which deadline the armed timer waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Timer {
     /// The next connection attempt or access check.
@@ -27,6 +30,8 @@ pub enum Timer {
     PongTimeout,
     /// A link has reached the age for its rotation.
     Rotation,
+    /// From another gateway the preferred one is tried.
+    Return,
     /// The old link of a rotation is closed.
     RotationDrain,
     /// An acknowledgement should have come.
@@ -65,6 +70,7 @@ impl Machine {
                 self.fire_links();
                 self.fire_liveness();
                 self.fire_rotation();
+                self.fire_return();
                 self.fire_dial();
                 self.fire_tokens();
                 self.fire_proofs();
@@ -80,6 +86,7 @@ impl Machine {
             Dial::Rest | Dial::Token => None,
         };
         let dial = dial.filter(|_| self.wants_link());
+        let cut = self.attempts.cut_due().filter(|_| self.wants_link());
         let links = [&self.links.active, &self.links.successor]
             .into_iter()
             .flatten();
@@ -93,6 +100,8 @@ impl Machine {
             dial,
             self.heartbeat_due().map(|at| (at, Timer::Heartbeat)),
             self.rotation_due().map(|at| (at, Timer::Rotation)),
+            self.return_due().map(|at| (at, Timer::Return)),
+            cut.map(|at| (at, Timer::Attempt)),
             self.links
                 .draining
                 .as_ref()

@@ -8,13 +8,19 @@ use super::constants::{
 };
 use super::dial::Dial;
 use super::guards::Guard;
-use super::input::Generation;
+use super::input::{Generation, TokenFailure};
+use super::metrics::count;
 use super::output::{Effect, Event, TokenReason};
+use super::record::{Happening, TokenFault};
 use super::renewal::renewal;
 use super::requests::{Body, Request};
 use super::{Intent, Machine, backoff, jwt};
 use crate::protocol::{MAX_TOKEN, Outcome};
 use crate::{Error, ErrorCode, Instant, Secret, Stage};
+
+/// What the app has to do when its provider refuses the user.
+const REFUSED_USER: &str = "the token provider refuses this user a token: let the user sign in \
+                            again or be given the right, then call retry()";
 
 /// What is known about tokens.
 #[derive(Debug, Default)]
@@ -182,10 +188,12 @@ impl Machine {
             .as_ref()
             .is_some_and(|fetch| fetch.until <= self.now)
         {
+            self.note_token_fault(TokenFault::NoAnswer);
             self.token_failed(
                 ErrorCode::TokenProviderFailed,
-                "the token provider did not answer within 15 s: make it answer or fail sooner"
-                    .into(),
+                TokenFailure::new(
+                    "the token provider did not answer within 15 s: make it answer or fail sooner",
+                ),
             );
         }
         if let Some((at, reason)) = self.tokens.fetch_at.filter(|(at, _)| *at <= self.now) {
@@ -211,7 +219,8 @@ impl Machine {
             return;
         }
         if let Err(message) = check_token(secret.expose()) {
-            return self.token_failed(ErrorCode::InvalidArgument, message);
+            self.note_token_fault(TokenFault::Unusable);
+            return self.token_failed(ErrorCode::InvalidArgument, TokenFailure::new(message));
         }
         if self.tokens.refused.contains(&secret) {
             return self.fresh_token_refused(&secret);
@@ -220,6 +229,8 @@ impl Machine {
         // A life of nothing is a provider that does not know: the token itself, or the server, tells.
         let told = expires_in.filter(|life| !life.is_zero());
         let life = told.or_else(|| jwt::life(secret.expose()));
+        count(&mut self.counters().tokens_fetched);
+        self.note(Happening::TokenCame { life });
         let same = self
             .tokens
             .current
@@ -255,9 +266,10 @@ impl Machine {
         }
     }
 
-    pub(super) fn token_provider_failed(&mut self, generation: Generation, message: String) {
+    pub(super) fn token_provider_failed(&mut self, generation: Generation, failure: TokenFailure) {
         if self.answers_fetch(generation) {
-            self.token_failed(ErrorCode::TokenProviderFailed, message);
+            self.note_token_fault(TokenFault::Provider);
+            self.token_failed(ErrorCode::TokenProviderFailed, failure);
         }
     }
 
@@ -269,25 +281,44 @@ impl Machine {
             || !self.guards.on(Guard::Generation)
     }
 
-    /// The provider has failed. A live link stays; an attempt backs off.
-    fn token_failed(&mut self, code: ErrorCode, cause: String) {
+    /// The provider has failed. A live link stays; an attempt backs off, unless the provider
+    /// refuses this user: then only the app can mend it.
+    fn token_failed(&mut self, code: ErrorCode, failure: TokenFailure) {
         self.tokens.fetch = None;
-        let error = Error::new(code.clone(), Outcome::NotSent, Stage::Token);
+        let error = Error::new(code.clone(), Outcome::NotSent, Stage::Token)
+            .with_retry_after(failure.retry_after);
         let error = match code {
-            ErrorCode::InvalidArgument => error.with_message(cause),
-            _ => error.with_cause(cause),
+            ErrorCode::InvalidArgument => error.with_message(failure.message),
+            _ if failure.refused => error
+                .with_message(REFUSED_USER)
+                .with_retryable(false)
+                .with_cause(failure.message),
+            _ => error.with_cause(failure.message),
         };
         self.emit(Event::Diagnostic(error.clone()));
         if self.link_live() {
-            self.ask_token_later();
+            // A refusal is not asked about again: once the token has ended, the next link does.
+            if !failure.refused {
+                self.ask_token_after(failure.retry_after.unwrap_or_default());
+            }
         } else if self.dial == Dial::Token {
-            self.attempt_failed(error, backoff::Cause::Other, None);
+            if failure.refused {
+                self.fail(error);
+            } else {
+                self.attempt_failed(error, backoff::Cause::Other, failure.retry_after);
+            }
         }
     }
 
     pub(super) fn ask_token_later(&mut self) {
+        self.ask_token_after(Duration::ZERO);
+    }
+
+    /// Asks again after a failure under a live link, at the earliest after `least`.
+    fn ask_token_after(&mut self, least: Duration) {
         let reason = self.tokens.reason();
-        let at = self.now + TOKEN_INTERVAL + self.random.up_to(TOKEN_RETRY_JITTER);
+        let wait = least.max(TOKEN_INTERVAL);
+        let at = self.now + wait + self.random.up_to(TOKEN_RETRY_JITTER);
         self.ask_token_at(at, reason);
     }
 
@@ -298,6 +329,7 @@ impl Machine {
 
     /// The provider handed out a token that is already refused.
     fn fresh_token_refused(&mut self, secret: &Secret) {
+        self.note_token_fault(TokenFault::Stale);
         self.tokens.fetch = None;
         self.tokens.refuse(secret);
         if self.link_live() {

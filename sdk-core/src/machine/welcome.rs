@@ -45,7 +45,7 @@ impl Machine {
         if !matches!(&link.stage, LinkStage::Hello { id, .. } if *id == welcome.id) {
             return self.protocol_error("a `welcome` came that answers no `hello`");
         }
-        let (opened_at, token) = (link.opened_at, link.token.clone());
+        let (epoch, opened_at, token) = (link.epoch, link.opened_at, link.token.clone());
         let max_age = Duration::from_millis(welcome.max_age_ms);
         let (rotate_at, rotate_until) = self.rotation_plan(opened_at, max_age);
         if let Some(link) = self.links.get_mut(role) {
@@ -56,13 +56,15 @@ impl Machine {
             link.rotate_until = rotate_until;
             link.set_heartbeat(welcome.heartbeat_ms);
         }
-        self.attempts.proved();
-        self.set_spread(welcome.reconnect_spread_ms);
+        self.note_welcomed(epoch, role == Role::Successor);
         if role == Role::Successor {
             self.promote_successor();
         } else {
             self.session = welcome.session;
         }
+        self.attempts.proved();
+        self.arrived();
+        self.set_spread(welcome.reconnect_spread_ms);
         self.token_accepted(&token, Duration::from_millis(welcome.token_expires_in_ms));
         for report in welcome.leases {
             self.lease_report(report);
@@ -76,7 +78,8 @@ impl Machine {
 
     /// Takes the server's word on how reconnects spread.
     pub(super) fn set_spread(&mut self, millis: u64) {
-        self.attempts.spread = Duration::from_millis(millis).clamp(SPREAD_MIN, SPREAD_MAX);
+        let told = Duration::from_millis(millis);
+        self.gateways.here.spread = Some(told.clamp(SPREAD_MIN, SPREAD_MAX));
     }
 
     /// The state of one request in `welcome`.

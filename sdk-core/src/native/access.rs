@@ -7,10 +7,9 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
 use hyper_util::rt::TokioIo;
-use tokio_rustls::TlsConnector;
 
 use super::address::Address;
-use super::dial::dial;
+use super::dial::Dialer;
 use super::failure::{ConnectFailure, retry_after};
 use super::task::OwnedTask;
 use crate::machine::AccessAnswer;
@@ -19,7 +18,7 @@ use crate::machine::AccessAnswer;
 pub(super) async fn check(
     base: &Address,
     authorization: HeaderValue,
-    tls: &TlsConnector,
+    dialer: &Dialer,
 ) -> Result<AccessAnswer, ConnectFailure> {
     let address = base.join("v1/access");
     let request = Request::get(address.target())
@@ -28,7 +27,7 @@ pub(super) async fn check(
         .body(Empty::<Bytes>::new())
         .map_err(|error| ConnectFailure::Unusable(error.to_string()))?;
 
-    let stream = dial(&address, tls).await?;
+    let stream = dialer.dial(&address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let _connection = OwnedTask::spawn(async move {
         // Its failure reaches the request below, which is where it is told.

@@ -21,7 +21,22 @@ use crate::{Acquire, Error, Progress};
 /// `capacity_unavailable`.
 ///
 /// Dropping it before that, also while it is awaited, cancels it on the wire. To await it and
-/// keep a hand on it, await `&mut acquisition`.
+/// keep a hand on it, await `&mut acquisition`:
+///
+/// ```no_run
+/// use wakecast::{Acquire, Client, Error, Lease};
+///
+/// async fn play(client: &Client, gone: tokio::sync::oneshot::Receiver<()>) -> Result<Lease, Error> {
+///     let mut acquisition = client.acquire(Acquire::play("live", "match-1"));
+///     tokio::select! {
+///         outcome = &mut acquisition => outcome,
+///         _ = gone => {
+///             acquisition.cancel();
+///             acquisition.await // `cancelled`, or a lease that was granted just before
+///         }
+///     }
+/// }
+/// ```
 #[must_use = "dropping an acquisition cancels it"]
 pub struct Acquisition {
     handle: Arc<Handle>,
@@ -88,7 +103,7 @@ impl Acquisition {
     /// end the server still knows it.
     pub fn detach(mut self) -> String {
         self.open = false;
-        self.handle.command(Command::DetachAcquire(self.key));
+        self.handle.input(Input::DetachAcquire { key: self.key });
         std::mem::take(&mut self.id)
     }
 }
@@ -112,22 +127,8 @@ impl Future for Acquisition {
 
 impl Drop for Acquisition {
     fn drop(&mut self) {
-        if !self.open {
-            return;
-        }
-        // From here on the driver finds nobody to hand the lease to, and releases it. A grant
-        // that crossed this drop was handed over already: it is released here.
-        self.granted.close();
-        match self.granted.try_recv() {
-            Ok(Ok(grant)) => {
-                let key = self.handle.draw_key();
-                self.handle.input(Input::Release {
-                    key,
-                    lease: grant.lease,
-                });
-            }
-            Ok(Err(_)) => {}
-            Err(_) => self.handle.input(Input::Cancel { key: self.key }),
+        if self.open {
+            self.handle.input(Input::Abandon { key: self.key });
         }
     }
 }

@@ -43,16 +43,19 @@ impl InsecureHosts {
     }
 
     fn permits(&self, host: &Host<&str>) -> bool {
-        let loopback = match host {
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
-            // RFC 6761: `localhost` and the names below it never leave the machine.
-            Host::Domain(name) => {
-                name.eq_ignore_ascii_case("localhost")
-                    || name.to_ascii_lowercase().ends_with(".localhost")
-            }
-        };
-        loopback || self.0.contains(&host.to_string().to_ascii_lowercase())
+        is_loopback(host) || self.0.contains(&host.to_string().to_ascii_lowercase())
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+        // RFC 6761: `localhost` and the names below it never leave the machine.
+        Host::Domain(name) => {
+            name.eq_ignore_ascii_case("localhost")
+                || name.to_ascii_lowercase().ends_with(".localhost")
+        }
     }
 }
 
@@ -60,6 +63,7 @@ impl InsecureHosts {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Address {
     secure: bool,
+    loopback: bool,
     host: String,
     ip: Option<IpAddr>,
     port: u16,
@@ -129,19 +133,51 @@ impl Address {
                  test network name the host with allow_insecure_host(\"{host}\")"
             ));
         }
+        Ok(Self::of(&url, &host, secure))
+    }
+
+    /// Checks the URL of a proxy, which may hold credentials and come without a scheme, as in the
+    /// environment. Returns where it is, and the URL as the standard writes it, credentials
+    /// included.
+    pub(super) fn proxy(name: &str, text: &str) -> Result<(Self, String), String> {
+        let expected = "expected http://host:port or https://host:port, with user:password@ before \
+                        the host if need be; Proxy::none() goes direct";
+        let whole = match text.contains("://") {
+            true => text.to_owned(),
+            false => format!("http://{text}"),
+        };
+        let url = Url::parse(&whole)
+            .map_err(|error| format!("{name} is not a proxy's URL ({error}); {expected}"))?;
+        let secure = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            found => {
+                return Err(format!(
+                    "{name} has the scheme {found}, which is not supported; {expected}"
+                ));
+            }
+        };
+        let host = url
+            .host()
+            .ok_or_else(|| format!("{name} names no host; {expected}"))?;
+        Ok((Self::of(&url, &host, secure), url.to_string()))
+    }
+
+    fn of(url: &Url, host: &Host<&str>, secure: bool) -> Self {
         let ip = match host {
-            Host::Ipv4(address) => Some(IpAddr::V4(address)),
-            Host::Ipv6(address) => Some(IpAddr::V6(address)),
+            Host::Ipv4(address) => Some(IpAddr::V4(*address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(*address)),
             Host::Domain(_) => None,
         };
-        Ok(Self {
+        Self {
             secure,
+            loopback: is_loopback(host),
             host: host.to_string(),
             ip,
             port: url.port().unwrap_or(if secure { 443 } else { 80 }),
             path: url.path().to_owned(),
             query: url.query().map(str::to_owned),
-        })
+        }
     }
 
     /// The same place with `segment` added to its path, whether or not that ended in a slash.
@@ -155,6 +191,16 @@ impl Address {
 
     pub(super) fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// Whether the host never leaves the machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    /// Host and port, as `CONNECT` names a target and messages a proxy.
+    pub(super) fn host_and_port(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 
     /// The host as names are looked up: no brackets around an IPv6 address.

@@ -2,18 +2,20 @@
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
-use super::address::{Address, InsecureHosts, Scheme};
+use super::address::InsecureHosts;
 use super::client::Client;
 use super::clock::{Clock, SystemClock};
+use super::dial::Dialer;
 use super::driver::{Driver, Parts};
 use super::events::EVENT_CAPACITY;
+use super::feed::Feed;
 use super::handle::Handle;
 use super::network::{Gateway, Network};
-use super::tls;
+use super::proxy::Proxy;
 use super::token::TokenProvider;
 use crate::machine::{Config, Ids, Machine, Seed};
 use crate::{ConnectionState, Error, ErrorCode, Outcome, Stage, redact_url};
@@ -24,14 +26,15 @@ const SDK: &str = concat!("wakecast-rust/", env!("CARGO_PKG_VERSION"));
 /// The settings of a [`Client`].
 #[must_use]
 pub struct ClientBuilder {
-    url: String,
-    access_url: Option<String>,
+    /// In order of preference, never empty: the address, and that for access checks.
+    gateways: Vec<(String, Option<String>)>,
     provider: Option<Arc<dyn TokenProvider>>,
     client_id: Option<String>,
     sdk: String,
     verify: bool,
     insecure: InsecureHosts,
     roots: Vec<Vec<u8>>,
+    proxy: Proxy,
     clock: Arc<dyn Clock>,
     seed: Option<[u8; 32]>,
 }
@@ -39,24 +42,45 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     pub(super) fn new(url: String) -> Self {
         Self {
-            url,
-            access_url: None,
+            gateways: vec![(url, None)],
             provider: None,
             client_id: None,
             sdk: SDK.to_owned(),
             verify: true,
             insecure: InsecureHosts::default(),
             roots: Vec::new(),
+            proxy: Proxy::environment(),
             clock: Arc::new(SystemClock),
             seed: None,
         }
     }
 
-    /// Sets the HTTP address of the service, such as `https://access.example.com/prod`, where the
-    /// client asks why a connection was refused. Without it a refusal that the gateway does not
-    /// explain stays unexplained.
+    /// Sets the HTTP address of the gateway that was named last, such as
+    /// `https://access.example.com/prod`, where the client asks why a connection was refused.
+    /// Without it a refusal that the gateway does not explain stays unexplained.
     pub fn access_url(mut self, url: impl Into<String>) -> Self {
-        self.access_url = Some(url.into());
+        if let Some((_, access)) = self.gateways.last_mut() {
+            *access = Some(url.into());
+        }
+        self
+    }
+
+    /// Adds the same service in another region, to be used while those named before are down; at
+    /// most 8 in all. What was acquired lives in its region: the client moves only while it holds no
+    /// lease and no acquire may stand at a server, and comes back, without a gap, at a calm moment
+    /// when nothing is held or waited for.
+    ///
+    /// ```
+    /// # use wakecast::{Client, Token, TokenError, TokenReason};
+    /// # fn example() -> wakecast::ClientBuilder {
+    /// Client::builder("wss://eu.example.com/prod")
+    ///     .access_url("https://access.eu.example.com/prod")
+    ///     .fallback("wss://us.example.com/prod")
+    ///     .access_url("https://access.us.example.com/prod")
+    /// # }
+    /// ```
+    pub fn fallback(mut self, url: impl Into<String>) -> Self {
+        self.gateways.push((url.into(), None));
         self
     }
 
@@ -94,9 +118,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Adds a root certificate in DER. With any added, the public ones are no longer trusted.
+    /// Adds a root certificate in DER. With any added, the platform's and the public ones are no
+    /// longer trusted.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.roots.push(der.into());
+        self
+    }
+
+    /// Sets the HTTP proxy; that of the environment unless set. A token provider has a proxy of its
+    /// own.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
         self
     }
 
@@ -121,29 +153,22 @@ impl ClientBuilder {
     ///
     /// `invalid_argument`, with what was expected: an address that is not `wss://` or `https://`
     /// (plain text is for loopback, or by [`allow_insecure_host`](Self::allow_insecure_host)),
-    /// that holds a user name, query or fragment, an unusable certificate, a `client_id` that the
+    /// that holds a user name, query or fragment, an unusable certificate or proxy, a `client_id` that the
     /// server would refuse, no token provider, no runtime.
     pub fn build(self) -> Result<Client, Error> {
-        let address = Address::configured(
-            "the client's url",
-            &self.url,
-            Scheme::WebSocket,
-            &self.insecure,
-        )
-        .map_err(invalid)?;
-        let access = self
-            .access_url
-            .map(|url| Address::configured("access_url", &url, Scheme::Http, &self.insecure))
-            .transpose()
+        let gateways = (self.gateways.iter())
+            .map(|(url, access)| Gateway::configured(url, access.as_deref(), &self.insecure))
+            .collect::<Result<Vec<_>, _>>()
             .map_err(invalid)?;
         let provider = self.provider.ok_or_else(|| {
             invalid("no token provider: give one with token_provider(|reason| async { … })".into())
         })?;
-        let tls = tls::connector(&self.roots).map_err(|reason| {
-            invalid(format!(
-                "a root certificate is unusable ({reason}); expected DER, not PEM"
-            ))
-        })?;
+        let dialer = Dialer::new(&self.roots, &self.proxy).map_err(invalid)?;
+        for gateway in &gateways {
+            for place in std::iter::once(&gateway.address).chain(&gateway.access) {
+                dialer.check(place).map_err(invalid)?;
+            }
+        }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
             invalid("no tokio runtime: call build() within one, or enter it before".into())
         })?;
@@ -154,32 +179,42 @@ impl ClientBuilder {
             Some(seed) => (seed, seed.map(|byte| byte ^ 0x5a)),
             None => (os_random()?, os_random()?),
         };
-        let mut config = Config::new(self.sdk).access_check(access.is_some());
+        let mut config = Config::new(self.sdk);
+        for (number, gateway) in gateways.iter().enumerate() {
+            let has = gateway.access.is_some();
+            config = match number {
+                0 => config.access_check(has),
+                _ => config.fallback(has),
+            };
+        }
         config.client_id = self.client_id;
         config.check()?;
         let (commands, queue) = mpsc::unbounded_channel();
         let (state, latest) = watch::channel(ConnectionState::Idle);
-        let (events, _) = broadcast::channel(EVENT_CAPACITY);
+        let events = Arc::new(Feed::new(EVENT_CAPACITY));
+        let last = Arc::new(OnceLock::new());
         let handle = Arc::new(Handle {
             commands,
             state: latest,
-            events: events.downgrade(),
+            events: Arc::clone(&events),
             ids: Mutex::new(Ids::new(Seed(id_seed))),
             next_key: AtomicU64::new(0),
             verify: self.verify,
+            last: Arc::clone(&last),
         });
         let driver = Driver::new(Parts {
             machine: Machine::new(config, Seed(machine_seed)),
             clock: self.clock,
             provider,
             network: Arc::new(Network {
-                gateways: vec![Gateway { address, access }],
+                gateways,
                 insecure: self.insecure,
-                tls,
+                dialer,
             }),
             commands: queue,
             state,
             events,
+            last,
         });
         runtime.spawn(driver.run());
         Ok(Client::new(handle))
@@ -188,9 +223,11 @@ impl ClientBuilder {
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gateways: Vec<_> = (self.gateways.iter())
+            .map(|(url, access)| (redact_url(url), access.as_deref().map(redact_url)))
+            .collect();
         f.debug_struct("ClientBuilder")
-            .field("url", &redact_url(&self.url))
-            .field("access_url", &self.access_url.as_deref().map(redact_url))
+            .field("gateways", &gateways)
             .field("client_id", &self.client_id)
             .field("sdk", &self.sdk)
             .field("verify", &self.verify)
@@ -198,7 +235,7 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-fn invalid(message: String) -> Error {
+pub(super) fn invalid(message: String) -> Error {
     Error::new(ErrorCode::InvalidArgument, Outcome::NotSent, Stage::Local).with_message(message)
 }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::broadcast::WeakSender;
 use tokio::sync::oneshot;
 
 use super::acquisition::Acquisition;
@@ -11,7 +10,7 @@ use super::builder::ClientBuilder;
 use super::events::Events;
 use super::handle::{Command, Handle, closed};
 use crate::machine::Input;
-use crate::{Acquire, ConnectionState, Error, FleetStatus};
+use crate::{Acquire, ConnectionState, Diagnostics, Error, Explanation, FleetStatus, Metrics};
 
 /// Keeps one link to the service, and on it acquires endpoints.
 ///
@@ -118,6 +117,48 @@ impl Client {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    /// Explains why the client is not connected, or why something that was acquired is not ready:
+    /// what is found and what it rests on, what happens next and when, and what a person can do.
+    /// Answers at once, also in `Failed` and after the end; printed, it is plain English.
+    ///
+    /// ```no_run
+    /// # async fn example(client: wakecast::Client) {
+    /// println!("{}", client.explain().await);
+    /// // Not connected: the server could not be reached (network_unreachable).
+    /// //   because   2 s ago, after 20 ms: no TCP connection: Connection refused (os error 111)
+    /// //   next      tries again in 4 s
+    /// //   you can   check the network of this device
+    /// //             check the address that the client was built with
+    /// # }
+    /// ```
+    pub async fn explain(&self) -> Explanation {
+        self.diagnostics().await.explanation
+    }
+
+    /// Returns what is safe to attach to a ticket: versions, state, explanation, counters and the
+    /// last 128 records. It holds no token, no stream token, no query, and no text of the token
+    /// provider or the server. Printed, it is text; [`Diagnostics::to_json`] is for programs.
+    ///
+    /// Answers at once, also after the end: then with the last there was.
+    pub async fn diagnostics(&self) -> Diagnostics {
+        self.handle.diagnose().await
+    }
+
+    /// Returns what the client has counted since it was made.
+    ///
+    /// ```no_run
+    /// # async fn example(client: wakecast::Client) {
+    /// let metrics = client.metrics().await;
+    /// println!("{} attempts, {} drops", metrics.attempts, metrics.drops.total());
+    /// if let Some(time) = metrics.time_to_connect.mean() {
+    ///     println!("connects in {time:?}");
+    /// }
+    /// # }
+    /// ```
+    pub async fn metrics(&self) -> Metrics {
+        self.diagnostics().await.metrics
+    }
+
     /// Returns the latest connection state.
     pub fn state(&self) -> ConnectionState {
         self.handle.state.borrow().clone()
@@ -125,8 +166,7 @@ impl Client {
 
     /// Returns the events from now on. Each call makes a reader of its own.
     pub fn events(&self) -> Events {
-        let receiver = WeakSender::upgrade(&self.handle.events).map(|events| events.subscribe());
-        Events::new(receiver)
+        Events::new(&self.handle.events)
     }
 
     /// Leaves [`ConnectionState::Failed`] with a fresh token. Does nothing in other states.

@@ -1,21 +1,23 @@
 //! The task that runs a machine: one input, drain every output, arm one timer. It decides nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use super::events::Event;
+use super::feed::Feed;
 use super::handle::Command;
+use super::log;
 use super::network::Network;
 use super::task::OwnedTask;
 use super::token::{self, TokenProvider};
-use super::transport::Transport;
+use super::transport::{Place, Transport};
 use super::waiters::Waiters;
 use crate::machine::{self, Effect, Epoch, Input, Machine, Output, ProbeId};
-use crate::{ConnectionState, redact_url};
+use crate::{ConnectionState, Diagnostics};
 
 /// How many inputs of sockets and calls wait for the driver. It is never long busy; a full queue
 /// holds a flooding peer back at its socket.
@@ -29,7 +31,8 @@ pub(super) struct Parts {
     pub(super) network: Arc<Network>,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) state: watch::Sender<ConnectionState>,
-    pub(super) events: broadcast::Sender<Event>,
+    pub(super) events: Arc<Feed<Event>>,
+    pub(super) last: Arc<OnceLock<Diagnostics>>,
 }
 
 /// One per client. Owns the machine, its sockets and its calls; they end with it.
@@ -87,29 +90,32 @@ impl Driver {
         };
         tokio::select! {
             command = self.parts.commands.recv(), if self.commanded => match command {
+                Some(Command::Diagnose(waiter)) => {
+                    // Whoever no longer waits gets none.
+                    let _ = waiter.send(self.diagnose());
+                    None
+                }
                 Some(command) => self.waiters.admit(command),
                 None => {
                     self.commanded = false;
-                    Some(self.farewell())
+                    Some(Input::HandlesGone)
                 }
             },
             input = self.inputs.recv() => input,
             Some(_) = self.closing.join_next() => None,
             () = fired => {
-                tracing::trace!(timer = ?timer.map(|(_, timer)| timer), "timer");
+                if let Some((_, timer)) = timer {
+                    log::timer(timer);
+                }
                 Some(Input::Timeout)
             }
         }
     }
 
-    /// What the last handle leaves behind: a lease or a wish that was let go is left to the
-    /// server, anything else is ended in order.
-    fn farewell(&self) -> Input {
-        if self.parts.machine.holds_leases() || self.waiters.any_detached() {
-            Input::Detach
-        } else {
-            Input::Close
-        }
+    fn diagnose(&self) -> Diagnostics {
+        let mut diagnostics = self.parts.machine.diagnostics(self.parts.clock.now());
+        diagnostics.explanation.gateways = self.parts.network.addresses();
+        diagnostics
     }
 
     fn handle(&mut self, input: Input) {
@@ -120,14 +126,10 @@ impl Driver {
                 Output::Event(event) => self.publish(event),
             }
         }
-        // Nobody is left to take these leases: their acquisitions were dropped as they were
-        // granted, which cancels.
-        if let Some(input) = self.waiters.next_orphan() {
-            self.handle(input);
-        }
     }
 
     fn execute(&mut self, effect: Effect) {
+        log::effect(&effect);
         match effect {
             Effect::OpenTransport {
                 epoch,
@@ -136,9 +138,9 @@ impl Driver {
             } => {
                 let network = Arc::clone(&self.parts.network);
                 let address = network.gateway(gateway).map(|gateway| &gateway.address);
-                tracing::debug!(epoch = epoch.0, gateway = ?address, "opening");
-                let transport =
-                    Transport::open(epoch, gateway, token, network, self.sender.clone());
+                let span = log::connection(epoch, address, self.parts.machine.state());
+                let place = Place { epoch, gateway };
+                let transport = Transport::open(place, token, network, span, self.sender.clone());
                 self.transports.insert(epoch, transport);
             }
             Effect::Send { epoch, text } => {
@@ -147,13 +149,11 @@ impl Driver {
                 }
             }
             Effect::CloseTransport { epoch, code } => {
-                tracing::debug!(epoch = epoch.0, code, "closing");
                 if let Some(transport) = self.transports.remove(&epoch) {
                     self.closing.spawn(transport.close(code));
                 }
             }
             Effect::FetchToken { generation, reason } => {
-                tracing::debug!(generation = generation.0, ?reason, "asking for a token");
                 let answer = token::ask(Arc::clone(&self.parts.provider), reason);
                 self.token_call = Some(self.call(async move {
                     match answer.await {
@@ -164,7 +164,7 @@ impl Driver {
                         },
                         Err(error) => Input::TokenFailed {
                             generation,
-                            message: error.to_string(),
+                            failure: error.into(),
                         },
                     }
                 }));
@@ -174,7 +174,6 @@ impl Driver {
                 gateway,
                 token,
             } => {
-                tracing::debug!(check = check.0, "asking why");
                 let network = Arc::clone(&self.parts.network);
                 self.access_check = Some(self.call(async move {
                     Input::AccessChecked {
@@ -190,7 +189,6 @@ impl Driver {
                 url,
                 stream_token: _,
             } => {
-                tracing::debug!(probe = probe.0, endpoint = redact_url(&url), "proving");
                 let network = Arc::clone(&self.parts.network);
                 let task = self.call(async move {
                     Input::ProbeResult {
@@ -218,7 +216,7 @@ impl Driver {
     fn publish(&mut self, event: machine::Event) {
         let event = match event {
             machine::Event::State(state) => {
-                tracing::debug!(?state, "state");
+                log::state(&state);
                 self.parts.state.send_replace(state.clone());
                 Event::State(state)
             }
@@ -243,18 +241,23 @@ impl Driver {
                 }
             }
             machine::Event::Diagnostic(error) => {
-                tracing::debug!(code = %error.code(), "diagnostic");
+                log::diagnostic(&error);
                 Event::Diagnostic(error)
             }
         };
         // Without a reader it goes nowhere.
-        let _ = self.parts.events.send(event);
+        self.parts.events.send(event);
     }
 }
 
 impl Drop for Driver {
     /// A runtime that shuts down takes the driver along: whoever asks later is told the truth.
     fn drop(&mut self) {
+        self.parts
+            .machine
+            .handle(self.parts.clock.now(), Input::Detach);
+        let _ = self.parts.last.set(self.diagnose());
         self.parts.state.send_replace(ConnectionState::Closed);
+        self.parts.events.close();
     }
 }

@@ -25,12 +25,32 @@ pub(super) enum ConnectFailure {
         /// The wait that it asked for.
         retry_after: Option<Duration>,
     },
+    /// There is no way to go: the proxy that the environment names cannot be used.
+    Unreachable(String),
+    /// The proxy on the way could not be reached, or would not go on.
+    Proxy {
+        /// Its host and port.
+        proxy: String,
+        /// Why.
+        reason: String,
+    },
     /// The connection ended before the answer.
     Cut(String),
     /// The answer was not what was asked for.
     Answer(String),
     /// Nothing was tried: an address or a token that cannot be used.
     Unusable(String),
+}
+
+impl ConnectFailure {
+    /// The failure of a peer that is no gateway: a proxy, or the app's backend.
+    pub(super) fn in_short(self) -> String {
+        match self {
+            Self::Answer(reason) => format!("its answer is not one of HTTP: {reason}"),
+            Self::Cut(reason) => format!("it ended the connection before its answer: {reason}"),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl From<hyper::Error> for ConnectFailure {
@@ -54,7 +74,11 @@ impl From<ConnectFailure> for Refusal {
                 status: status.as_u16(),
                 retry_after,
             },
-            ConnectFailure::Dns(_) | ConnectFailure::Tcp(_) => Self::Unreachable { message },
+            // Not a status of the service: a proxy's 403 or 503 says nothing about the token or us.
+            ConnectFailure::Dns(_)
+            | ConnectFailure::Tcp(_)
+            | ConnectFailure::Unreachable(_)
+            | ConnectFailure::Proxy { .. } => Self::Unreachable { message },
             // A server, or a proxy before it, that hangs up without a word explains nothing.
             ConnectFailure::Cut(_) => Self::Opaque,
             ConnectFailure::Tls(_) => Self::Tls { message },
@@ -72,9 +96,10 @@ impl fmt::Display for ConnectFailure {
             Self::Tcp(error) => write!(f, "no TCP connection: {error}"),
             Self::Tls(error) => write!(f, "no TLS session: {error}"),
             Self::Status { status, .. } => write!(f, "refused with HTTP {}", status.as_u16()),
+            Self::Proxy { proxy, reason } => write!(f, "the proxy {proxy} does not help: {reason}"),
             Self::Cut(reason) => write!(f, "the connection ended before the answer: {reason}"),
             Self::Answer(reason) => write!(f, "not the answer of a gateway: {reason}"),
-            Self::Unusable(reason) => f.write_str(reason),
+            Self::Unreachable(reason) | Self::Unusable(reason) => f.write_str(reason),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! What the public types share: the way to the driver.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::events::Event;
+use super::feed::Feed;
 use crate::machine::{Ids, Input, RequestKey};
 use crate::{
-    ConnectionState, Endpoint, Error, ErrorCode, FleetStatus, LeaseChange, LeaseStatus, Outcome,
-    Progress, Stage,
+    ConnectionState, Diagnostics, Endpoint, Error, ErrorCode, FleetStatus, LeaseChange,
+    LeaseStatus, Outcome, Progress, Stage,
 };
 
 /// One per client, held by every [`crate::Client`], [`crate::Acquisition`] and [`crate::Lease`].
@@ -19,10 +19,12 @@ use crate::{
 pub(super) struct Handle {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) state: watch::Receiver<ConnectionState>,
-    pub(super) events: broadcast::WeakSender<Event>,
+    pub(super) events: Arc<Feed<Event>>,
     pub(super) ids: Mutex<Ids>,
     pub(super) next_key: AtomicU64,
     pub(super) verify: bool,
+    /// What the driver left behind when it ended.
+    pub(super) last: Arc<OnceLock<Diagnostics>>,
 }
 
 /// What the app asks of the driver.
@@ -36,8 +38,8 @@ pub(super) enum Command {
         key: RequestKey,
         waiter: AcquireWaiter,
     },
-    /// The waiter of an acquire is gone for good, but not the wish.
-    DetachAcquire(RequestKey),
+    /// [`Input::DetachLease`], whose changes nobody will read.
+    DetachLease(String),
     /// [`Input::Endpoint`] and its waiter.
     Endpoint {
         input: Input,
@@ -56,6 +58,8 @@ pub(super) enum Command {
         key: RequestKey,
         waiter: Waiter<FleetStatus>,
     },
+    /// What the machine knows about itself.
+    Diagnose(oneshot::Sender<Diagnostics>),
 }
 
 pub(super) type Waiter<T> = oneshot::Sender<Result<T, Error>>;
@@ -84,6 +88,17 @@ impl Handle {
 
     pub(super) fn input(&self, input: Input) {
         self.command(Command::Input(input));
+    }
+
+    /// Asks the driver what its machine knows about itself; after its end, what it left behind.
+    pub(super) async fn diagnose(&self) -> Diagnostics {
+        let (waiter, answer) = oneshot::channel();
+        self.command(Command::Diagnose(waiter));
+        match answer.await {
+            Ok(diagnostics) => diagnostics,
+            // A driver that ended without a word left a client that is closed, and no more to tell.
+            Err(_) => self.last.get_or_init(Diagnostics::of_closed).clone(),
+        }
     }
 
     pub(super) fn draw_key(&self) -> RequestKey {

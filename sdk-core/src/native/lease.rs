@@ -20,6 +20,25 @@ use crate::{Endpoint, Error, LeaseChange, LeaseStatus};
 /// stream. The client goes on holding it; what ends it is [`release`](Self::release),
 /// [`Client::close`](crate::Client::close), or, once the last handle is gone or the process has
 /// ended, the server after 120 s without a link.
+///
+/// ```no_run
+/// use wakecast::{Error, Lease, LeaseChange};
+///
+/// async fn stream(lease: Lease) -> Result<(), Error> {
+///     let mut changes = lease.changes();
+///     let mut endpoint = lease.endpoint().await?; // its token is good now, not for ever
+///     loop {
+///         println!("open the stream at {}", endpoint.websocket_url);
+///         endpoint = loop {
+///             match changes.next().await {
+///                 Some(LeaseChange::Moved { endpoint }) => break endpoint,
+///                 Some(LeaseChange::Lost { .. }) | None => return Ok(()),
+///                 Some(change) => println!("{change:?}"),
+///             }
+///         };
+///     }
+/// }
+/// ```
 pub struct Lease {
     handle: Arc<Handle>,
     id: String,
@@ -106,10 +125,12 @@ impl Lease {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Lets go without a word to the server, as dropping does, and returns the id by which a
-    /// successor can acquire it again. To leave it to another process, end this client with
-    /// [`detach`](crate::Client::detach): [`close`](crate::Client::close) would release it.
+    /// Lets go without a word to the server, and returns the id by which a successor, in this
+    /// client or in another process, can acquire it again. Unlike after dropping it, the client no
+    /// longer holds it: [`close`](crate::Client::close) does not release it, and the server keeps it
+    /// until 120 s after the link that held it has ended.
     pub fn detach(self) -> String {
+        self.handle.command(Command::DetachLease(self.id.clone()));
         self.id
     }
 }

@@ -1,16 +1,15 @@
 //! The addresses and credentials of one client, and what it does with them on the network.
 
 use hyper::header::HeaderValue;
-use tokio_rustls::TlsConnector;
 
 use super::access;
 use super::address::{Address, InsecureHosts, Scheme};
-use super::dial::dial;
+use super::dial::Dialer;
 use super::failure::ConnectFailure;
 use super::probe;
 use super::upgrade::{Offer, Upgraded, upgrade};
 use crate::Secret;
-use crate::machine::{AccessAnswer, GatewayIndex};
+use crate::machine::{AccessAnswer, GatewayAddress, GatewayIndex};
 use crate::protocol::SUBPROTOCOL;
 
 /// What a client was built with.
@@ -18,7 +17,7 @@ pub(super) struct Network {
     /// In order of preference.
     pub(super) gateways: Vec<Gateway>,
     pub(super) insecure: InsecureHosts,
-    pub(super) tls: TlsConnector,
+    pub(super) dialer: Dialer,
 }
 
 /// Where a gateway is.
@@ -27,7 +26,34 @@ pub(super) struct Gateway {
     pub(super) access: Option<Address>,
 }
 
+impl Gateway {
+    /// Checks the addresses that the app configured.
+    pub(super) fn configured(
+        url: &str,
+        access: Option<&str>,
+        insecure: &InsecureHosts,
+    ) -> Result<Self, String> {
+        let checked = |name, url, scheme| Address::configured(name, url, scheme, insecure);
+        let access = access.map(|url| checked("access_url", url, Scheme::Http));
+        Ok(Self {
+            address: checked("the client's url", url, Scheme::WebSocket)?,
+            access: access.transpose()?,
+        })
+    }
+}
+
 impl Network {
+    /// The addresses in order of preference, without their queries.
+    pub(super) fn addresses(&self) -> Vec<GatewayAddress> {
+        let gateways = self.gateways.iter();
+        gateways
+            .map(|gateway| GatewayAddress {
+                gateway: gateway.address.to_string(),
+                access: gateway.access.as_ref().map(ToString::to_string),
+            })
+            .collect()
+    }
+
     /// The gateway that the machine names.
     pub(super) fn gateway(&self, index: GatewayIndex) -> Option<&Gateway> {
         self.gateways.get(usize::from(index.0))
@@ -45,7 +71,7 @@ impl Network {
             authorization: Some(bearer(token)?),
             subprotocol: Some(SUBPROTOCOL),
         };
-        let stream = dial(address, &self.tls).await?;
+        let stream = self.dialer.dial(address).await?;
         upgrade(stream, address, offer).await
     }
 
@@ -54,7 +80,7 @@ impl Network {
         let access = self.gateway(gateway).map(|gateway| &gateway.access);
         let answer = match access.and_then(Option::as_ref) {
             Some(address) => match bearer(token) {
-                Ok(authorization) => access::check(address, authorization, &self.tls).await,
+                Ok(authorization) => access::check(address, authorization, &self.dialer).await,
                 Err(failure) => Err(failure),
             },
             None => Err(ConnectFailure::Unusable("no access_url is set".into())),
@@ -72,7 +98,7 @@ impl Network {
             Scheme::WebSocket,
             &self.insecure,
         )?;
-        probe::prove(&address, &self.tls)
+        probe::prove(&address, &self.dialer)
             .await
             .map_err(|failure| failure.to_string())
     }

@@ -3,11 +3,10 @@
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
-use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::address::Address;
-use super::dial::dial;
+use super::dial::Dialer;
 use super::failure::ConnectFailure;
 use super::upgrade::{Offer, upgrade};
 
@@ -16,8 +15,8 @@ const PING: &str = r#"{"command":"ping"}"#;
 
 /// Resolves once the media server answered. Has no timeout of its own: a server that accepts and
 /// then says nothing is ended by whoever asks.
-pub(super) async fn prove(address: &Address, tls: &TlsConnector) -> Result<(), ConnectFailure> {
-    let stream = dial(address, tls).await?;
+pub(super) async fn prove(address: &Address, dialer: &Dialer) -> Result<(), ConnectFailure> {
+    let stream = dialer.dial(address).await?;
     let mut socket = upgrade(stream, address, Offer::default()).await?.socket;
     socket.send(Message::text(PING)).await.map_err(ended)?;
     while let Some(message) = socket.next().await {

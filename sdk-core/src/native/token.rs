@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use crate::machine::TokenFailure;
 use crate::{Secret, TokenReason};
 
 /// Gives the client its tokens.
@@ -78,9 +79,14 @@ impl Token {
 }
 
 /// Why a provider has no token.
+///
+/// Two kinds: a failure that asking again can mend ([`new`](Self::new)), and a refusal of this user
+/// ([`refused`](Self::refused)), with which the client stops trying.
 #[derive(Clone, Debug)]
 pub struct TokenError {
     message: String,
+    refused: bool,
+    retry_after: Option<Duration>,
 }
 
 impl TokenError {
@@ -89,6 +95,42 @@ impl TokenError {
     pub fn new(message: impl fmt::Display) -> Self {
         Self {
             message: message.to_string(),
+            refused: false,
+            retry_after: None,
+        }
+    }
+
+    /// Makes an error that says: this user gets no token until the app has done something. A
+    /// client that is connecting becomes [`Failed`](crate::ConnectionState::Failed) with
+    /// `token_provider_failed`, not retryable, and asks again after
+    /// [`retry`](crate::Client::retry). A link that is up stays until its token ends. The message
+    /// is treated like that of [`new`](Self::new).
+    pub fn refused(message: impl fmt::Display) -> Self {
+        Self {
+            refused: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Says before when asking again is useless.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Returns whether the provider refuses this user.
+    pub fn is_refused(&self) -> bool {
+        self.refused
+    }
+}
+
+impl From<TokenError> for TokenFailure {
+    fn from(error: TokenError) -> Self {
+        Self {
+            message: error.message,
+            refused: error.refused,
+            retry_after: error.retry_after,
         }
     }
 }

@@ -12,8 +12,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
+use tracing::{Instrument as _, Span};
 
 use super::dial::Stream;
+use super::log;
 use super::network::Network;
 use crate::Secret;
 use crate::machine::{Epoch, GatewayIndex, Input, TransportEnd};
@@ -27,6 +29,14 @@ const FLUSH: Duration = Duration::from_secs(1);
 pub(super) struct Transport {
     outgoing: mpsc::UnboundedSender<Outgoing>,
     task: JoinHandle<()>,
+    span: Span,
+}
+
+/// Which transport, and where to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) epoch: Epoch,
+    pub(super) gateway: GatewayIndex,
 }
 
 #[derive(Debug)]
@@ -38,22 +48,23 @@ enum Outgoing {
 impl Transport {
     /// Begins to open. What happens is told through `inputs`, each with `epoch`.
     pub(super) fn open(
-        epoch: Epoch,
-        gateway: GatewayIndex,
+        place: Place,
         token: Secret,
         network: Arc<Network>,
+        span: Span,
         inputs: mpsc::Sender<Input>,
     ) -> Self {
         // Unbounded, but the machine bounds it: requests in flight are limited, and an answer
         // that does not come ends the transport.
         let (outgoing, queue) = mpsc::unbounded_channel();
-        let link = Link {
-            epoch,
-            gateway,
-            inputs,
-        };
-        let task = tokio::spawn(async move { link.run(token, network, queue).await });
-        Self { outgoing, task }
+        let link = Link { place, inputs };
+        let run = async move { link.run(token, network, queue).await };
+        let task = tokio::spawn(run.instrument(span.clone()));
+        Self {
+            outgoing,
+            task,
+            span,
+        }
     }
 
     /// Queues a text frame.
@@ -64,6 +75,7 @@ impl Transport {
 
     /// Writes what is queued, then a close frame, and ends; at most a second from now.
     pub(super) async fn close(mut self, code: u16) {
+        self.span.in_scope(|| log::closing(code));
         let _ = self.outgoing.send(Outgoing::Close(code));
         if tokio::time::timeout(FLUSH, &mut self.task).await.is_err() {
             self.task.abort();
@@ -72,8 +84,7 @@ impl Transport {
 }
 
 struct Link {
-    epoch: Epoch,
-    gateway: GatewayIndex,
+    place: Place,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -84,16 +95,16 @@ impl Link {
         network: Arc<Network>,
         mut queue: mpsc::UnboundedReceiver<Outgoing>,
     ) {
-        let epoch = self.epoch;
+        let epoch = self.place.epoch;
         let opened = tokio::select! {
-            opened = network.open(self.gateway, &token) => opened,
+            opened = network.open(self.place.gateway, &token) => opened,
             // Nothing can be written before it is open: whatever comes here ends it.
             _ = queue.recv() => return,
         };
         let upgraded = match opened {
             Ok(upgraded) => upgraded,
             Err(failure) => {
-                tracing::debug!(epoch = epoch.0, %failure, "not opened");
+                log::opened(Some(&failure));
                 self.tell(Input::Refused {
                     epoch,
                     refusal: failure.into(),
@@ -102,6 +113,7 @@ impl Link {
                 return;
             }
         };
+        log::opened(None);
         self.tell(Input::TransportOpened {
             epoch,
             subprotocol: upgraded.subprotocol,
@@ -117,13 +129,13 @@ impl Link {
                 None => return,
             },
         };
-        tracing::debug!(epoch = epoch.0, ?end, "ended");
+        log::ended(&end);
         self.tell(Input::TransportClosed { epoch, end }).await;
     }
 
     /// Reads until the peer ends it.
     async fn read(&self, mut stream: SplitStream<WebSocketStream<Stream>>) -> TransportEnd {
-        let epoch = self.epoch;
+        let epoch = self.place.epoch;
         while let Some(message) = stream.next().await {
             match message {
                 Ok(Message::Text(text)) => {

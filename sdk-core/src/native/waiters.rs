@@ -1,11 +1,13 @@
 //! Who waits for what, and the leases that were handed out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use tokio::sync::{broadcast, watch};
+use tracing::Span;
 
 use super::events::CHANGE_CAPACITY;
 use super::handle::{AcquireWaiter, Command, Grant, Waiter};
+use super::log;
 use crate::machine::{Answer, Input, RequestKey};
 use crate::{Endpoint, Error, FleetStatus, LeaseChange, LeaseStatus, Progress};
 
@@ -17,17 +19,18 @@ pub(super) struct Waiters {
     releases: BTreeMap<RequestKey, Waiter<()>>,
     statuses: BTreeMap<RequestKey, Waiter<FleetStatus>>,
     leases: BTreeMap<String, Held>,
-    orphans: VecDeque<Input>,
 }
 
 #[derive(Debug)]
 struct Acquiring {
     waiter: AcquireWaiter,
-    detached: bool,
+    span: Span,
 }
 
 #[derive(Debug)]
 struct Held {
+    /// That of the acquisition.
+    span: Span,
     status: watch::Sender<LeaseStatus>,
     changes: broadcast::Sender<LeaseChange>,
 }
@@ -38,21 +41,16 @@ impl Waiters {
         match command {
             Command::Input(input) => Some(input),
             Command::Acquire { input, key, waiter } => {
-                self.acquires.insert(
-                    key,
-                    Acquiring {
-                        waiter,
-                        detached: false,
-                    },
-                );
+                let span = log::acquisition(&waiter.id, &input);
+                self.acquires.insert(key, Acquiring { waiter, span });
                 Some(input)
             }
-            Command::DetachAcquire(key) => {
-                if let Some(acquiring) = self.acquires.get_mut(&key) {
-                    acquiring.detached = true;
-                }
-                None
+            Command::DetachLease(lease) => {
+                self.leases.remove(&lease);
+                Some(Input::DetachLease { lease })
             }
+            // The driver answers it by itself.
+            Command::Diagnose(_) => None,
             Command::Endpoint { input, key, waiter } => {
                 self.endpoints.insert(key, waiter);
                 Some(input)
@@ -68,15 +66,10 @@ impl Waiters {
         }
     }
 
-    /// Whether an open wish was let go without being cancelled.
-    pub(super) fn any_detached(&self) -> bool {
-        self.acquires.values().any(|acquiring| acquiring.detached)
-    }
-
     /// Gives a waiter its outcome. One that no longer waits gets none.
     pub(super) fn settle(&mut self, key: RequestKey, result: Result<Answer, Error>) {
         if let Some(acquiring) = self.acquires.remove(&key) {
-            self.settle_acquire(key, acquiring, result);
+            self.settle_acquire(acquiring, result);
         } else if let Some(waiter) = self.endpoints.remove(&key) {
             if let Some(outcome) = narrowed(result, |answer| match answer {
                 Answer::Endpoint(endpoint) => Some(endpoint),
@@ -101,31 +94,16 @@ impl Waiters {
         }
     }
 
-    fn settle_acquire(
-        &mut self,
-        key: RequestKey,
-        acquiring: Acquiring,
-        result: Result<Answer, Error>,
-    ) {
-        let Acquiring { waiter, detached } = acquiring;
-        match result {
-            Ok(Answer::Acquired { lease, .. }) => {
-                let grant = self.grant(lease.clone());
-                if waiter.granted.send(Ok(grant)).is_err() && !detached {
-                    // The acquire's key is free again, so its release may bear it.
-                    self.orphans.push_back(Input::Release { key, lease });
-                }
-            }
-            Err(error) => {
-                let _ = waiter.granted.send(Err(error));
-            }
-            Ok(_) => {}
-        }
-    }
-
-    /// What is left to do for leases that were granted to nobody.
-    pub(super) fn next_orphan(&mut self) -> Option<Input> {
-        self.orphans.pop_front()
+    fn settle_acquire(&mut self, acquiring: Acquiring, result: Result<Answer, Error>) {
+        let Acquiring { waiter, span } = acquiring;
+        log::settled(&span, &result);
+        let outcome = match result {
+            Ok(Answer::Acquired { lease, .. }) => Ok(self.grant(lease, span)),
+            Ok(_) => return,
+            Err(error) => Err(error),
+        };
+        // A waiter that is gone has said so by an input of its own.
+        let _ = waiter.granted.send(outcome);
     }
 
     pub(super) fn progress(&self, id: &str, progress: &Progress) {
@@ -134,6 +112,7 @@ impl Waiters {
             .values()
             .filter(|acquiring| acquiring.waiter.id == id)
         {
+            log::progress(&acquiring.span, progress);
             acquiring
                 .waiter
                 .progress
@@ -146,6 +125,7 @@ impl Waiters {
         let Some(held) = self.leases.get(lease) else {
             return;
         };
+        log::lease(&held.span, change);
         held.status.send_replace(status);
         // Without a reader it goes nowhere.
         let _ = held.changes.send(change.clone());
@@ -154,8 +134,9 @@ impl Waiters {
         }
     }
 
-    fn grant(&mut self, lease: String) -> Grant {
+    fn grant(&mut self, lease: String, span: Span) -> Grant {
         let held = self.leases.entry(lease.clone()).or_insert_with(|| Held {
+            span,
             status: watch::Sender::new(LeaseStatus::Held),
             changes: broadcast::Sender::new(CHANGE_CAPACITY),
         });

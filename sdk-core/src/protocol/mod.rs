@@ -2,6 +2,20 @@
 //!
 //! `protocol.md` beside the crate documents every message. Unknown fields are ignored in both
 //! directions; an unknown `type` becomes [`ServerMessage::Unknown`] and is skipped.
+//!
+//! ```
+//! use wakecast::protocol::{ClientMessage, Phase, ServerMessage};
+//!
+//! let text = r#"{"type":"progress","id":"9f86d081884c7d659a2feaa0c55ad015","rev":1,
+//!     "phase":"booting","elapsed_ms":7000,"eta_p50_ms":41000,"eta_p90_ms":63000,"overdue":false}"#;
+//! match ServerMessage::decode(text)? {
+//!     ServerMessage::Progress(progress) => assert_eq!(progress.phase, Phase::Booting),
+//!     other => panic!("{other:?}"),
+//! }
+//! let text = r#"{"action":"ping"}"#;
+//! assert_eq!(ClientMessage::decode(text)?.encode(), text);
+//! # Ok::<(), wakecast::protocol::DecodeError>(())
+//! ```
 
 mod client;
 mod decode;

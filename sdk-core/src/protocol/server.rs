@@ -52,6 +52,15 @@ pub enum ServerMessage {
 }
 
 /// Where and how to reach the media server.
+///
+/// ```
+/// # use wakecast::Endpoint;
+/// /// What Ant Media Server is asked first, over `websocket_url`.
+/// fn publish(endpoint: &Endpoint, stream: &str) -> serde_json::Value {
+///     let token = endpoint.stream_token.as_ref().map(|token| token.expose());
+///     serde_json::json!({ "command": "publish", "streamId": stream, "token": token })
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Endpoint {
     /// Signalling address, `wss://…/<app>/websocket`.
@@ -324,13 +333,10 @@ impl ServerMessage {
     /// A typed [`DecodeError`]; it never quotes the text.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
         let mut object = read_object(text, MAX_SERVER_MESSAGE)?;
-        let tag = match object.remove("type") {
-            Some(Value::String(tag)) => tag,
-            _ => {
-                let gateway = GatewayError::from_fields(&mut Fields::new("gateway error", object));
-                let missing = DecodeError::MissingTag { field: "type" };
-                return gateway.map(Self::Gateway).map_err(|_| missing);
-            }
+        let Some(Value::String(tag)) = object.remove("type") else {
+            let gateway = GatewayError::from_fields(&mut Fields::new("gateway error", object));
+            let missing = DecodeError::MissingTag { field: "type" };
+            return gateway.map(Self::Gateway).map_err(|_| missing);
         };
         let known = Self::TYPES.iter().find(|known| **known == tag);
         let Some(known) = known else {

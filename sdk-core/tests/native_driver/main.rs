@@ -12,9 +12,16 @@ mod acquire;
 mod addresses;
 mod close;
 mod connect;
+#[cfg(all(feature = "platform-verifier", target_os = "linux"))]
+mod environment;
+mod explain;
+mod gateways;
 mod harness;
 mod leases;
+mod logs;
 mod peer;
+mod providers;
+mod proxies;
 mod secrets;
 mod status;
 mod surface;

@@ -13,16 +13,17 @@ use crate::peer::{Peer, within};
 
 /// Everything that the process logs, through `tracing` and through `log`, at every level.
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<String>>);
+pub(crate) struct Captured(Arc<Mutex<String>>);
 
 impl Captured {
-    fn install() -> Self {
+    pub(crate) fn install() -> Self {
         static CAPTURED: OnceLock<Captured> = OnceLock::new();
         CAPTURED
             .get_or_init(|| {
                 let captured = Self::default();
                 let writer = captured.clone();
                 tracing_subscriber::fmt()
+                    .with_ansi(false)
                     .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
                     .with_writer(move || writer.clone())
                     .init();
@@ -33,7 +34,7 @@ impl Captured {
             .clone()
     }
 
-    fn text(&self) -> MutexGuard<'_, String> {
+    pub(crate) fn text(&self) -> MutexGuard<'_, String> {
         self.0.lock().unwrap()
     }
 }
@@ -124,7 +125,7 @@ async fn n42_no_token_is_in_logs_events_errors_or_debug_texts() {
     let seen = seen.replace(&format!("?token={CANARY}-query"), "");
     assert!(!seen.contains(CANARY), "{seen}");
     let logs = logs.text();
-    assert!(logs.contains("wakecast::native"), "nothing was logged");
+    assert!(logs.contains("wakecast::connection"), "nothing was logged");
     assert!(!logs.contains(CANARY), "{}", excerpt(&logs));
 }
 

@@ -18,11 +18,17 @@ use crate::peer::within;
 
 /// A certificate authority and a server's acceptor for `localhost`.
 fn authority() -> (Vec<u8>, TlsAcceptor) {
+    let (der, _, acceptor) = authority_for("localhost");
+    (der, acceptor)
+}
+
+/// A certificate authority, in DER and in PEM, and a server's acceptor for `host`.
+pub(crate) fn authority_for(host: &str) -> (Vec<u8>, String, TlsAcceptor) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()])
+    let leaf = CertificateParams::new(vec![host.to_owned()])
         .unwrap()
         .signed_by(&key, &issuer)
         .unwrap();
@@ -35,7 +41,35 @@ fn authority() -> (Vec<u8>, TlsAcceptor) {
         .with_single_cert(chain, key)
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    (issuer.der().to_vec(), TlsAcceptor::from(Arc::new(config)))
+    (
+        issuer.der().to_vec(),
+        pem(issuer.der()),
+        TlsAcceptor::from(Arc::new(config)),
+    )
+}
+
+fn pem(der: &[u8]) -> String {
+    const SET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in der.chunks(48) {
+        for three in line.chunks(3) {
+            let bits = three
+                .iter()
+                .fold(0, |bits, byte| bits << 8 | usize::from(*byte));
+            let bits = bits << (8 * (3 - three.len()));
+            for place in 0..4 {
+                let digit = SET[bits >> (18 - 6 * place) & 63];
+                text.push(if place > three.len() {
+                    '='
+                } else {
+                    char::from(digit)
+                });
+            }
+        }
+        text.push('\n');
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+    text
 }
 
 fn connect(port: u16, root: Option<Vec<u8>>) -> Client {

@@ -9,55 +9,8 @@ use wakecast::protocol::{
 };
 use wakecast::{Acquire, ErrorCode, LostReason, Outcome, Phase};
 
+use crate::step::{LEAK, Step, Terms, Wait, What, Wire, says};
 use crate::support::endpoint;
-
-/// One step: some time passes, then one thing happens.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) wait: Wait,
-    pub(crate) what: What,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Wait {
-    None,
-    Millis(u64),
-    /// Exactly until the armed timer.
-    Timer,
-    /// The timer fires late.
-    Late(u64),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    Input(Input),
-    /// Something about the newest transport (0), the one before (1), or one that never was (2).
-    Transport(u8, Wire),
-    /// An answer to the newest (0) or an older question.
-    Token(u8, Result<u8, ()>, Option<u64>),
-    Access(u8, u16),
-    Probe(u8, bool),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Wire {
-    Open,
-    NoEcho,
-    Refuse(Refusal),
-    Close(TransportEnd),
-    Binary,
-    Garbage(String),
-    /// The right `welcome` for the last `hello`.
-    Welcome(u64, u64),
-    /// An acknowledgement of the last request but n.
-    Ack(u8),
-    /// An error for it, and whether it is retryable.
-    Error(u8, ErrorCode, bool, Outcome),
-    Renewed(u64),
-    /// A `status` for the last request but n, whatever that was.
-    Status(u8),
-    Message(ServerMessage),
-}
 
 /// The ids that apps and servers of these tests talk about.
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
@@ -71,12 +24,15 @@ fn key() -> impl Strategy<Value = RequestKey> {
 }
 
 fn code() -> impl Strategy<Value = ErrorCode> {
-    let other = ErrorCode::Other("new".into());
+    let other = [
+        ErrorCode::Other("new".into()),
+        ErrorCode::Other(LEAK.into()),
+    ];
     prop::sample::select(
         ErrorCode::ALL
             .iter()
             .cloned()
-            .chain([other])
+            .chain(other)
             .collect::<Vec<_>>(),
     )
 }
@@ -107,6 +63,9 @@ fn app_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         6 => (key(), acquire()).prop_map(|(key, acquire)| Input::Acquire { key, acquire }),
         2 => Just(Input::Connect),
+        1 => key().prop_map(|key| Input::Abandon { key }),
+        1 => key().prop_map(|key| Input::DetachAcquire { key }),
+        1 => id().prop_map(|lease| Input::DetachLease { lease }),
         2 => key().prop_map(|key| Input::Cancel { key }),
         2 => (key(), id()).prop_map(|(key, lease)| Input::Endpoint { key, lease }),
         2 => (key(), id()).prop_map(|(key, lease)| Input::Release { key, lease }),
@@ -130,10 +89,10 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         }),
         Just(Refusal::Opaque),
         Just(Refusal::BadHandshake {
-            message: "not a handshake".into()
+            message: says("not a handshake")
         }),
         Just(Refusal::Unreachable {
-            message: "no route".into()
+            message: says("no route")
         }),
     ]
 }
@@ -144,7 +103,7 @@ fn end() -> impl Strategy<Value = TransportEnd> {
             .prop_map(TransportEnd::Code),
         Just(TransportEnd::Dropped),
         Just(TransportEnd::Failed {
-            message: "reset".into()
+            message: says("reset")
         }),
     ]
 }
@@ -166,7 +125,7 @@ fn message() -> impl Strategy<Value = ServerMessage> {
                     eta_p50_ms: eta,
                     eta_p90_ms: eta * 2,
                     overdue: false,
-                    note: None,
+                    note: (elapsed_ms % 2 == 0).then(|| LEAK.to_owned()),
                 })
             }
         ),
@@ -217,7 +176,8 @@ fn message() -> impl Strategy<Value = ServerMessage> {
 fn wire() -> impl Strategy<Value = Wire> {
     prop_oneof![
         6 => Just(Wire::Open),
-        10 => (1u64..4_000_000, 1u64..8_000_000).prop_map(|(life, age)| Wire::Welcome(life, age)),
+        10 => (1u64..4_000_000, 1u64..8_000_000)
+            .prop_map(|(life, age)| Wire::Welcome(Terms::usual(life, age))),
         1 => Just(Wire::NoEcho),
         2 => refusal().prop_map(Wire::Refuse),
         2 => end().prop_map(Wire::Close),
@@ -245,7 +205,8 @@ fn what() -> impl Strategy<Value = What> {
         2 => (which, any::<bool>()).prop_map(|(which, reached)| What::Probe(which, reached)),
         6 => Just(What::Input(Input::Timeout)),
         // Rare, since everything after it is only about the silence that must follow.
-        1 => prop_oneof![9 => Just(Input::Timeout), 1 => Just(Input::Close), 1 => Just(Input::Detach)]
+        1 => prop_oneof![12 => Just(Input::Timeout), 1 => Just(Input::Close), 1 => Just(Input::Detach),
+            1 => Just(Input::HandlesGone)]
             .prop_map(What::Input),
     ]
 }

@@ -6,16 +6,19 @@ mod support;
 
 mod inputs;
 mod rig;
+mod step;
+mod told;
 
-use inputs::{Step, Wait, What, Wire, step};
+use inputs::step;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, RngAlgorithm, TestRng, TestRunner};
 use rig::Rig;
+use step::{Step, Terms, Wait, What, Wire};
 use support::CANARY;
 use wakecast::machine::{
     AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
 };
-use wakecast::{Acquire, ConnectionState, Secret};
+use wakecast::{Acquire, ConnectionState, Instant, Secret};
 
 /// Reads a number from the test's command line.
 #[expect(
@@ -80,13 +83,34 @@ fn any_sequence_of_inputs_keeps_the_laws() {
 }
 
 #[test]
+fn what_the_machine_says_of_itself_is_true_bounded_and_safe() {
+    check(
+        "what_the_machine_says_of_itself_is_true_bounded_and_safe",
+        200,
+        prop::collection::vec(step(), 1..160),
+        |steps| {
+            let mut rig = Rig::new();
+            for (number, step) in steps.iter().enumerate() {
+                rig.step(step);
+                let now = Instant::from_millis(rig.now);
+                told::explained(&rig.machine, now);
+                if number % 16 == 0 {
+                    told::diagnosed(&rig.machine, now);
+                }
+            }
+            told::diagnosed(&rig.machine, Instant::from_millis(rig.now));
+        },
+    );
+}
+
+#[test]
 fn n32_n36_n37_hold_for_connected_clients_too() {
     // A prefix that connects, so that most steps act on a live link.
     let connect = [
         What::Input(Input::Connect),
         What::Token(0, Ok(1), None),
         What::Transport(0, Wire::Open),
-        What::Transport(0, Wire::Welcome(3_600_000, 7_200_000)),
+        What::Transport(0, Wire::Welcome(Terms::usual(3_600_000, 7_200_000))),
     ];
     let steps = prop::collection::vec(step(), 1..120);
     check(
@@ -107,7 +131,9 @@ fn n32_n36_n37_hold_for_connected_clients_too() {
             ));
             for step in &steps {
                 rig.step(step);
+                told::explained(&rig.machine, Instant::from_millis(rig.now));
             }
+            told::diagnosed(&rig.machine, Instant::from_millis(rig.now));
         },
     );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wakecast::machine::{
     AccessAnswer, CheckId, Config, Effect, Epoch, Event, Generation, Input, Machine, Output,
-    ProbeId, Seed,
+    ProbeId, Seed, TokenFailure,
 };
 use wakecast::protocol::{
     Ack, ClientMessage, ErrorPush, LeaseReport, LeaseState, Renewed, RequestReport, RequestState,
@@ -12,9 +12,12 @@ use wakecast::protocol::{
 };
 use wakecast::{ErrorCode, Instant, LostReason, Phase, Secret};
 
-use crate::inputs::{Step, Wait, What, Wire};
+use crate::step::{Step, Terms, Wait, What, Wire, says};
 use crate::support::laws::Laws;
 use crate::support::{CANARY, endpoint, status};
+
+/// Thirty thousand years.
+const NEVER: u64 = 1 << 50;
 
 /// A machine in hostile hands.
 pub(crate) struct Rig {
@@ -29,12 +32,16 @@ pub(crate) struct Rig {
     asked: Vec<String>,
     renewals: Vec<String>,
     pub(crate) log: Vec<String>,
-    kinds: Vec<wakecast::machine::StateKind>,
+    /// The states in which it was, in order.
+    pub(crate) kinds: Vec<wakecast::machine::StateKind>,
 }
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let config = Config::new("test/1").access_check(true);
+        let config = Config::new("test/1")
+            .access_check(true)
+            .fallback(false)
+            .fallback(true);
         Self {
             machine: Machine::new(config, Seed([9; 32])),
             laws: Laws::default(),
@@ -52,7 +59,9 @@ impl Rig {
     }
 
     pub(crate) fn step(&mut self, step: &Step) {
+        // A server may tell a time that never comes; nobody waits for it.
         let timer = self.machine.next_timeout().map(|(at, _)| at.as_millis());
+        let timer = timer.filter(|at| *at < NEVER);
         self.now = match step.wait {
             Wait::None => self.now,
             Wait::Millis(millis) => timer.map_or(self.now + millis, |at| {
@@ -156,7 +165,7 @@ impl Rig {
                         epoch,
                         text: Secret::new(text.clone()),
                     },
-                    Wire::Welcome(life, age) => frame(self.welcome(*life, *age)?),
+                    Wire::Welcome(terms) => frame(self.welcome(*terms)?),
                     Wire::Ack(last) => frame(ServerMessage::Ack(Ack {
                         id: nth_last(&self.asked, *last)?,
                     })),
@@ -165,7 +174,7 @@ impl Rig {
                             id: nth_last(&self.asked, *last)
                                 .or_else(|| nth_last(&self.renewals, *last)),
                             code: code.clone(),
-                            message: "no".into(),
+                            message: says("no"),
                             retryable: *retryable,
                             retry_after_ms: None,
                             outcome: *outcome,
@@ -193,7 +202,7 @@ impl Rig {
                     },
                     Err(()) => Input::TokenFailed {
                         generation,
-                        message: "no session".into(),
+                        failure: TokenFailure::new(says("no session")),
                     },
                 }
             }
@@ -201,7 +210,7 @@ impl Rig {
                 check: CheckId(older(self.check, *which)),
                 answer: match status {
                     0 => AccessAnswer::Unreachable {
-                        message: "no route".into(),
+                        message: says("no route"),
                     },
                     status => AccessAnswer::Http {
                         status: *status,
@@ -214,16 +223,17 @@ impl Rig {
                 result: if *reached {
                     Ok(())
                 } else {
-                    Err("refused".into())
+                    Err(says("refused"))
                 },
             },
         })
     }
 
     /// A welcome for the last hello, with every kind of state for what it names.
-    fn welcome(&self, life: u64, age: u64) -> Option<ServerMessage> {
+    fn welcome(&self, terms: Terms) -> Option<ServerMessage> {
         let (_, hello) = self.hello.as_ref()?;
-        let pick = |number: usize| usize::try_from(life).unwrap_or(0) + number;
+        let life = terms.life;
+        let pick = |number: usize| usize::try_from(life % 1_000).unwrap_or(0) + number;
         let requests = hello
             .requests
             .iter()
@@ -252,9 +262,9 @@ impl Rig {
             id: hello.id.clone(),
             session: format!("s{life}"),
             token_expires_in_ms: life,
-            heartbeat_ms: 270_000,
-            max_age_ms: age,
-            reconnect_spread_ms: 2_000,
+            heartbeat_ms: terms.heartbeat,
+            max_age_ms: terms.age,
+            reconnect_spread_ms: terms.spread,
             leases: leases.collect(),
             requests: requests.collect(),
         }))

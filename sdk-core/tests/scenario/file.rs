@@ -20,6 +20,8 @@ pub struct Scenario {
     pub file: String,
     pub peer: Map<String, Value>,
     pub seeds: u64,
+    /// How many gateways the client knows.
+    pub gateways: u8,
     /// What leads to the state in which it begins.
     pub given: Vec<Step>,
     pub steps: Vec<Step>,
@@ -75,8 +77,9 @@ pub enum Wake {
 const SEEDS: u64 = 20;
 
 /// Fields that `now` can ask for.
-const SNAPSHOT: [&str; 9] = [
+const SNAPSHOT: [&str; 10] = [
     "state", "stage", "session", "attempt", "reason", "error", "links", "leases", "timer",
+    "gateway",
 ];
 
 #[derive(Deserialize)]
@@ -98,6 +101,8 @@ struct RawScenario {
     peer: Map<String, Value>,
     #[serde(default = "seeds")]
     seeds: u64,
+    #[serde(default = "one")]
+    gateways: u8,
     steps: Vec<Value>,
 }
 
@@ -273,6 +278,7 @@ fn read_scenario(
         file: file.to_owned(),
         peer: raw.peer,
         seeds: raw.seeds.max(1),
+        gateways: raw.gateways,
         given,
         steps,
     })
@@ -431,6 +437,10 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 
 fn new() -> String {
     "new".into()
+}
+
+fn one() -> u8 {
+    1
 }
 
 fn seeds() -> u64 {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wakecast::machine::{
-    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TransportEnd,
+    AccessAnswer, CheckId, Epoch, Generation, Input, ProbeId, Refusal, RequestKey, TokenFailure,
+    TransportEnd,
 };
 use wakecast::{Acquire, Secret};
 
@@ -49,6 +50,16 @@ pub enum Do {
     Retry,
     Close,
     Detach,
+    HandlesGone,
+    Abandon {
+        key: u64,
+    },
+    DetachAcquire {
+        key: u64,
+    },
+    DetachLease {
+        lease: String,
+    },
     TransportOpened {
         link: Option<u64>,
         subprotocol: Option<String>,
@@ -246,6 +257,14 @@ impl Play {
             Do::Retry => Input::Retry,
             Do::Close => Input::Close,
             Do::Detach => Input::Detach,
+            Do::HandlesGone => Input::HandlesGone,
+            Do::Abandon { key } => Input::Abandon {
+                key: RequestKey(key),
+            },
+            Do::DetachAcquire { key } => Input::DetachAcquire {
+                key: RequestKey(key),
+            },
+            Do::DetachLease { lease } => Input::DetachLease { lease },
             Do::TransportOpened { link, subprotocol } => Input::TransportOpened {
                 epoch: epoch(&link),
                 subprotocol,
@@ -285,7 +304,7 @@ impl Play {
                 message,
             } => Input::TokenFailed {
                 generation: Generation(generation.unwrap_or(self.newest.generation)),
-                message,
+                failure: TokenFailure::new(message),
             },
             Do::AccessChecked { check, answer } => Input::AccessChecked {
                 check: CheckId(check.unwrap_or(self.newest.check)),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use wakecast::Secret;
-use wakecast::machine::{Epoch, Generation, Input, ProbeId, TransportEnd};
+use wakecast::machine::{Epoch, Generation, Input, ProbeId, TokenFailure, TransportEnd};
 
 use super::input::{Access, End, Why, endpoint, secret};
 use super::play::Play;
@@ -38,6 +38,19 @@ pub struct Peer {
     /// What `welcome` says of a lease or a request in place of `held` or `waiting`.
     pub leases: BTreeMap<String, Map<String, Value>>,
     pub requests: BTreeMap<String, Map<String, Value>>,
+    /// What is otherwise at one gateway.
+    pub at: BTreeMap<u8, At>,
+}
+
+/// What can differ between gateways.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct At {
+    socket: Option<Socket>,
+    access: Option<Access>,
+    welcome: Option<bool>,
+    silent: Option<bool>,
+    spread: Option<Time>,
 }
 
 /// What the token provider does.
@@ -52,6 +65,10 @@ pub enum TokenMode {
     Always(String),
     Fails,
     Hangs,
+    /// Says that this user gets none.
+    Refuses,
+    /// Wants not to be asked for a minute.
+    Busy,
 }
 
 /// What becomes of an attempt.
@@ -103,6 +120,7 @@ impl Default for Peer {
             age_limit: None,
             leases: BTreeMap::new(),
             requests: BTreeMap::new(),
+            at: BTreeMap::new(),
         }
     }
 }
@@ -114,6 +132,8 @@ pub struct Memory {
     pub links: BTreeMap<u64, (u64, u64)>,
     rows: BTreeSet<String>,
     pub rev: u64,
+    /// The gateway of each link that was ever opened.
+    pub gateways: BTreeMap<u64, u8>,
     tokens: u64,
     /// When each token was first seen.
     seen: BTreeMap<String, u64>,
@@ -122,15 +142,37 @@ pub struct Memory {
 }
 
 impl Play {
+    /// What is otherwise at the gateway of a link.
+    fn at(&self, epoch: Epoch) -> At {
+        let gateway = self.memory.gateways.get(&epoch.0);
+        let at = gateway.and_then(|gateway| self.peer.at.get(gateway));
+        at.cloned().unwrap_or_default()
+    }
+
     /// The provider is asked.
     pub fn peer_fetch(&mut self, generation: Generation) {
         let (token, expires_in) = match &self.peer.token {
             TokenMode::Hangs => return,
-            TokenMode::Fails => {
-                let message = "no session".to_owned();
+            TokenMode::Refuses => {
+                let failure = TokenFailure::refused("not signed in");
                 return self.answer_later(Input::TokenFailed {
                     generation,
-                    message,
+                    failure,
+                });
+            }
+            TokenMode::Busy => {
+                let wait = Some(std::time::Duration::from_secs(60));
+                let failure = TokenFailure::new("overloaded").with_retry_after(wait);
+                return self.answer_later(Input::TokenFailed {
+                    generation,
+                    failure,
+                });
+            }
+            TokenMode::Fails => {
+                let failure = TokenFailure::new("no session");
+                return self.answer_later(Input::TokenFailed {
+                    generation,
+                    failure,
                 });
             }
             TokenMode::Always(token) => (token.clone(), None),
@@ -153,8 +195,9 @@ impl Play {
     /// A socket is asked for.
     pub fn peer_open(&mut self, epoch: Epoch, token: &Secret) {
         let echo = Some(wakecast::protocol::SUBPROTOCOL.to_owned());
-        let subprotocol = match &self.peer.socket {
-            _ if self.peer.silent => return,
+        let at = self.at(epoch);
+        let subprotocol = match at.socket.as_ref().unwrap_or(&self.peer.socket) {
+            _ if at.silent.unwrap_or(self.peer.silent) => return,
             Socket::Hangs => return,
             Socket::Refused(why) => {
                 let refusal = why.refusal();
@@ -177,10 +220,11 @@ impl Play {
 
     /// A message was sent.
     pub fn peer_receive(&mut self, epoch: Epoch, message: &Value) {
+        let at = self.at(epoch);
         let Some((_, heard)) = self.memory.links.get_mut(&epoch.0) else {
             return;
         };
-        if self.peer.silent {
+        if at.silent.unwrap_or(self.peer.silent) {
             return;
         }
         *heard = self.now;
@@ -194,7 +238,7 @@ impl Play {
                 .then(|| json!({"type": "ack", "id": message["id"]}))
         };
         let reply = match message["action"].as_str().unwrap_or_default() {
-            "hello" if peer.welcome => Some(self.welcome(epoch, message)),
+            "hello" if at.welcome.unwrap_or(peer.welcome) => Some(self.welcome(epoch, message)),
             "ping" if peer.pong => Some(json!({"type": "pong"})),
             "acquire" => {
                 let reply = ack();
@@ -260,14 +304,19 @@ impl Play {
             "token_expires_in_ms": self.peer.token_life.0.saturating_sub(age),
             "heartbeat_ms": self.peer.heartbeat.0,
             "max_age_ms": self.peer.max_age.0,
-            "reconnect_spread_ms": self.peer.spread.0,
+            "reconnect_spread_ms": self.at(epoch).spread.unwrap_or(self.peer.spread).0,
             "leases": leases.collect::<Vec<_>>(),
             "requests": requests.collect::<Vec<_>>(),
         })
     }
 
-    pub fn peer_check(&mut self, check: wakecast::machine::CheckId) {
-        if let Some(answer) = self.peer.access.answer().filter(|_| !self.peer.silent) {
+    pub fn peer_check(&mut self, check: wakecast::machine::CheckId, gateway: u8) {
+        let at = self.peer.at.get(&gateway).and_then(|at| at.access.as_ref());
+        if let Some(answer) = at
+            .unwrap_or(&self.peer.access)
+            .answer()
+            .filter(|_| !self.peer.silent)
+        {
             self.answer_later(Input::AccessChecked { check, answer });
         }
     }

@@ -61,7 +61,7 @@ pub fn play(scenario: &Scenario) -> Result<(), Box<Failure>> {
 }
 
 fn play_seed(scenario: &Scenario, seed: u64) -> Result<(), Box<Failure>> {
-    let mut play = Play::new(seed, scenario.peer.clone());
+    let mut play = Play::new(seed, scenario.gateways, scenario.peer.clone());
     let mut place = None;
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
         play.steps(&scenario.given, &mut place)?;
@@ -99,8 +99,9 @@ fn play_seed(scenario: &Scenario, seed: u64) -> Result<(), Box<Failure>> {
 type Wrong = (String, String);
 
 impl Play {
-    fn new(seed: u64, settings: Map<String, Value>) -> Self {
+    fn new(seed: u64, gateways: u8, settings: Map<String, Value>) -> Self {
         let config = Config::new("test/1").client_id("client").access_check(true);
+        let config = (1..gateways).fold(config, |config, _| config.fallback(true));
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut play = Self {
@@ -312,6 +313,7 @@ impl Play {
     /// The state of things at this moment.
     fn snapshot(&self) -> Value {
         let mut now = seen::state(self.machine.state());
+        now["gateway"] = json!(self.machine.gateway().0);
         now["links"] = json!(self.memory.links.len());
         let leases = self.leases.iter().filter_map(|id| {
             let status = self.machine.lease_status(id)?;
@@ -411,8 +413,13 @@ impl Play {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::OpenTransport { epoch, token, .. } => {
+            Effect::OpenTransport {
+                epoch,
+                gateway,
+                token,
+            } => {
                 self.newest.link = epoch.0;
+                self.memory.gateways.insert(epoch.0, gateway.0);
                 self.peer_open(epoch, &token);
             }
             Effect::Send { epoch, text } => {
@@ -431,9 +438,9 @@ impl Play {
                 self.newest.generation = generation.0;
                 self.peer_fetch(generation);
             }
-            Effect::CheckAccess { check, .. } => {
+            Effect::CheckAccess { check, gateway, .. } => {
                 self.newest.check = check.0;
-                self.peer_check(check);
+                self.peer_check(check, gateway.0);
             }
             Effect::Probe { probe, .. } => {
                 self.newest.probe = probe.0;

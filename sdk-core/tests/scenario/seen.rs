@@ -11,11 +11,11 @@ use crate::support::CANARY;
 
 /// The kinds of output, and the fields of each.
 const KINDS: [(&str, &[&str]); 12] = [
-    ("open", &["token"]),
+    ("open", &["token", "gateway"]),
     ("send", &["link", "message"]),
     ("close", &["code"]),
     ("fetch_token", &["reason"]),
-    ("check_access", &["token"]),
+    ("check_access", &["token", "gateway"]),
     ("probe", &["url", "stream_token"]),
     ("cancel_probe", &[]),
     (
@@ -192,7 +192,13 @@ pub fn output(output: &Output) -> Value {
 
 fn effect(effect: &Effect) -> Value {
     match effect {
-        Effect::OpenTransport { epoch, token, .. } => json!({"open": epoch.0, "token": token}),
+        Effect::OpenTransport {
+            epoch,
+            gateway,
+            token,
+        } => {
+            json!({"open": epoch.0, "gateway": gateway.0, "token": token})
+        }
         Effect::Send { epoch, text } => {
             let message: Value = serde_json::from_str(text.expose()).expect("we send JSON");
             json!({"send": message["action"], "link": epoch.0, "message": message})
@@ -207,8 +213,12 @@ fn effect(effect: &Effect) -> Value {
             };
             json!({"fetch_token": generation.0, "reason": reason})
         }
-        Effect::CheckAccess { check, token, .. } => {
-            json!({"check_access": check.0, "token": token})
+        Effect::CheckAccess {
+            check,
+            gateway,
+            token,
+        } => {
+            json!({"check_access": check.0, "gateway": gateway.0, "token": token})
         }
         Effect::Probe {
             probe,

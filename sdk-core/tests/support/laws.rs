@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use wakecast::machine::{Answer, Effect, Epoch, Event, Input, Machine, Output, RequestKey};
-use wakecast::protocol::ClientMessage;
+use wakecast::machine::{
+    Answer, Effect, Epoch, Event, GatewayIndex, Input, Machine, Output, RequestKey,
+};
+use wakecast::protocol::{ClientMessage, ServerMessage};
 use wakecast::{ConnectionState, ErrorCode, Instant, Outcome};
 
 use super::CANARY;
@@ -34,10 +36,16 @@ pub struct Laws {
     /// Ids of messages that were sent.
     sent: BTreeSet<String>,
     late: Option<RequestKey>,
+    /// The acquire that is being handled: it may be sent and settled before its id can be asked for.
+    acquiring: Option<RequestKey>,
     closing_since: Option<Instant>,
     closed: bool,
     state: Option<ConnectionState>,
     now: Instant,
+    /// The gateway of the last transport.
+    gateway: GatewayIndex,
+    /// Acquires that were sent: whether the last copy is unanswered, and whether one may stand.
+    acquires: BTreeMap<String, (bool, bool)>,
 }
 
 impl Laws {
@@ -46,6 +54,10 @@ impl Laws {
         self.now = self.now.max(now);
         self.state.get_or_insert_with(|| machine.state().clone());
         self.late = None;
+        self.acquiring = match input {
+            Input::Acquire { key, .. } if !self.waiting.contains_key(key) => Some(*key),
+            _ => None,
+        };
         let hidden = format!("{input:?}");
         assert!(
             !hidden.contains(CANARY),
@@ -60,7 +72,11 @@ impl Laws {
                 self.open.remove(epoch);
                 return;
             }
-            Input::Close | Input::Detach => {
+            Input::Frame { epoch, text } if self.open.contains(epoch) => {
+                self.note_answer(text.expose());
+                return;
+            }
+            Input::Close | Input::Detach | Input::HandlesGone => {
                 self.closing_since.get_or_insert(self.now);
                 return;
             }
@@ -97,6 +113,7 @@ impl Laws {
             match output {
                 Output::Effect(effect) => {
                     self.transports(effect);
+                    self.stays_where_rows_live(machine, effect);
                     self.note_sent(effect);
                 }
                 Output::Event(Event::Settled { key, result }) => {
@@ -105,6 +122,9 @@ impl Laws {
                         deadline.is_some(),
                         "law 5: {key:?} was settled without waiting: {result:?}"
                     );
+                    if let Some((Wish::Acquire(Some(id)), _)) = self.wishes.get(key) {
+                        self.acquires.remove(id);
+                    }
                     let sent = self.wishes.remove(key).is_some_and(|(_, sent)| sent);
                     if let Err(error) = result {
                         assert_eq!(
@@ -141,6 +161,52 @@ impl Laws {
         }
     }
 
+    /// Notes what an answer says of an acquire: `rejected` is the only word that nothing stands.
+    fn note_answer(&mut self, text: &str) {
+        let told: Vec<(String, bool)> = match ServerMessage::decode(text) {
+            Ok(ServerMessage::Error(error)) => {
+                let rejected = error.outcome == Outcome::Rejected;
+                error.id.map(|id| (id, rejected)).into_iter().collect()
+            }
+            Ok(ServerMessage::Ack(ack)) => vec![(ack.id, false)],
+            Ok(ServerMessage::Progress(push)) => vec![(push.id, false)],
+            Ok(ServerMessage::Ready(ready)) => vec![(ready.id, false)],
+            _ => return,
+        };
+        for (id, rejected) in told {
+            if let Some((unanswered, stands)) = self.acquires.get_mut(&id) {
+                (*unanswered, *stands) = (false, *stands || !rejected);
+            }
+        }
+    }
+
+    /// Rows live in the region of their gateway: while a lease is held, or an acquire may stand, no
+    /// transport to another one is opened.
+    fn stays_where_rows_live(&mut self, machine: &Machine, effect: &Effect) {
+        let Effect::OpenTransport { gateway, .. } = effect else {
+            return;
+        };
+        if *gateway != self.gateway {
+            assert!(
+                !machine.holds_leases(),
+                "gateways: left {:?} with a lease",
+                self.gateway
+            );
+            for (wish, _) in self.wishes.values() {
+                let Wish::Acquire(Some(id)) = wish else {
+                    continue;
+                };
+                let (unanswered, stands) = self.acquires.get(id).copied().unwrap_or_default();
+                assert!(
+                    !unanswered && !stands,
+                    "gateways: left {:?} while `{id}` may stand there",
+                    self.gateway
+                );
+            }
+        }
+        self.gateway = *gateway;
+    }
+
     /// Notes whose request a message is. Requests of one lease are written in their order.
     fn note_sent(&mut self, effect: &Effect) {
         let Effect::Send { text, .. } = effect else {
@@ -148,7 +214,17 @@ impl Laws {
         };
         let (id, wish) = match ClientMessage::decode(text.expose()).expect("what we send decodes") {
             ClientMessage::Acquire(acquire) => {
+                let (unanswered, stands) = self.acquires.entry(acquire.id.clone()).or_default();
+                (*unanswered, *stands) = (true, *stands || *unanswered);
                 let wish = Wish::Acquire(Some(acquire.id));
+                if !self.wishes.values().any(|(open, _)| *open == wish)
+                    && let Some(key) = self.acquiring
+                    && let Some((open @ Wish::Acquire(None), _)) = self.wishes.get_mut(&key)
+                {
+                    *open = wish;
+                    self.wishes.entry(key).and_modify(|(_, sent)| *sent = true);
+                    return;
+                }
                 for (_, sent) in self.wishes.values_mut().filter(|(open, _)| *open == wish) {
                     *sent = true;
                 }

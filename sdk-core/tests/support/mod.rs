@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use laws::Laws;
 pub use server::{Accept, Provider, Script};
 use wakecast::machine::{
-    Answer, Config, Effect, Epoch, Event, Input, Machine, Output, RequestKey, Seed, TokenReason,
-    TransportEnd,
+    Answer, Config, Effect, Epoch, Event, Input, Machine, Output, RequestKey, Seed, TokenFailure,
+    TokenReason, TransportEnd,
 };
 use wakecast::protocol::{ClientMessage, ServerMessage, Status};
 use wakecast::{Acquire, ConnectionState, Endpoint, Error, Instant, Phase, Secret};
@@ -52,6 +52,8 @@ pub struct World {
     /// Rows that are granted.
     pub granted: BTreeSet<String>,
     pub rev: u64,
+    /// Every input with its time, for a benchmark that plays them again.
+    pub recorded: Option<Vec<(u64, Input)>>,
     laws: Laws,
     inbox: BTreeMap<(u64, u64), Input>,
     order: u64,
@@ -78,6 +80,7 @@ impl World {
             rows: BTreeSet::new(),
             granted: BTreeSet::new(),
             rev: 1,
+            recorded: None,
             laws: Laws::default(),
             inbox: BTreeMap::new(),
             order: 0,
@@ -112,6 +115,9 @@ impl World {
     /// Gives the machine one input now, checks the laws, and carries its effects out.
     pub fn input(&mut self, input: Input) {
         let now = Instant::from_millis(self.now);
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push((self.now, input.clone()));
+        }
         self.laws.before(&self.machine, now, &input);
         self.machine.handle(now, input);
         let mut outputs = Vec::new();
@@ -340,12 +346,12 @@ impl World {
                         );
                     }
                     Provider::Fail => {
-                        let message = "no session".to_owned();
+                        let message = "no session";
                         self.later(
                             LATENCY,
                             Input::TokenFailed {
                                 generation,
-                                message,
+                                failure: TokenFailure::new(message),
                             },
                         );
                     }

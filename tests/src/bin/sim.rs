@@ -11,9 +11,11 @@ use wakecast_tests::sim::plan::{Piece, Plan};
 use wakecast_tests::sim::tally::Tally;
 use wakecast_tests::sim::timeline;
 
-const USAGE: &str = "\
-usage: sim [--seeds N] [--start SEED] [--threads N] [--keep-going] [--herds] [--require-coverage]
-       sim --replay SEED [--minimise] [--only PIECE,…] [--luck N]
+/// What `--help` prints.
+const HELP: &str = "\
+cargo xtask sim [--seeds N] [--start SEED] [--threads N] [--keep-going] [--herds]
+                [--require-coverage]
+cargo xtask sim --replay SEED [--minimise] [--only PIECE,…] [--luck N]
 
   --seeds N            play N worlds (2000 unless only herds are asked for)
   --start SEED         the first seed (1)
@@ -25,6 +27,9 @@ usage: sim [--seeds N] [--start SEED] [--threads N] [--keep-going] [--herds] [--
   --minimise           … after taking out of it what its fault does not need
   --only PIECE,…       … with nothing but these people, troubles and faults; `nothing` for none
   --luck N             … with other delays and other random faults
+  --help               this text
+
+It ends with 0 if every law held, with 1 if one was broken, with 2 if it cannot read its arguments.
 ";
 
 /// As many worlds as the test command plays.
@@ -34,7 +39,7 @@ fn main() -> ExitCode {
     match Order::read(std::env::args().skip(1)) {
         Ok(order) => order.carry_out(),
         Err(problem) => {
-            eprintln!("sim: {problem}\n\n{USAGE}");
+            eprintln!("sim: {problem}\nTry `cargo xtask sim --help`.");
             ExitCode::from(2)
         }
     }
@@ -65,29 +70,29 @@ impl Order {
             None => vec![arg],
         });
         while let Some(name) = args.next() {
-            let mut value = |what: &str| {
+            let mut value = || {
                 let value = args.next();
-                value.ok_or_else(|| format!("{name} needs {what}, as in `{name} 17`"))
+                value.ok_or_else(|| format!("`{name}` needs a value"))
             };
             let number = |value: String| {
                 let digits: String = value.chars().filter(|c| *c != '_').collect();
                 digits
                     .parse::<u64>()
-                    .map_err(|_| format!("{name} takes a whole number, not `{value}`"))
+                    .map_err(|_| format!("`{name} {value}`: expected a whole number"))
             };
             match name.as_str() {
-                "--seeds" => order.seeds = Some(number(value("a number")?)?),
-                "--start" => order.start = Some(number(value("a seed")?)?),
-                "--threads" => order.threads = Some(number(value("a number")?)?),
-                "--replay" => order.replay = Some(number(value("a seed")?)?),
-                "--luck" => order.luck = Some(number(value("a number")?)?),
-                "--only" => order.only = Some(pieces(&value("names")?)),
+                "--seeds" => order.seeds = Some(number(value()?)?),
+                "--start" => order.start = Some(number(value()?)?),
+                "--threads" => order.threads = Some(number(value()?)?),
+                "--replay" => order.replay = Some(number(value()?)?),
+                "--luck" => order.luck = Some(number(value()?)?),
+                "--only" => order.only = Some(pieces(&value()?)),
                 "--keep-going" => order.keep_going = true,
                 "--herds" => order.herds = true,
                 "--require-coverage" => order.require_coverage = true,
                 "--minimise" => order.minimise = true,
                 "--help" | "-h" => order.help = true,
-                other => return Err(format!("there is no argument `{other}`")),
+                other => return Err(format!("unknown option `{other}`")),
             }
         }
         order.check()?;
@@ -120,7 +125,7 @@ impl Order {
 
     fn carry_out(&self) -> ExitCode {
         if self.help {
-            print!("{USAGE}");
+            print!("{HELP}");
             return ExitCode::SUCCESS;
         }
         let well = match self.replay {
@@ -148,13 +153,17 @@ impl Order {
         if self.herds && (checks.failed == 0 || self.keep_going) {
             herds(threads, &mut coverage, &mut checks);
         }
-        print!("{coverage}");
-        if self.require_coverage && checks.failed == 0 {
+        let judged = self.require_coverage && checks.failed == 0;
+        if judged {
+            // What is not taken is a fault, and told as one below.
+            print!("{coverage:#}");
             let faults = coverage.faults();
             for fault in &faults {
                 println!("coverage     {fault}");
             }
             checks.add(faults.is_empty());
+        } else {
+            print!("{coverage}");
         }
         let Checks { passed, failed } = checks;
         println!("checks       {passed} passed, {failed} failed");

@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 use wakecast_lambda::ports::Entropy;
 use wakecast_local::system::OsEntropy;
 use wakecast_tests::soak;
-use wakecast_tests::soak::arguments::{Arguments, USAGE};
+use wakecast_tests::soak::arguments::{Arguments, HELP};
 use wakecast_tests::soak::{report, verdict};
 
 /// Counts what is allocated and not freed; it limits nothing.
@@ -20,9 +20,13 @@ const SEEDS: u64 = 1_000_000;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
         Err(problem) => {
-            eprintln!("{problem}\n{USAGE}");
+            eprintln!("soak: {problem}\nTry `cargo xtask soak --help`.");
             return ExitCode::from(2);
         }
     };
@@ -36,7 +40,7 @@ fn main() -> ExitCode {
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("no runtime: {error}");
+            eprintln!("soak: no runtime: {error}");
             return ExitCode::FAILURE;
         }
     };

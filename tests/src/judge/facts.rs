@@ -14,6 +14,8 @@ pub struct Rules {
     pub starts_per_hour: usize,
     /// New servers within an hour.
     pub launches_per_hour: usize,
+    /// Starts of any kind within ten minutes that one subject pays for.
+    pub subject_starts: usize,
     /// Zeros before a drain.
     pub grace: u64,
     /// A server serves at least this long.
@@ -129,8 +131,10 @@ pub enum Fact {
     Described {
         /// The process.
         by: u64,
-        /// EC2 answered.
+        /// EC2 answered …
         readable: bool,
+        /// … as of then.
+        as_of: Moment,
     },
     /// A call that changes something leaves for EC2.
     PowerCall {
@@ -201,10 +205,15 @@ pub enum Fact {
         again: bool,
     },
 
+    /// The fleet has committed itself to a start, for those who wait now.
+    Intended,
+
     /// The table took an ask, or a change of one.
     Recorded {
         /// Its id.
         lease: String,
+        /// Whose it is.
+        subject: String,
         /// What it is for; none where only its end is known.
         purpose: Option<Purpose>,
         /// What it is now.
@@ -286,6 +295,8 @@ pub enum Fact {
         /// Until then.
         until: Moment,
     },
+    /// The table refuses most row writes, or no more.
+    RowsRefused(bool),
     /// A run of the reconciler crashed, failed or lost its lock.
     Crashed,
     /// A call failed or was held up, or a wake was lost.

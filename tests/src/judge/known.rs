@@ -20,15 +20,19 @@ pub(super) struct Known {
     pub(super) promises: BTreeMap<(String, String), Promise>,
     /// Accepted launches (true) and starts (false).
     pub(super) boots: Vec<(Moment, bool)>,
+    /// Starts for which nobody but this subject can have paid.
+    pub(super) paid: BTreeMap<String, Vec<Moment>>,
     pub(super) crashes: Vec<Moment>,
     pub(super) failed_stops: Vec<Moment>,
     pub(super) hindered_at: Moment,
+    /// The table takes few row writes now.
+    pub(super) rows_refused: bool,
     pub(super) excused_until: Moment,
     /// When something last happened to a server.
     pub(super) moved_at: Moment,
     /// Whether EC2 answered each process's last describe.
     pub(super) readable: BTreeMap<u64, bool>,
-    /// When EC2 answered one.
+    /// As of when EC2 answered one, in order.
     describes: Vec<Moment>,
     /// When a call that takes the address off last left.
     pub(super) took_off_at: Moment,
@@ -77,8 +81,12 @@ pub(super) struct Server {
     pub(super) played_at: Option<Moment>,
     /// The end of the last stream token that was handed out for it.
     pub(super) token_until: Moment,
+    /// When its run began.
+    began_at: Moment,
     /// When another hand took it down. Started again by one, it is still the old boot to us.
     pub(super) taken_at: Option<Moment>,
+    /// When we started it since.
+    pub(super) seen_down_at: Option<Moment>,
     /// Who was there when it went down.
     pub(super) at_halt: (u64, u64),
     /// When it last had a reason to run.
@@ -98,6 +106,7 @@ pub(super) struct Closing {
 /// One ask.
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
+    pub(super) subject: String,
     pub(super) purpose: Purpose,
     pub(super) standing: Standing,
     /// Since when it stands so.
@@ -128,9 +137,11 @@ impl Known {
             leases: BTreeMap::new(),
             promises: BTreeMap::new(),
             boots: Vec::new(),
+            paid: BTreeMap::new(),
             crashes: Vec::new(),
             failed_stops: Vec::new(),
             hindered_at: 0,
+            rows_refused: false,
             excused_until: 0,
             moved_at: 0,
             readable: BTreeMap::new(),
@@ -164,12 +175,9 @@ impl Known {
                 }
                 let server = self.server(server);
                 server.begins(Power::Pending, at);
-                if *ours {
-                    server.foreign_since = None;
-                    server.taken_at = None;
-                } else {
-                    server.foreign_since = Some(at);
-                }
+                // We start what we have seen stand.
+                server.seen_down_at = ours.then_some(at).or(server.seen_down_at);
+                server.foreign_since = (!ours).then_some(at);
             }
             Fact::Runs(id) => self.server(id).begins(Power::Running, at),
             Fact::Stranger(id) => self.server(id).foreign_since = Some(at),
@@ -180,12 +188,19 @@ impl Known {
             Fact::Terminated(id) => self.goes_down(at, id, Power::Gone, false),
             Fact::Address { server, on, .. } => self.server(server).address_on = *on,
             Fact::Hold { server, on } => self.server(server).held_since = on.then_some(at),
-            Fact::Described { by, readable } => {
+            Fact::Described {
+                by,
+                readable,
+                as_of,
+            } => {
                 self.readable.insert(*by, *readable);
                 // A new round: what the last one saw and could not write is forgotten.
                 self.said.remove(by);
                 if *readable {
-                    self.describes.push(at);
+                    // A process that froze over the answer tells of it late.
+                    if self.describes.last().is_none_or(|last| last < as_of) {
+                        self.describes.push(*as_of);
+                    }
                 } else {
                     self.every_server_has_a_reason(at);
                 }
@@ -222,13 +237,19 @@ impl Known {
                 let server = self.server(id);
                 (server.proving, server.closing) = (true, None);
             }
+            Fact::Intended => {
+                if let Some(subject) = self.only_payer() {
+                    self.paid.entry(subject).or_default().push(at);
+                }
+            }
             Fact::Recorded {
                 lease,
+                subject,
                 purpose,
                 standing,
                 gone_since,
             } => {
-                self.recorded(at, lease, *purpose, standing, *gone_since);
+                self.recorded(at, (lease, subject), *purpose, standing, *gone_since);
             }
             Fact::Asked { who, key, until } => {
                 self.asked.insert((who.clone(), *key), *until);
@@ -256,6 +277,7 @@ impl Known {
                 }
             }
             Fact::Excused { until } => self.excused_until = self.excused_until.max(*until),
+            Fact::RowsRefused(on) => self.rows_refused = *on,
             Fact::Crashed => self.crashes.push(at),
             Fact::Hindered => self.hindered_at = at,
             Fact::PowerCall { call, .. } => {
@@ -320,7 +342,7 @@ impl Known {
     fn goes_down(&mut self, at: Moment, id: &str, power: Power, ours: bool) {
         let server = self.server(id);
         if server.power == Power::Running && !ours {
-            server.taken_at = Some(at);
+            (server.taken_at, server.seen_down_at) = (Some(at), None);
         }
         server.power = power;
         server.stood_at = (power == Power::Stopped).then_some(at);
@@ -329,8 +351,10 @@ impl Known {
     fn opened(&mut self, at: Moment, id: &str, boot: u64, since: Moment) {
         let since = since.min(at);
         let server = self.server(id);
-        if server.boot != boot {
-            server.taken_at = None;
+        // A run that was taken down just before its opening was written down is taken down still.
+        let over = server.taken_at.is_none_or(|at| at < server.began_at);
+        if server.boot != boot && over {
+            (server.taken_at, server.seen_down_at) = (None, None);
         }
         let first = server.opened.map_or(since, |(first, _)| first);
         server.opened = Some((first, since));
@@ -380,10 +404,27 @@ impl Known {
         }
     }
 
+    /// Who pays for a start, if only one subject waits and the operator wants none.
+    fn only_payer(&self) -> Option<String> {
+        let waits = |lease: &&Lease| {
+            let waits = matches!(lease.standing, Standing::Waits { .. });
+            waits && lease.purpose != Purpose::Watch
+        };
+        let mut subjects = self
+            .leases
+            .values()
+            .filter(waits)
+            .map(|lease| &lease.subject);
+        let first = subjects.next().filter(|_| self.rules.min == 0)?;
+        subjects
+            .all(|subject| subject == first)
+            .then(|| first.clone())
+    }
+
     fn recorded(
         &mut self,
         at: Moment,
-        id: &str,
+        (id, subject): (&str, &str),
         purpose: Option<Purpose>,
         standing: &Standing,
         gone_since: Option<Moment>,
@@ -395,6 +436,7 @@ impl Known {
         };
         let waits = matches!(standing, Standing::Waits { .. });
         let lease = self.leases.entry(id.to_owned()).or_insert_with(|| Lease {
+            subject: subject.to_owned(),
             purpose,
             standing: Standing::Over,
             since: at,
@@ -494,7 +536,9 @@ impl Server {
             published_at: None,
             played_at: None,
             token_until: 0,
+            began_at: at,
             taken_at: None,
+            seen_down_at: None,
             at_halt: (0, 0),
             reason_at: at,
         }
@@ -508,6 +552,7 @@ impl Server {
             address_on: self.address_on,
             foreign_since: self.foreign_since,
             taken_at: self.taken_at,
+            seen_down_at: self.seen_down_at,
             boot: self.boot,
             ..Self::new(power, at)
         };

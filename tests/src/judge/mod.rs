@@ -106,6 +106,10 @@ impl Judge {
             _ => {}
         }
         self.known.learn(at, fact);
+        if *fact == Fact::Intended {
+            let caps = power::over_subject_cap(&self.known, at);
+            broken.extend(caps.map(|what| ("law 5", what)));
+        }
         if matches!(fact, Fact::Launched(_) | Fact::Started { ours: true, .. }) {
             let known = &self.known;
             let live = power::too_many(known, at).map(|what| ("law 1", what));

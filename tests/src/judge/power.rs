@@ -4,6 +4,8 @@ use super::facts::Moment;
 use super::known::{Known, Power, Server};
 
 const HOUR: u64 = 3_600_000;
+/// A subject's starts count for so long.
+const SUBJECT_WINDOW: u64 = 600_000;
 /// From what another hand does to the moment at which whoever acts must have seen it: EC2 shows
 /// changes late, and what was decided before is on its way.
 const DECIDED: u64 = 60_000;
@@ -38,6 +40,16 @@ pub(super) fn over_cap(known: &Known, at: Moment) -> Option<String> {
     let rules = &known.rules;
     (starts > rules.starts_per_hour || launches > rules.launches_per_hour)
         .then(|| format!("{starts} starts and {launches} launches within an hour"))
+}
+
+/// Law 5: so do the starts that one subject pays for, within ten minutes.
+pub(super) fn over_subject_cap(known: &Known, at: Moment) -> Option<String> {
+    let from = at.saturating_sub(SUBJECT_WINDOW - known.rules.clocks_apart);
+    known.paid.iter().find_map(|(subject, paid)| {
+        let lately = paid.iter().filter(|start| **start > from).count();
+        (lately > known.rules.subject_starts)
+            .then(|| format!("{lately} starts for {subject} within ten minutes"))
+    })
 }
 
 /// Law 7: what the operator holds is not stopped.
@@ -83,6 +95,8 @@ pub(super) fn loses_address(known: &Known, id: &str) -> Option<String> {
 pub(super) fn idle_run(known: &Known, at: Moment) -> Option<String> {
     let rests = |power| matches!(power, Power::Stopped | Power::Gone);
     let nothing = known.servers.values().all(|server| rests(server.power));
-    (nothing && at.saturating_sub(known.moved_at) > RUN)
+    // What EC2 has not shown is not known.
+    let seen = known.shown(known.moved_at);
+    (nothing && seen.is_some_and(|seen| at.saturating_sub(seen) > RUN))
         .then(|| "a run used up its time over nothing".to_owned())
 }

@@ -66,10 +66,13 @@ pub(super) fn cut(known: &Known, at: Moment, who: &str, id: &str) -> Option<Stri
 
 /// What another hand took down is not known before EC2 shows it, and it takes a while to tell.
 fn unnoticed(known: &Known, at: Moment, server: &Server) -> bool {
-    let told_by = |shown| shown + TOLD + known.delays(shown);
-    server
-        .taken_at
-        .is_some_and(|taken| known.shown(taken).is_none_or(|shown| at < told_by(shown)))
+    let Some(taken) = server.taken_at else {
+        return false;
+    };
+    let shown = known.shown(taken).into_iter().chain(server.seen_down_at);
+    shown
+        .min()
+        .is_none_or(|shown| at < shown + TOLD + known.delays(shown))
 }
 
 /// An address leads nowhere from the moment at which its server is terminated.

@@ -77,7 +77,7 @@ pub(super) fn accepted(known: &Known, at: Moment, id: &str) -> Vec<String> {
             ));
         }
     }
-    if !looked_twice(server) {
+    if !looked_twice(server, known.rules.clocks_apart) {
         let zeros = server.zeros.len();
         broken.push(format!(
             "{id} is stopped without two looks after the last token ended ({zeros} zeros in a row)"
@@ -139,11 +139,13 @@ fn early(known: &Known, server: &Server, at: Moment) -> Option<String> {
     (up < rules.min_up).then(|| format!("it served for {up} ms only"))
 }
 
-fn looked_twice(server: &Server) -> bool {
-    let after = server
-        .zeros
-        .iter()
-        .filter(|zero| **zero >= server.token_until);
-    let (first, last) = (after.clone().min(), after.max());
+/// Whether two looks far enough apart saw nobody, the last of them after the last token had ended:
+/// whoever came with it is seen then. When it ended is reckoned on one clock and waited for on
+/// another, so the first look may come earlier by their distance.
+fn looked_twice(server: &Server, clocks_apart: u64) -> bool {
+    let ended = server.token_until;
+    let zeros = || server.zeros.iter().copied();
+    let first = zeros().filter(|zero| zero + clocks_apart >= ended).min();
+    let last = zeros().filter(|zero| *zero >= ended).max();
     matches!((first, last), (Some(first), Some(last)) if last - first >= LOOKS_APART)
 }

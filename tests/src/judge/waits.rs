@@ -38,7 +38,8 @@ pub(super) fn overdue(known: &mut Known, at: Moment) -> Vec<(String, String)> {
         let asleep = lease
             .gone_since
             .is_some_and(|gone| until + slack >= gone + absence);
-        if at < until + slack || asleep {
+        // Nor can a row end that the table refuses to change.
+        if at < until + slack || asleep || known.rows_refused {
             lease.late_since = None;
         } else {
             lease.late_since.get_or_insert(at);

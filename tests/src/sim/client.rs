@@ -11,7 +11,7 @@ use futures::future::{self, AbortHandle, Either};
 use futures::stream::StreamExt;
 use wakecast::machine::{
     Acquire, Answer, Config, ConnectionState, Effect, Event, Input, LeaseChange, LeaseStatus,
-    Machine, Output, RequestKey, Seed, TokenReason,
+    Machine, Output, RequestKey, Seed, TokenFailure, TokenReason,
 };
 use wakecast::protocol::Endpoint;
 use wakecast::{Error, Instant};
@@ -304,7 +304,7 @@ impl Driver {
                     let input = if fails {
                         Input::TokenFailed {
                             generation,
-                            message: "scripted".to_owned(),
+                            failure: TokenFailure::new("scripted"),
                         }
                     } else {
                         let token = if forges {

@@ -17,7 +17,12 @@ pub const LIFECYCLE_EXCUSES: &[(Stand, Stand, &str)] = &[(
 )];
 
 /// Transitions of a client that no world of the test command takes, each with its reason.
-pub const CLIENT_EXCUSES: &[(StateKind, StateKind, &str)] = &[];
+pub const CLIENT_EXCUSES: &[(StateKind, StateKind, &str)] = &[(
+    StateKind::Paused,
+    StateKind::Failed,
+    "two renewals must be refused on a link that lives on, then its app goes to the background with \
+     nothing held and asks again before the token has ended; a scene of `states.rs` holds it",
+)];
 
 /// How many worlds took each transition.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +57,8 @@ impl Coverage {
     }
 }
 
-/// The table that a run prints: taken, and what is not, with the reason where there is one.
+/// The table that a run prints: taken, and what is not, with the reason where there is one. `{:#}`
+/// leaves to [`Coverage::faults`] what has none.
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         table(
@@ -151,8 +157,11 @@ fn table<S: Debug + Ord>(
         writeln!(f)?;
     }
     for step in all.iter().filter(|step| !taken.contains_key(step)) {
-        let reason = excuse(step, excuses).unwrap_or("not seen in these worlds");
-        writeln!(f, "  not taken: {}: {reason}", named(step))?;
+        let reason = excuse(step, excuses);
+        if reason.is_some() || !f.alternate() {
+            let reason = reason.unwrap_or("not seen in these worlds");
+            writeln!(f, "  not taken: {}: {reason}", named(step))?;
+        }
     }
     Ok(())
 }

@@ -104,7 +104,7 @@ impl Runner {
                     if matches!(outcome.end, End::Failed(_) | End::LockLost | End::TimeUp) {
                         around
                             .timeline
-                            .say("reconciler", format!("ends: {:?}", outcome.end));
+                            .say("reconciler", format!("ends: {}", outcome.end));
                         around.observer.crashed();
                     }
                 }

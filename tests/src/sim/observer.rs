@@ -84,6 +84,8 @@ struct Inner {
     addressing: u32,
     /// What happens now is another hand's doing.
     other_hand: bool,
+    /// The newest intent to start something.
+    intended: Option<u64>,
     processes: u64,
     /// Runs of the reconciler that crashed, failed or froze.
     crashes: usize,
@@ -110,6 +112,7 @@ impl Observer {
             stops: BTreeMap::new(),
             addressing: 0,
             other_hand: false,
+            intended: None,
             processes: 0,
             crashes: 0,
             freezes: 0,
@@ -308,6 +311,7 @@ impl Observer {
         };
         self.tell(&Fact::Recorded {
             lease: row.key.id.clone(),
+            subject: row.key.subject.clone(),
             purpose,
             standing,
             gone_since: row.absent_since.map(Timestamp::as_millis),
@@ -317,6 +321,15 @@ impl Observer {
     /// The reconciler has written what it decided, and thereby says how its servers stand.
     pub fn wrote(&self, by: u64, commit: &Commit) {
         self.tell(&Fact::Wrote { by });
+        for intent in &commit.put_intents {
+            // An older one has only changed.
+            let newest = Some(intent.sequence);
+            let fresh = newest > self.inner().intended;
+            if fresh {
+                self.inner().intended = newest;
+                self.tell(&Fact::Intended);
+            }
+        }
         for instance in &commit.put_instances {
             let server = instance.id.to_string();
             let Some(boot) = &instance.boot else { continue };
@@ -349,6 +362,11 @@ impl Observer {
         self.tell(&Fact::Excused {
             until: until.as_millis(),
         });
+    }
+
+    /// The table refuses most row writes, or no more.
+    pub fn rows_refused(&self, on: bool) {
+        self.tell(&Fact::RowsRefused(on));
     }
 
     /// A run of the reconciler crashed, failed or lost its lock.
@@ -462,6 +480,11 @@ fn rules(config: &FleetConfig, apart: Duration) -> Rules {
         min: config.min as usize,
         starts_per_hour: config.caps.starts_per_hour as usize,
         launches_per_hour: config.caps.launches_per_hour as usize,
+        subject_starts: config
+            .caps
+            .subject
+            .starts_per_10_min
+            .map_or(usize::MAX, |cap| cap as usize),
         grace: ms(timing.grace),
         min_up: ms(timing.min_up),
         stream_token: ms(timing.stream_token),

@@ -33,7 +33,9 @@ pub struct Points(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    passed: BTreeMap<Role, Vec<&'static str>>,
+    passed: Vec<(Role, &'static str)>,
+    /// How many of each function.
+    counts: BTreeMap<Role, usize>,
     plan: BTreeMap<(Role, usize), How>,
     met: usize,
 }
@@ -47,7 +49,23 @@ impl Points {
     /// Returns the calls of a function so far, in their order.
     #[must_use]
     pub fn passed(&self, role: Role) -> Vec<&'static str> {
-        self.inner().passed.get(&role).cloned().unwrap_or_default()
+        let inner = self.inner();
+        let own = inner.passed.iter().filter(|(of, _)| *of == role);
+        own.map(|(_, call)| *call).collect()
+    }
+
+    /// Returns how many points of `other` were passed before the point of this number.
+    #[must_use]
+    pub fn passed_before(&self, role: Role, number: usize, other: Role) -> usize {
+        let (mut own, mut others) = (0, 0);
+        for (of, _) in &self.inner().passed {
+            if *of == role && own == number {
+                break;
+            }
+            own += usize::from(*of == role);
+            others += usize::from(*of == other);
+        }
+        others
     }
 
     /// Returns how many planned things have happened.
@@ -59,9 +77,10 @@ impl Points {
     /// Passes the next point of a function.
     pub(super) fn pass(&self, role: Role, call: &'static str) -> Option<How> {
         let mut inner = self.inner();
-        let passed = inner.passed.entry(role).or_default();
-        let number = passed.len();
-        passed.push(call);
+        inner.passed.push((role, call));
+        let count = inner.counts.entry(role).or_default();
+        let number = *count;
+        *count += 1;
         let how = inner.plan.get(&(role, number)).copied();
         inner.met += usize::from(how.is_some());
         how

@@ -384,15 +384,28 @@ impl Store for Through<dyn Store> {
 impl Fleet for Through<dyn Fleet> {
     async fn describe(&self, fleet: &FleetKey) -> Result<Vec<Ec2Instance>, Ec2Error> {
         let by = self.process.id();
-        let tell = |readable| self.observer().tell(&Fact::Described { by, readable });
+        let now = || self.process.host().clock.true_now().as_millis();
+        let tell = |readable, as_of| {
+            self.observer().tell(&Fact::Described {
+                by,
+                readable,
+                as_of,
+            });
+        };
         let unanswered = Unless(Some(|| {
             if !self.process.is_dead() {
-                tell(false);
+                tell(false, now());
             }
         }));
-        let shown = self.call("describe", self.port.describe(fleet), ec2).await;
+        let mut as_of = None;
+        let describe = async {
+            let shown = self.port.describe(fleet).await;
+            as_of = Some(now());
+            shown
+        };
+        let shown = self.call("describe", describe, ec2).await;
         unanswered.answered();
-        tell(shown.is_ok());
+        tell(shown.is_ok(), as_of.unwrap_or_else(now));
         shown
     }
 

@@ -2,8 +2,20 @@
 
 use std::time::Duration;
 
-/// What `--help` and every mistake show.
-pub const USAGE: &str = "usage: soak --minutes N [--clients 500] [--seed S]";
+/// What `--help` prints.
+pub const HELP: &str = "\
+cargo xtask soak --minutes N [--clients N] [--seed SEED]
+
+Lets real clients live against the local cloud on this machine, with scripted faults, and says whether
+one of them was lost and what is left when they have gone.
+
+  --minutes N    how long they live, 1 to 1440
+  --clients N    how many there are, 1 to 4000 [500]
+  --seed SEED    what they do and what goes wrong [drawn, and printed]
+  --help         this text
+
+It ends with 0 if every check holds, with 1 if one does not, with 2 if it cannot read its arguments.
+";
 
 /// Each client has a link, a stream and a probe now and then, each with both of its ends in this
 /// process; more than this no ordinary machine lets one process open.
@@ -24,11 +36,12 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Reads the arguments without the program's name. Both `--seed 1` and `--seed=1` will do.
+    /// Reads the arguments without the program's name; `None` asks for help. Both `--seed 1` and
+    /// `--seed=1` will do.
     ///
     /// # Errors
     /// What is wrong, in a sentence.
-    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
+    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Self>, String> {
         let mut rest = arguments.into_iter();
         let (mut minutes, mut clients, mut seed) = (None, 500, None);
         while let Some(argument) = rest.next() {
@@ -37,19 +50,20 @@ impl Arguments {
                 None => (argument, None),
             };
             let value = inline.or_else(|| rest.next());
-            let value = || value.clone().ok_or(format!("{name} needs a number"));
+            let value = || value.clone().ok_or(format!("`{name}` needs a value"));
             match name.as_str() {
+                "--help" | "-h" => return Ok(None),
                 "--minutes" => minutes = Some(number(&name, &value()?, 1, MOST_MINUTES)?),
                 "--clients" => clients = number(&name, &value()?, 1, u64::from(MOST_CLIENTS))?,
                 "--seed" => seed = Some(number(&name, &value()?, 0, u64::MAX)?),
-                _ => return Err(format!("unknown argument `{name}`")),
+                _ => return Err(format!("unknown option `{name}`")),
             }
         }
-        Ok(Self {
-            minutes: minutes.ok_or("how long? `--minutes` is missing")?,
+        Ok(Some(Self {
+            minutes: minutes.ok_or("how long? Expected `--minutes N`")?,
             clients: u32::try_from(clients).unwrap_or(MOST_CLIENTS),
             seed,
-        })
+        }))
     }
 
     /// Returns how long the clients live.
@@ -71,6 +85,6 @@ impl Arguments {
 fn number(name: &str, value: &str, least: u64, most: u64) -> Result<u64, String> {
     match value.parse() {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(format!("{name} {value}: expected {least} to {most}")),
+        _ => Err(format!("`{name} {value}`: expected {least} to {most}")),
     }
 }

@@ -1,4 +1,5 @@
-//! Two crashes in a row: at every point, and again in the run that mends the first.
+//! Two crashes in a row: at every point, and again in the run that mends the first, or in what the
+//! other function does next.
 
 use std::time::Instant;
 
@@ -28,6 +29,50 @@ fn two_crashes_of_the_reconciler_in_a_row_with_an_elastic_ip() {
 #[test]
 fn two_crashes_of_the_gateway_in_a_row() {
     enumerate(Fleet::Direct, Role::Gateway, OF_THE_NEXT_INVOCATIONS);
+}
+
+/// Calls of the other function that come first after a crash: what mends it, or asks again.
+const OF_THE_OTHER: usize = 3;
+
+#[test]
+fn a_crash_of_the_gateway_and_then_one_of_the_reconciler() {
+    across(Role::Gateway, Role::Reconciler, OF_THE_OTHER * 4);
+}
+
+#[test]
+fn a_crash_of_the_reconciler_and_then_one_of_the_gateway() {
+    across(Role::Reconciler, Role::Gateway, OF_THE_OTHER);
+}
+
+#[test]
+fn a_crash_of_the_fan_out_and_then_one_of_the_reconciler() {
+    across(Role::Fanout, Role::Reconciler, OF_THE_OTHER * 4);
+}
+
+/// One function dies, and the other one soon after it.
+fn across(one: Role, other: Role, calls: usize) {
+    let began = Instant::now();
+    let fleet = Fleet::Direct;
+    let points = play(fleet, &Vec::new()).calls(one).len();
+    let mut worlds = 0_usize;
+    for first in 0..points {
+        let kinds = [How::Before, How::After];
+        let how = kinds[first % 2];
+        let once = play(fleet, &vec![(one, first, how)]);
+        let next = once.calls_before(one, first, other);
+        let last = (next + calls).min(once.calls(other).len());
+        for second in next..last {
+            let then = kinds[(first + second + 1) % 2];
+            play(fleet, &vec![(one, first, how), (other, second, then)]).ended_well();
+            worlds += 1;
+        }
+    }
+    assert!(worlds > 50, "{worlds} worlds for {points} points");
+    println!(
+        "{one:?} {points} points, {worlds} worlds with a crash of {other:?} in its first {calls} \
+         calls that follow, {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
 }
 
 fn enumerate(fleet: Fleet, role: Role, calls: usize) {

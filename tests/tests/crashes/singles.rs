@@ -27,12 +27,21 @@ fn a_crash_of_the_gateway_anywhere_with_an_elastic_ip() {
     enumerate(Fleet::Elastic, Role::Gateway);
 }
 
+#[test]
+fn a_crash_of_the_fan_out_anywhere() {
+    enumerate(Fleet::Direct, Role::Fanout);
+}
+
 fn enumerate(fleet: Fleet, role: Role) {
     let began = Instant::now();
     let whole = play(fleet, &Vec::new());
     whole.ended_well();
     let points = whole.calls(role).len();
-    let least = if role == Role::Reconciler { 200 } else { 20 };
+    let least = match role {
+        Role::Reconciler => 200,
+        Role::Gateway => 20,
+        Role::Fanout => 10,
+    };
     assert!(
         points > least,
         "{points} points: the story is too short to show anything"

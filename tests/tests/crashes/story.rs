@@ -119,6 +119,11 @@ impl Told {
         self.world.points().passed(role)
     }
 
+    /// How many calls of `other` went before this call of `role`.
+    pub(crate) fn calls_before(&self, role: Role, number: usize, other: Role) -> usize {
+        self.world.points().passed_before(role, number, other)
+    }
+
     /// Everything that was planned has happened, every law held, everybody was served, and the
     /// server was stopped.
     pub(crate) fn ended_well(&self) {

@@ -19,29 +19,39 @@ const GLANCE: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_holder_that_pauses_longer_than_its_lock() {
-    pauses(Fleet::Direct);
+    pauses(Fleet::Direct, Role::Reconciler, 200);
 }
 
 #[test]
 fn a_holder_that_pauses_longer_than_its_lock_with_an_elastic_ip() {
-    pauses(Fleet::Elastic);
+    pauses(Fleet::Elastic, Role::Reconciler, 200);
+}
+
+#[test]
+fn a_gateway_that_pauses() {
+    pauses(Fleet::Direct, Role::Gateway, 20);
+}
+
+#[test]
+fn a_fan_out_that_pauses() {
+    pauses(Fleet::Direct, Role::Fanout, 10);
 }
 
 /// While the holder sleeps another takes its lock, and somebody else comes.
-fn pauses(fleet: Fleet) {
+fn pauses(fleet: Fleet, role: Role, least: usize) {
     let began = Instant::now();
-    let points = play(fleet, &Vec::new()).calls(Role::Reconciler).len();
+    let points = play(fleet, &Vec::new()).calls(role).len();
+    assert!(points > least, "{points} points");
     let mut worlds = 0;
     for point in 0..points {
         for how in [How::FreezesBefore, How::FreezesAfter] {
-            let plan = vec![(Role::Reconciler, point, how)];
+            let plan = vec![(role, point, how)];
             play_with(fleet, &plan, somebody_comes_meanwhile).ended_well();
             worlds += 1;
         }
     }
-    assert!(worlds > 400, "{worlds} worlds");
     println!(
-        "{fleet:?}: Reconciler {points} points, {worlds} worlds with a pause, {:.1} s",
+        "{fleet:?}: {role:?} {points} points, {worlds} worlds with a pause, {:.1} s",
         began.elapsed().as_secs_f64()
     );
 }

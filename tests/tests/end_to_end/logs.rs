@@ -23,7 +23,13 @@ struct Seen {
 }
 
 /// Parts of the product that have to be seen, or the search has searched nothing.
-pub(crate) const TARGETS: [&str; 3] = ["wakecast::native", "wakecast_lambda", "wakecast_local"];
+pub(crate) const TARGETS: [&str; 5] = [
+    "wakecast::client",
+    "wakecast::connection",
+    "wakecast::acquisition",
+    "wakecast_lambda",
+    "wakecast_local",
+];
 
 impl Logs {
     /// Captures `tracing` and `log`, once for the process.

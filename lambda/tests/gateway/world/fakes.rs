@@ -68,6 +68,12 @@ impl Sockets {
         mine.iter().map(|(_, text)| decode(text)).collect()
     }
 
+    /// Takes what has arrived at any socket: the socket and the text.
+    #[allow(dead_code, reason = "the fuzz target looks at every push")]
+    pub(crate) fn take_all(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.0.lock().expect("the sockets").arrived)
+    }
+
     pub(crate) fn posts(&self) -> usize {
         self.0.lock().expect("the sockets").posts
     }

@@ -50,6 +50,7 @@ pub(crate) struct World {
     pub(crate) sockets: Arc<Sockets>,
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) gateway: Gateway,
+    config: GatewayConfig,
     open: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -72,7 +73,7 @@ impl World {
             entropy: Arc::new(Counting::default()),
             stream_tokens: Arc::new(Tokens),
         };
-        Gateway::new(ports, config()).expect("a good configuration")
+        Gateway::new(ports, self.config.clone()).expect("a good configuration")
     }
 
     pub(crate) fn try_with(config: GatewayConfig) -> Result<Self, GatewayConfigError> {
@@ -88,7 +89,7 @@ impl World {
             entropy: Arc::new(Counting::default()),
             stream_tokens: Arc::new(Tokens),
         };
-        let gateway = Gateway::new(ports, config)?;
+        let gateway = Gateway::new(ports, config.clone())?;
         let open = Mutex::default();
         Ok(Self {
             clock,
@@ -97,6 +98,7 @@ impl World {
             sockets,
             wakes,
             gateway,
+            config,
             open,
         })
     }

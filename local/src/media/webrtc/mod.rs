@@ -5,15 +5,20 @@
 //! decoded, stored or transcoded. Without the feature `media` the type has no value, and the
 //! signalling alone is modelled.
 
+#![cfg_attr(
+    not(feature = "media"),
+    allow(dead_code, reason = "nothing becomes of connections that cannot be")
+)]
+
 #[cfg(feature = "media")]
 mod forward;
 #[cfg(feature = "media")]
 mod plane;
-#[cfg(feature = "media")]
-mod session;
 #[cfg(not(feature = "media"))]
 #[path = "absent.rs"]
 mod plane;
+#[cfg(feature = "media")]
+mod session;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -115,4 +120,11 @@ impl Refusal {
             (Self::Full, Way::Play) => "viewerLimitReached",
         }
     }
+}
+
+/// The names of a description's media, in order.
+pub(super) fn mids(description: &str) -> impl Iterator<Item = &str> {
+    description
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=mid:"))
 }

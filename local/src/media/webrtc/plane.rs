@@ -13,7 +13,7 @@ use str0m::{Candidate, Input, RtcError};
 
 use super::forward::{relay, request_keyframes};
 use super::session::{
-    Driven, Incoming, Noted, Outgoing, Part, Publisher, Session, Viewer, guarded,
+    Driven, Incoming, Noted, Outgoing, Part, Publisher, Session, Viewer, guarded, incoming,
 };
 use super::{Carried, Happening, Leg, Refusal, WebRtc};
 
@@ -72,18 +72,19 @@ impl Plane {
         let part = Part::Publisher(Publisher::default());
         let mut session = Session::new(self.instant(now), self.address, leg, part, None)
             .ok_or(Refusal::Description)?;
-        let driven = session.drive(|rtc| {
+        let mut driven = session.drive(|rtc| {
             let offer = SdpOffer::from_sdp_string(offer).map_err(|_| Refusal::Description)?;
             let answer = rtc.sdp_api().accept_offer(offer).map_err(unfit)?;
-            Ok(answer.to_sdp_string())
+            let answer = answer.to_sdp_string();
+            let tracks = incoming(rtc, &answer);
+            Ok((answer, tracks))
         });
-        let answer = driven.result.as_ref().cloned().map_err(|refusal| *refusal)?;
-        let offered = driven
-            .noted
-            .iter()
-            .any(|noted| matches!(noted, Noted::Track(..)));
-        if !offered {
+        let (answer, tracks) = driven.take()?;
+        if tracks.is_empty() {
             return Err(Refusal::Codecs);
+        }
+        if let Part::Publisher(publisher) = &mut session.part {
+            publisher.tracks = tracks;
         }
         let id = self.insert(session);
         self.settle(now, id, driven);
@@ -125,8 +126,7 @@ impl Plane {
             let (offer, pending) = api.apply().ok_or(Refusal::Codecs)?;
             Ok((offer.to_sdp_string(), pending, pairs))
         });
-        let result = std::mem::replace(&mut driven.result, Err(Refusal::Description));
-        let (offer, pending, pairs) = result?;
+        let (offer, pending, pairs) = driven.take()?;
         if let Part::Viewer(viewer) = &mut session.part {
             viewer.pending = Some(pending);
             viewer.tracks = pairs;
@@ -272,7 +272,7 @@ impl Plane {
         act: impl FnOnce(&mut str0m::Rtc) -> Result<T, Refusal>,
     ) -> Option<Result<T, Refusal>> {
         let mut driven = self.sessions.get_mut(&id)?.drive(act);
-        let result = std::mem::replace(&mut driven.result, Err(Refusal::Description));
+        let result = driven.take();
         self.settle(now, id, driven);
         Some(result)
     }
@@ -282,12 +282,6 @@ impl Plane {
         for noted in driven.noted {
             match noted {
                 Noted::Connected => self.connected(now, id),
-                Noted::Track(mid, kind) => {
-                    if let Some(Part::Publisher(publisher)) = self.part(id) {
-                        let track = Incoming { kind, ssrc: None };
-                        publisher.tracks.insert(mid, track);
-                    }
-                }
                 Noted::Media(mid, packet) => self.media(now, id, mid, &packet),
                 Noted::KeyframeWanted => self.viewer_wants_keyframe(now, id),
                 Noted::Unreachable => {
@@ -446,10 +440,7 @@ impl fmt::Debug for Plane {
 )]
 fn described(
     session: &Session,
-) -> Option<(
-    BTreeMap<Mid, Incoming>,
-    Vec<str0m::format::PayloadParams>,
-)> {
+) -> Option<(BTreeMap<Mid, Incoming>, Vec<str0m::format::PayloadParams>)> {
     match &session.part {
         Part::Publisher(publisher) => {
             let tracks = publisher.tracks.clone();

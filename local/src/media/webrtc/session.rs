@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use str0m::change::SdpPendingOffer;
 use str0m::format::{CodecConfig, PayloadParams};
-use str0m::media::{Direction, MediaKind, Mid};
+use str0m::media::{MediaKind, Mid};
 use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Candidate, Event, IceConnectionState, Output, Rtc};
 
-use super::{Leg, Refusal};
+use super::{Leg, Refusal, mids};
 
 /// Candidates taken from one peer: a browser sends a few for each of its networks, and each one
 /// is a pair that is checked.
@@ -80,8 +80,6 @@ pub(super) struct Outgoing {
 /// What the library told.
 pub(super) enum Noted {
     Connected,
-    /// The peer offers this to us.
-    Track(Mid, MediaKind),
     Media(Mid, Box<RtpPacket>),
     KeyframeWanted,
     /// The peer answers no checks.
@@ -96,6 +94,13 @@ pub(super) struct Driven<T> {
     pub(super) noted: Vec<Noted>,
     /// Datagrams to send.
     pub(super) sent: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+impl<T> Driven<T> {
+    /// Takes the result out, once.
+    pub(super) fn take(&mut self) -> Result<T, Refusal> {
+        std::mem::replace(&mut self.result, Err(Refusal::Description))
+    }
 }
 
 impl Session {
@@ -190,16 +195,25 @@ impl fmt::Debug for Session {
     }
 }
 
+/// The tracks that a peer sends us, going by our answer to it.
+pub(super) fn incoming(rtc: &Rtc, answer: &str) -> BTreeMap<Mid, Incoming> {
+    let media = mids(answer).filter_map(|mid| rtc.media(mid.into()));
+    let sent = media.filter(|media| {
+        media.direction().is_receiving() && !media.stopped() && !media.remote_pts().is_empty()
+    });
+    sent.map(|media| {
+        let kind = media.kind();
+        (media.mid(), Incoming { kind, ssrc: None })
+    })
+    .collect()
+}
+
 /// The library promises to panic on no input. Should it break that, one session is lost.
 pub(super) fn guarded<T>(act: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(act)).ok()
 }
 
-fn drain(
-    rtc: &mut Rtc,
-    noted: &mut Vec<Noted>,
-    sent: &mut Vec<(SocketAddr, Vec<u8>)>,
-) -> Instant {
+fn drain(rtc: &mut Rtc, noted: &mut Vec<Noted>, sent: &mut Vec<(SocketAddr, Vec<u8>)>) -> Instant {
     loop {
         match rtc.poll_output() {
             Ok(Output::Timeout(at)) => return at,
@@ -213,23 +227,9 @@ fn drain(
     }
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the library's events grow; what is not named here changes nothing for us"
-)]
 fn note(rtc: &mut Rtc, event: Event) -> Option<Noted> {
     Some(match event {
         Event::Connected => Noted::Connected,
-        Event::MediaAdded(added) => {
-            let receives = matches!(added.direction, Direction::RecvOnly | Direction::SendRecv);
-            let agreed = rtc
-                .media(added.mid)
-                .is_some_and(|media| !media.remote_pts().is_empty());
-            if !receives || !agreed {
-                return None;
-            }
-            Noted::Track(added.mid, added.kind)
-        }
         Event::RtpPacket(packet) => {
             let mid = rtc.direct_api().stream_rx(&packet.header.ssrc)?.mid();
             Noted::Media(mid, Box::new(packet))

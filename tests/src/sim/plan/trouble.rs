@@ -268,9 +268,11 @@ impl Timed {
             Trouble::HotRows { lasts } => {
                 // Whoever waits for a row to change waits that much longer, as after a crash.
                 around.broken_run();
+                around.observer.rows_refused(true);
                 around.hot_rows.store(HOT, Ordering::Relaxed);
                 clock.sleep(lasts).await;
                 around.hot_rows.store(0, Ordering::Relaxed);
+                around.observer.rows_refused(false);
                 around.broken_run();
             }
         }

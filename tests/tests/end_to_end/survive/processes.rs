@@ -1,7 +1,9 @@
 //! An app whose process ends, and the next one with the same id.
 
 use wakecast_lambda::lifecycle::Stand;
+use wakecast_local::ec2::Happened;
 
+use super::acked;
 use super::app::App;
 use crate::cloud::{Cloud, within};
 
@@ -10,10 +12,11 @@ async fn an_app_that_is_killed_in_mid_boot_goes_on_where_it_was() {
     let cloud = Cloud::quick().await;
     cloud.hold_boots().await;
     // Three processes, each killed while it waits.
-    for _ in 0..3 {
+    for nth in 1..=3 {
         let mut app = App::start(&cloud, "alice");
         app.says("connected").await;
-        while app.says("phase").await == "requested" {}
+        acked(&cloud, nth).await;
+        cloud.happened(Happened::Running).await;
         let said = app.kill().await;
         assert!(
             !said.iter().any(|line| line.starts_with("held")),

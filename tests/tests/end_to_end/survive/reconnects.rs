@@ -58,6 +58,7 @@ async fn ten_reconnects_leave_a_lease_as_it_was() {
     let mut events = client.events();
     let acquire = Acquire::publish(APP, "match-1");
     let lease = within("the lease", client.acquire(acquire)).await.unwrap();
+    connected(&mut events).await;
     let before = lease.endpoint().await.unwrap();
     let mut sessions = vec![connected_session(&client)];
     for loss in LOSSES.into_iter().cycle().take(10) {

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use wakecast::{Acquire, Client, ErrorCode, Event};
-use wakecast_local::cloud::What;
 
-use super::ID;
 use super::clock::SkippingClock;
+use super::{ID, acked};
 use crate::cloud::{APP, Cloud, connected, event, within};
 
 /// How long the client waits for an ack before it asks whether the link is alive.
@@ -65,16 +64,4 @@ async fn n40_a_launch_whose_answer_is_lost_is_asked_for_again_and_happens_once()
 async fn lease(client: &Client) -> wakecast::Lease {
     let acquire = Acquire::publish(APP, "match-1");
     within("the lease", client.acquire(acquire)).await.unwrap()
-}
-
-/// Waits until the function has acknowledged the acquire this often, whether or not it arrived.
-async fn acked(cloud: &Cloud, times: usize) {
-    let mut acks = 0;
-    let acked = cloud.timeline().wait_for(|event| {
-        let is_ack = matches!(&event.what, What::Replied { kind, id, .. }
-            if kind == "ack" && id.as_deref() == Some(ID));
-        acks += usize::from(is_ack);
-        acks == times
-    });
-    within("the acks", acked).await;
 }

@@ -1,12 +1,12 @@
 //! The judge: apart from what it judges, and able to say no. Each test breaks one law by hand.
 
+mod court;
+
 use std::fs;
 use std::path::Path;
 
-use wakecast_tests::judge::{Fact, Judge, Media, Purpose, Rules, Standing};
-
-const SECOND: u64 = 1_000;
-const MINUTE: u64 = 60 * SECOND;
+use court::{Court, MINUTE, SECOND, held, id, up};
+use wakecast_tests::judge::{Fact, Media, Purpose, Standing};
 
 #[test]
 fn the_judge_shares_no_code_with_the_judged() {
@@ -129,6 +129,35 @@ fn a_stop_under_an_endpoint_in_somebodys_hand_breaks_law_2() {
 }
 
 #[test]
+fn of_two_looks_the_first_may_come_early_by_the_distance_of_clocks() {
+    // The token ends while the looks begin: so long before, and so long after it they go on.
+    for (apart, before, after, broken) in [
+        (0, 0, 6, false),
+        (0, 4, 3, true),
+        (5, 4, 3, false),
+        (5, 6, 0, false),
+        (5, 3, 1, true),
+        (5, 0, 4, true),
+    ] {
+        let mut court = Court::with(|rules| rules.clocks_apart = apart * SECOND);
+        court.hear(Fact::Launched(id()));
+        court.opens();
+        court.promise("ada", court.at + 10 * MINUTE);
+        // Long idle, and the last looks begin shortly before the token ends.
+        court.zeros(5 * MINUTE);
+        court.at += 5 * MINUTE - (before + 1) * SECOND;
+        court.zeros((before + after + 1) * SECOND);
+        court.stop();
+        assert_eq!(
+            court.said("without two looks"),
+            broken,
+            "{apart} s apart, {before} s before, {after} s after: {:?}",
+            court.broken
+        );
+    }
+}
+
+#[test]
 fn unknown_counts_as_busy() {
     let mut court = Court::ready();
     court.zeros(10 * MINUTE);
@@ -222,7 +251,7 @@ fn a_start_with_the_address_on_is_ours_if_we_did_it_or_saw_it_stand() {
         court.hear(Fact::Stopped(id()));
         for _ in 0..10 {
             court.at += MINUTE;
-            court.hear(Fact::Described { by: 1, readable });
+            court.described(1, readable);
             if tried {
                 court.hear(Fact::PowerCall {
                     by: 1,
@@ -253,6 +282,32 @@ fn a_start_too_many_breaks_law_5() {
 }
 
 #[test]
+fn a_start_too_many_for_one_subject_breaks_law_5() {
+    // Time between starts, whether somebody else waits too, whether the operator wants a server.
+    for (apart, others, min, broken) in [
+        (4 * MINUTE, false, 0, true),
+        (6 * MINUTE, false, 0, false),
+        (4 * MINUTE, true, 0, false),
+        (4 * MINUTE, false, 1, false),
+    ] {
+        let mut court = Court::with(|rules| rules.min = min);
+        let waits = Standing::Waits {
+            until: court.at + 60 * MINUTE,
+        };
+        court.record("ada", Purpose::Publish, waits.clone());
+        court.record("bob", Purpose::Watch, waits.clone());
+        if others {
+            court.record("cleo", Purpose::Play, waits);
+        }
+        for _ in 0..3 {
+            court.at += apart;
+            court.hear(Fact::Intended);
+        }
+        assert_eq!(court.said("3 starts for ada"), broken, "{:?}", court.broken);
+    }
+}
+
+#[test]
 fn a_late_answer_breaks_law_3() {
     let mut court = Court::ready();
     let until = court.at + MINUTE;
@@ -274,6 +329,38 @@ fn a_row_past_its_deadline_breaks_law_3() {
     court.hear(Fact::Read { began });
     court.pass(3 * MINUTE);
     court.broke("law 3", "ada is past its deadline");
+}
+
+#[test]
+fn a_row_that_the_table_refuses_to_end_is_late_once_it_takes_writes_again() {
+    let mut court = Court::ready();
+    let until = court.at + 10 * SECOND;
+    court.record("ada", Purpose::Play, Standing::Waits { until });
+    let began = court.at;
+    court.hear(Fact::Read { began });
+    court.hear(Fact::RowsRefused(true));
+    court.pass(4 * MINUTE);
+    court.hear(Fact::RowsRefused(false));
+    court.pass(MINUTE);
+    assert_eq!(court.broken, Vec::<String>::new());
+    court.pass(10 * SECOND);
+    court.broke("law 3", "ada is past its deadline");
+}
+
+#[test]
+fn a_run_over_nothing_is_seen_once_ec2_has_shown_that_there_is_nothing() {
+    for (readable, broken) in [(false, false), (true, true)] {
+        let mut court = Court::ready();
+        court.hear(Fact::Terminated(id()));
+        court.at += MINUTE;
+        court.described(1, readable);
+        court.at += 4 * MINUTE;
+        court.hear(Fact::RanOut);
+        assert_eq!(court.broken, Vec::<String>::new());
+        court.at += 2 * MINUTE;
+        court.hear(Fact::RanOut);
+        assert_eq!(court.said("over nothing"), broken, "{:?}", court.broken);
+    }
 }
 
 #[test]
@@ -318,10 +405,7 @@ fn a_stop_of_what_is_held_breaks_law_7() {
 #[test]
 fn a_call_by_a_process_that_sees_nothing_breaks_law_8() {
     let mut court = Court::ready();
-    court.hear(Fact::Described {
-        by: 7,
-        readable: false,
-    });
+    court.described(7, false);
     court.hear(Fact::PowerCall {
         by: 7,
         call: "start",
@@ -357,42 +441,48 @@ fn a_server_that_another_hand_took_down_is_ours_once_ec2_has_shown_it() {
     let mut court = terminated();
     for _ in 0..30 {
         court.at += MINUTE;
-        court.hear(Fact::Described {
-            by: 1,
-            readable: false,
-        });
+        court.described(1, false);
         let token_until = court.at + MINUTE;
         court.promise("ada", token_until);
         unreachable(&mut court);
     }
     assert_eq!(court.broken, Vec::<String>::new());
     // It answers, and what it shows is told.
-    court.hear(Fact::Described {
-        by: 1,
-        readable: true,
-    });
+    court.described(1, true);
     unreachable(&mut court);
     assert_eq!(court.broken, Vec::<String>::new());
     court.at += 20 * SECOND;
     unreachable(&mut court);
     court.broke("law 2", "was handed a dead endpoint");
-    // Started again by another hand, it is still the boot that was granted; not if we started it.
+    // Started again by another hand, it is still the boot that was granted; we who start it know.
     for (ours, broken) in [(false, false), (true, true)] {
         let mut court = terminated();
         court.hear(Fact::Stopped(id()));
         court.at += MINUTE;
         court.hear(Fact::Started { server: id(), ours });
         unreachable(&mut court);
+        assert_eq!(court.broken, Vec::<String>::new());
+        court.at += 20 * SECOND;
+        unreachable(&mut court);
         let said = court.said("dead endpoint");
         assert_eq!(said, broken, "{:?}", court.broken);
     }
-    // An answer that may be older than what happened shows nothing.
+    // Nor does one that a frozen process tells of late.
     let mut court = terminated();
-    court.at += 10 * SECOND;
+    let as_of = court.at;
+    court.at += 10 * MINUTE;
     court.hear(Fact::Described {
         by: 1,
         readable: true,
+        as_of,
     });
+    court.at += MINUTE;
+    unreachable(&mut court);
+    assert_eq!(court.broken, Vec::<String>::new());
+    // An answer that may be older than what happened shows nothing.
+    let mut court = terminated();
+    court.at += 10 * SECOND;
+    court.described(1, true);
     court.at += 10 * MINUTE;
     unreachable(&mut court);
     assert_eq!(court.broken, Vec::<String>::new());
@@ -400,6 +490,38 @@ fn a_server_that_another_hand_took_down_is_ours_once_ec2_has_shown_it() {
     let mut court = Court::ready();
     unreachable(&mut court);
     court.broke("law 2", "was handed a dead endpoint");
+}
+
+#[test]
+fn a_run_that_was_taken_down_before_its_opening_is_written_down_is_taken_down() {
+    for (ours, broken) in [(false, false), (true, true)] {
+        let mut court = Court::new();
+        court.hear(Fact::Launched(id()));
+        court.hear(Fact::Runs(id()));
+        court.hear(Fact::Media {
+            server: id(),
+            media: up(),
+        });
+        let since = court.at;
+        court.at += 5 * SECOND;
+        court.hear(Fact::StopAccepted { server: id(), ours });
+        court.broken.clear();
+        // What was decided before arrives at the table only now.
+        court.at += SECOND;
+        court.hear(Fact::Opened {
+            server: id(),
+            boot: 1,
+            since,
+        });
+        let token_until = court.at + MINUTE;
+        court.promise("ada", token_until);
+        assert_eq!(
+            court.said("handed an endpoint"),
+            broken,
+            "{:?}",
+            court.broken
+        );
+    }
 }
 
 #[test]
@@ -440,163 +562,5 @@ fn an_early_touch_is_seen_but_where_another_hand_let_players_in() {
             },
         });
         assert_eq!(court.said("was touched"), broken, "{:?}", court.broken);
-    }
-}
-
-/// A judge, and the time.
-struct Court {
-    judge: Judge,
-    at: u64,
-    broken: Vec<String>,
-}
-
-impl Court {
-    fn new() -> Self {
-        let rules = Rules {
-            max: 1,
-            min: 0,
-            starts_per_hour: 3,
-            launches_per_hour: 3,
-            grace: 5 * MINUTE,
-            min_up: 5 * MINUTE,
-            stream_token: MINUTE,
-            protect_publish: 15 * MINUTE,
-            protect_play: 2 * MINUTE,
-            absence: 2 * MINUTE,
-            boot: 10 * MINUTE,
-            tick: MINUTE,
-            lock: 30 * SECOND,
-            clocks_apart: 0,
-        };
-        Self {
-            judge: Judge::new(rules),
-            at: 1_000_000 * MINUTE,
-            broken: Vec::new(),
-        }
-    }
-
-    /// A server that has just become ready.
-    fn ready() -> Self {
-        let mut court = Self::new();
-        court.hear(Fact::Launched(id()));
-        court.opens();
-        court
-    }
-
-    fn opens(&mut self) {
-        self.hear(Fact::Runs(id()));
-        self.hear(Fact::Media {
-            server: id(),
-            media: up(),
-        });
-        let since = self.at;
-        self.hear(Fact::Opened {
-            server: id(),
-            boot: 1,
-            since,
-        });
-    }
-
-    fn hear(&mut self, fact: Fact) {
-        let broken = self.judge.hear(self.at, &fact);
-        let told = broken
-            .into_iter()
-            .map(|(law, what)| format!("{law}: {what}"));
-        self.broken.extend(told);
-    }
-
-    fn pass(&mut self, time: u64) {
-        for _ in 0..time / SECOND {
-            self.at += SECOND;
-            let broken = self.judge.look(self.at);
-            let told = broken
-                .into_iter()
-                .map(|(law, what)| format!("{law}: {what}"));
-            self.broken.extend(told);
-        }
-    }
-
-    fn report(&mut self, counts: Option<(u64, u64)>) {
-        let (server, began) = (id(), self.at);
-        self.hear(Fact::Reported {
-            by: 1,
-            server,
-            began,
-            counts,
-        });
-    }
-
-    /// Zeros, one a second, for so long.
-    fn zeros(&mut self, time: u64) {
-        for _ in 0..time / SECOND {
-            self.at += SECOND;
-            self.report(Some((0, 0)));
-        }
-    }
-
-    fn record(&mut self, lease: &str, purpose: Purpose, standing: Standing) {
-        self.hear(Fact::Recorded {
-            lease: lease.to_owned(),
-            purpose: Some(purpose),
-            standing,
-            gone_since: None,
-        });
-    }
-
-    fn promise(&mut self, who: &str, token_until: u64) {
-        self.hear(Fact::Promised {
-            who: who.to_owned(),
-            lease: who.to_owned(),
-            server: Some(id()),
-            token_until,
-        });
-    }
-
-    fn stop(&mut self) {
-        self.hear(Fact::Closing {
-            server: id(),
-            again: false,
-        });
-        self.at += SECOND;
-        self.hear(Fact::Halted {
-            server: id(),
-            streams: 0,
-            viewers: 0,
-        });
-        self.hear(Fact::StopAccepted {
-            server: id(),
-            ours: true,
-        });
-    }
-
-    fn said(&self, what: &str) -> bool {
-        self.broken.iter().any(|line| line.contains(what))
-    }
-
-    fn broke(&self, law: &str, what: &str) {
-        let found = self
-            .broken
-            .iter()
-            .any(|line| line.starts_with(law) && line.contains(what));
-        assert!(found, "{law} … {what}: {:?}", self.broken);
-    }
-}
-
-fn id() -> String {
-    "i-1".to_owned()
-}
-
-fn held() -> Standing {
-    Standing::Holds {
-        server: id(),
-        boot: 1,
-    }
-}
-
-fn up() -> Media {
-    Media {
-        up: true,
-        sound: true,
-        ..Media::default()
     }
 }

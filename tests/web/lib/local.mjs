@@ -1,0 +1,89 @@
+// Starts wakecast-local and stops it again.
+
+import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const BINARY =
+  process.env.WAKECAST_LOCAL ??
+  fileURLToPath(new URL("../../../target/debug/wakecast-local", import.meta.url));
+
+// A boot takes about a second; more than this is a hang.
+const START_LIMIT_MS = 60_000;
+
+const SERVER_SECRET = "a-server-secret-for-one-test-run-only";
+const STREAM_SECRET = "a-stream-secret-for-one-test-run-only";
+
+/** A media server that is warm: booted, ready, with stream tokens and its REST control on. */
+export async function startMediaServer() {
+  const folder = await mkdtemp(join(tmpdir(), "wakecast-web-"));
+  const [serverFile, streamFile] = [join(folder, "server"), join(folder, "stream")];
+  await writeFile(serverFile, SERVER_SECRET);
+  await writeFile(streamFile, STREAM_SECRET);
+  const child = spawn(
+    BINARY,
+    [
+      "media",
+      "--port=0",
+      "--profile=demonstration",
+      `--media-secret-file=${serverFile}`,
+      `--media-stream-secret-file=${streamFile}`,
+    ],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const greeting = await until(child, "  ready\n");
+  await rm(folder, { recursive: true });
+  const origin = /http:\/\/127\.0\.0\.1:\d+/.exec(greeting)[0];
+  const headers = { ProxyAuthorization: jwt(SERVER_SECRET, {}) };
+
+  return {
+    origin,
+    websocketUrl: `${origin.replace("http", "ws")}/live/websocket`,
+    greeting,
+    streamToken: (streamId, type) =>
+      jwt(STREAM_SECRET, { streamId, type, exp: Math.floor(Date.now() / 1000) + 60 }),
+    async counts() {
+      const answer = await fetch(`${origin}/rest/v2/system-resources`, { headers });
+      const resources = await answer.json();
+      return {
+        streams: resources.localWebRTCLiveStreams,
+        viewers: resources.localWebRTCViewers,
+        total: resources.totalLiveStreamSize,
+      };
+    },
+    async stop() {
+      child.kill("SIGINT");
+      const [code] = child.exitCode === null ? await once(child, "exit") : [child.exitCode];
+      return code;
+    },
+  };
+}
+
+/** Waits until the program printed `mark`, and returns all that it printed. */
+async function until(child, mark) {
+  let printed = "";
+  const late = setTimeout(() => child.kill("SIGKILL"), START_LIMIT_MS);
+  try {
+    child.stdout.setEncoding("utf8");
+    for await (const piece of child.stdout.iterator({ destroyOnReturn: false })) {
+      printed += piece;
+      if (printed.includes(mark)) {
+        child.stdout.resume();
+        return printed;
+      }
+    }
+  } finally {
+    clearTimeout(late);
+  }
+  throw new Error(`${BINARY} ended before it said ${JSON.stringify(mark)}:\n${printed}`);
+}
+
+function jwt(secret, claims) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
+  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
+}

@@ -1,0 +1,37 @@
+// Serves the test's pages and the vendor's SDK on loopback.
+
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const FOLDERS = {
+  "/page/": new URL("../page/", import.meta.url),
+  "/sdk/": new URL("../node_modules/@antmedia/webrtc_adaptor/dist/es/", import.meta.url),
+};
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" };
+
+export async function startSite() {
+  const server = createServer(async (request, response) => {
+    try {
+      const path = normalize(new URL(request.url, "http://site").pathname);
+      const mount = Object.keys(FOLDERS).find((prefix) => path.startsWith(prefix));
+      const file = new URL(path.slice(mount.length), FOLDERS[mount]);
+      const body = await readFile(fileURLToPath(file));
+      response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/plain" });
+      response.end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: (path) => `http://127.0.0.1:${server.address().port}${path}`,
+    stop() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}

@@ -1,0 +1,127 @@
+//! The step `web`: what runs in a real browser, under Node's own test runner.
+
+use std::process::Command;
+
+use crate::node::Folder;
+use crate::npm;
+use crate::report::Counts;
+use crate::runner::Outcome;
+use crate::tools::{self, Run, Workspace};
+
+const FOLDER: Folder = Folder("tests/web");
+
+/// Builds the local cloud, gets Chromium and the packages if they are absent, and runs the tests.
+pub(crate) fn step(workspace: &Workspace) -> Outcome {
+    let build = workspace.cargo(&["build", "--quiet", "--package=wakecast-local"]);
+    let built = tools::run(workspace, "web", build);
+    if !built.ok {
+        return Outcome::failed(built.output);
+    }
+    if let Err(message) = need_chromium(workspace)
+        .and_then(|()| FOLDER.need_packages(workspace, "web"))
+        .and_then(|()| npm::build(workspace, "web"))
+    {
+        return Outcome::failed(message);
+    }
+    let mut test = FOLDER.command(workspace, "node");
+    // Other Node versions choose another form when nobody watches.
+    test.args(["--test", "--test-concurrency=1", "--test-reporter=tap", "."]);
+    judge(tools::run(workspace, "web", test))
+}
+
+fn judge(run: Run) -> Outcome {
+    let mut counts = read(&run.output);
+    if counts.failed == 0 && (!run.ok || counts.passed == 0) {
+        // It died without a result, or nothing was run.
+        counts.failed = 1;
+    }
+    Outcome {
+        counts,
+        remark: format!("{} browser tests", counts.passed),
+        output: run.output,
+    }
+}
+
+/// Reads the numbers that the runner closes with: `# pass 3`.
+fn read(output: &str) -> Counts {
+    let number = |name: &str| -> u64 {
+        output
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("# ")?
+                    .strip_prefix(name)?
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+            })
+            .next_back()
+            .unwrap_or(0)
+    };
+    Counts {
+        passed: number("pass "),
+        failed: number("fail ") + number("cancelled "),
+        ignored: number("skipped ") + number("todo "),
+    }
+}
+
+/// Makes sure that Debian's Chromium is there. The error holds the command to run by hand.
+fn need_chromium(workspace: &Workspace) -> Result<(), String> {
+    let mut version = Command::new("chromium");
+    version.args(["--no-sandbox", "--version"]);
+    if std::env::var_os("CHROMIUM").is_some() || tools::run(workspace, "web", version).ok {
+        return Ok(());
+    }
+    let mut output = String::new();
+    for arguments in [
+        &["update", "--quiet"][..],
+        &[
+            "install",
+            "--yes",
+            "--quiet",
+            "--no-install-recommends",
+            "chromium",
+        ],
+    ] {
+        let mut get = Command::new("apt-get");
+        get.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        let run = tools::run(workspace, "web", get);
+        if !run.ok {
+            output = run.output;
+        }
+    }
+    let mut version = Command::new("chromium");
+    version.args(["--no-sandbox", "--version"]);
+    if tools::run(workspace, "web", version).ok {
+        return Ok(());
+    }
+    Err(format!(
+        "{output}Chromium is absent and could not be installed. Run, as root:\n    \
+         apt-get install chromium\nor name another one in CHROMIUM\n"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(ok: bool, output: &str) -> (u64, u64, u64) {
+        let output = output.to_owned();
+        let counts = judge(Run { ok, output }).counts;
+        (counts.passed, counts.failed, counts.ignored)
+    }
+
+    #[test]
+    fn the_runners_closing_numbers_are_read() {
+        let closing =
+            "ok 1 - a\n# tests 4\n# pass 3\n# fail 0\n# cancelled 0\n# skipped 1\n# todo 0\n";
+        assert_eq!(judged(true, closing), (3, 0, 1));
+        let cut = "# tests 3\n# pass 1\n# fail 1\n# cancelled 1\n";
+        assert_eq!(judged(false, cut), (1, 2, 0));
+    }
+
+    #[test]
+    fn a_runner_that_died_or_ran_nothing_counts_as_a_failure() {
+        assert_eq!(judged(false, "# pass 2\n# fail 0\n"), (2, 1, 0));
+        assert_eq!(judged(true, "# pass 0\n# fail 0\n"), (0, 1, 0));
+    }
+}

@@ -24,6 +24,8 @@ const STREAM_SECRET = "a-stream-secret-for-one-test-run-only";
 export async function startCloud(options = []) {
   const child = spawn(BINARY, ["--profile=test", "--media-address=none", ...options], {
     stdio: ["ignore", "pipe", "inherit"],
+    // Its alarms are what the tests provoke.
+    env: { RUST_LOG: "off", ...process.env },
   });
   const greeting = await until(child, "cut_sockets");
   const url = (name) => new RegExp(`${name} +(\\S+)`).exec(greeting)[1];

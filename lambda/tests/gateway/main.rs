@@ -13,5 +13,7 @@ mod poison;
 mod protections;
 mod rules;
 mod status;
+mod tickets;
+mod tickets_attacks;
 mod wallet;
 mod world;

@@ -10,6 +10,7 @@ mod error;
 mod fault;
 mod server;
 mod status;
+mod ticket;
 mod token;
 
 pub use error::AdminError;

@@ -2,11 +2,13 @@
 
 use std::process::Command;
 
+use crate::node::Folder;
+use crate::npm;
 use crate::report::Counts;
 use crate::runner::Outcome;
 use crate::tools::{self, Run, Workspace};
 
-const FOLDER: &str = "tests/web";
+const FOLDER: Folder = Folder("tests/web");
 
 /// Builds the local cloud, gets Chromium and the packages if they are absent, and runs the tests.
 pub(crate) fn step(workspace: &Workspace) -> Outcome {
@@ -15,10 +17,13 @@ pub(crate) fn step(workspace: &Workspace) -> Outcome {
     if !built.ok {
         return Outcome::failed(built.output);
     }
-    if let Err(message) = need_chromium(workspace).and_then(|()| need_packages(workspace)) {
+    if let Err(message) = need_chromium(workspace)
+        .and_then(|()| FOLDER.need_packages(workspace, "web"))
+        .and_then(|()| npm::build(workspace, "web"))
+    {
         return Outcome::failed(message);
     }
-    let mut test = in_folder(workspace, "node");
+    let mut test = FOLDER.command(workspace, "node");
     // Other Node versions choose another form when nobody watches.
     test.args(["--test", "--test-concurrency=1", "--test-reporter=tap", "."]);
     judge(tools::run(workspace, "web", test))
@@ -93,33 +98,6 @@ fn need_chromium(workspace: &Workspace) -> Result<(), String> {
         "{output}Chromium is absent and could not be installed. Run, as root:\n    \
          apt-get install chromium\nor name another one in CHROMIUM\n"
     ))
-}
-
-/// Makes sure that the packages of the lock file are there, each with its checksum.
-fn need_packages(workspace: &Workspace) -> Result<(), String> {
-    let folder = workspace.root.join(FOLDER);
-    let modified = |path: &str| folder.join(path).metadata().and_then(|m| m.modified()).ok();
-    let installed = modified("node_modules/.package-lock.json");
-    if installed.is_some() && installed >= modified("package-lock.json") {
-        return Ok(());
-    }
-    let mut install = in_folder(workspace, "npm");
-    // No script of a package runs.
-    install.args(["ci", "--ignore-scripts"]);
-    let run = tools::run(workspace, "web", install);
-    if run.ok {
-        return Ok(());
-    }
-    Err(format!(
-        "{}the packages could not be installed. Run:\n    npm ci --ignore-scripts   (in {FOLDER})\n",
-        run.output
-    ))
-}
-
-fn in_folder(workspace: &Workspace, program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(workspace.root.join(FOLDER));
-    command
 }
 
 #[cfg(test)]

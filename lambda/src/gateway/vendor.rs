@@ -73,7 +73,7 @@ impl Gateway {
             .await?;
         match answer {
             Answer::Granted(_, endpoint) => Ok(*endpoint),
-            Answer::Waiting(row) | Answer::NotReady(row, _) => {
+            Answer::Waiting { row, .. } | Answer::NotReady(row, _) => {
                 Err(Refusal::starting(phase(&row), POLL))
             }
             Answer::Over(row) => Err(Refusal::coded(end_code(&row))),

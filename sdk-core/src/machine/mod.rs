@@ -41,6 +41,7 @@ mod state;
 mod status;
 mod timers;
 mod token;
+mod wall;
 mod welcome;
 mod words;
 
@@ -66,6 +67,7 @@ pub use record::{Detail, EndCause, EnvironmentChange, Happening, Record, TokenFa
 pub use state::{ConnectStage, ConnectionState, ReconnectReason, StateKind, TRANSITIONS};
 pub use status::FleetStatus;
 pub use timers::Timer;
+pub use wall::WallClock;
 
 use crate::protocol::Endpoint;
 use crate::time::millis;

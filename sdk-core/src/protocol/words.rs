@@ -2,6 +2,9 @@
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::fields::FromField;
 
 /// Declares a vocabulary whose unknown words are refused.
 macro_rules! closed_words {
@@ -29,6 +32,12 @@ macro_rules! closed_words {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl FromField for $name {
+            fn from_field(value: Value) -> Option<Self> {
+                value.as_str().and_then(Self::parse)
             }
         }
 
@@ -71,6 +80,12 @@ macro_rules! open_words {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl FromField for $name {
+            fn from_field(value: Value) -> Option<Self> {
+                value.as_str().map(Self::parse)
             }
         }
 

@@ -20,8 +20,10 @@ Usage: wakecast-local [OPTIONS]
 
 Options:
   --port PORT            WebSocket API on PORT, HTTP API and admin on the next two [free ones]
-  --profile PROFILE      default, or demonstration: the whole lifecycle within a minute
+  --profile PROFILE      default, demonstration: the whole lifecycle within a minute,
+                         or test: every wait as short as it may be
   --token-life SECONDS   how long printed tokens live, 1 to 3600 [3600; demonstration 20]
+  --links COUNT          how many links one subject may have open at a time [any number]
   --media-address IP     the address of the stand-ins' WebRTC media, or none [127.0.0.1]
   --decision-log FILE    add each decision to FILE as a line that `cargo xtask replay` reads
   --help                 this text
@@ -52,7 +54,8 @@ Usage: wakecast-local media [OPTIONS]
 
 Options:
   --port PORT            where it listens; 0 takes a free port [5080]
-  --profile PROFILE      default: the boot of a real server; demonstration: a fifth of it
+  --profile PROFILE      default: the boot of a real server; demonstration: a fifth of it;
+                         test: a twentieth
   --media-secret-file FILE
                          its server.jwtServerSecretKey, or in WAKECAST_MEDIA_SECRET;
                          without one its JWT control is off, as on a fresh server
@@ -89,6 +92,7 @@ pub(crate) struct Arguments {
     pub(crate) port: Option<u16>,
     pub(crate) profile: Profile,
     pub(crate) token_life: Option<Duration>,
+    pub(crate) links: Option<u32>,
     pub(crate) decision_log: Option<PathBuf>,
     pub(crate) carrying: Carrying,
     pub(crate) media_server: Option<ServerUrl>,
@@ -182,6 +186,7 @@ impl Command {
                     parsed.carrying = values::carrying(option.value()?)?;
                 }
                 "--token-life" => parsed.token_life = Some(values::token_life(option.value()?)?),
+                "--links" => parsed.links = Some(values::links(option.value()?)?),
                 "--media-server" => {
                     parsed.media_server = Some(values::server_url(&option.value()?)?);
                 }

@@ -11,6 +11,7 @@ mod limits;
 mod links;
 mod poison;
 mod protections;
+mod resumed;
 mod rules;
 mod status;
 mod wallet;

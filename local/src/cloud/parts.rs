@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use wakecast::Secret;
 use wakecast_lambda::model::{Connection, FleetKey};
 use wakecast_lambda::ports::{Clock, Entropy, Store};
 use wakecast_lambda::store::memory::MemoryStore;
 
+use super::LocalError;
 use super::config::{APP, LocalConfig};
+use super::gate::Gate;
 use super::machines::MediaMachines;
 use super::reconciling::{Last, Reconciling, Waker};
 use super::timeline::Timeline;
@@ -31,6 +34,7 @@ pub(crate) struct Parts {
     pub(super) reconciling: Reconciling,
     pub(super) mint: Mint,
     pub(super) hint_secret: Secret,
+    pub(super) gate: Mutex<Gate>,
 }
 
 /// What runs on the instances.
@@ -86,6 +90,21 @@ impl Parts {
             }
         }
         cut
+    }
+
+    /// Ends the gateway as a crash does.
+    pub(crate) async fn kill_gateway(&self) {
+        self.gate.lock().await.kill().await;
+    }
+
+    /// Returns whether nobody serves as the gateway.
+    pub(crate) async fn gateway_is_down(&self) -> bool {
+        !self.gate.lock().await.serves()
+    }
+
+    /// Starts the gateway again, unless it serves.
+    pub(crate) async fn start_gateway(&self) -> Result<(), LocalError> {
+        self.gate.lock().await.reopen().await
     }
 
     /// Mints a token.

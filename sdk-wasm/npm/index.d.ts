@@ -61,6 +61,11 @@ export interface ClientOptions {
    * unless set.
    */
   readonly verify?: boolean | undefined;
+  /**
+   * Hosts that may be reached by plain `ws://` and `http://`, for a test network: tokens then travel
+   * unencrypted. Loopback needs no leave.
+   */
+  readonly insecureHosts?: readonly string[] | undefined;
 }
 
 /** The settings of {@link Client.resume}. */
@@ -475,7 +480,7 @@ export declare class TokenError extends Error {
 /** One token, for development; nothing can renew it. */
 export declare function fixedToken(token: string): TokenProvider;
 
-/** The settings of {@link httpTokens}. */
+/** The settings of {@link httpTokenProvider}. */
 export interface HttpTokenOptions {
   /**
    * Headers of the request, such as `{ authorization: 'Bearer …' }`; a function is asked each time.
@@ -497,7 +502,7 @@ export interface HttpTokenOptions {
  *
  * @param url - Absolute, or relative to the page.
  */
-export declare function httpTokens(url: string | URL, options?: HttpTokenOptions): TokenProvider;
+export declare function httpTokenProvider(url: string | URL, options?: HttpTokenOptions): TokenProvider;
 
 // ── Fleets ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -145,6 +145,12 @@ impl Driver {
         self.core.handle(Input::Cancel { key: request(key) });
     }
 
+    /// The app forgot what it acquires: ends it, or gives back what it was granted.
+    pub fn abandon(&self, key: f64) {
+        let key = request(key);
+        self.core.handle(Input::Abandon { key });
+    }
+
     /// The app wants a lease's endpoint.
     pub fn endpoint(&self, key: f64, lease: String) {
         let key = request(key);
@@ -336,7 +342,15 @@ impl Core {
                 text: Secret::new(text),
             },
             Happening::Binary => Input::BinaryFrame { epoch },
-            Happening::Closed(end) => Input::TransportClosed { epoch, end },
+            Happening::Refused => {
+                take(&self.sockets, epoch);
+                let refusal = Refusal::Opaque;
+                Input::Refused { epoch, refusal }
+            }
+            Happening::Closed(end) => {
+                take(&self.sockets, epoch);
+                Input::TransportClosed { epoch, end }
+            }
         });
     }
 

@@ -342,7 +342,15 @@ impl Core {
                 text: Secret::new(text),
             },
             Happening::Binary => Input::BinaryFrame { epoch },
-            Happening::Closed(end) => Input::TransportClosed { epoch, end },
+            Happening::Refused => {
+                take(&self.sockets, epoch);
+                let refusal = Refusal::Opaque;
+                Input::Refused { epoch, refusal }
+            }
+            Happening::Closed(end) => {
+                take(&self.sockets, epoch);
+                Input::TransportClosed { epoch, end }
+            }
         });
     }
 

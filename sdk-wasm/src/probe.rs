@@ -44,7 +44,7 @@ impl Probe {
                 }
             }
             Happening::Binary => {}
-            Happening::Closed(_) => tell(Err(
+            Happening::Refused | Happening::Closed(_) => tell(Err(
                 "no WebSocket connection to the media server, or it closed before it answered"
                     .into(),
             )),

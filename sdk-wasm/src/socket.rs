@@ -14,7 +14,9 @@ pub(crate) enum Happening {
     Text(String),
     /// Something else arrived.
     Binary,
-    /// It closed, or never opened.
+    /// It never opened. The browser does not say why.
+    Refused,
+    /// It was open, and closed.
     Closed(TransportEnd),
 }
 
@@ -39,10 +41,14 @@ impl Socket {
             .map(|text| JsValue::from(*text))
             .collect();
         let socket = WebSocket::new_with_str_sequence(url, &protocols)?;
-        let listener = Closure::new(move |event: Event| {
-            if let Some(happening) = read(&event) {
+        let mut opened = false;
+        let listener = Closure::new(move |event: Event| match read(&event) {
+            Some(Happening::Closed(_)) if !opened => tell(Happening::Refused),
+            Some(happening) => {
+                opened = true;
                 tell(happening);
             }
+            None => {}
         });
         let function = Some(listener.as_ref().unchecked_ref());
         socket.set_onopen(function);

@@ -182,7 +182,7 @@ impl Gateway {
             Answer::NotReady(row, instance) => {
                 leases::lease_report(row, None, instance.as_deref(), timing, now)
             }
-            Answer::Waiting(row) | Answer::Over(row) => {
+            Answer::Waiting { row, .. } | Answer::Over(row) => {
                 leases::lease_report(row, None, None, timing, now)
             }
             Answer::TakenOver(row) => LeaseReport {
@@ -212,7 +212,7 @@ fn request_report(
         Some(Answer::Granted(row, endpoint)) => {
             leases::request_report(row, Some(Endpoint::clone(endpoint)))
         }
-        Some(Answer::NotReady(row, _) | Answer::Waiting(row) | Answer::Over(row)) => {
+        Some(Answer::NotReady(row, _) | Answer::Waiting { row, .. } | Answer::Over(row)) => {
             leases::request_report(row, None)
         }
         Some(Answer::TakenOver(row)) => ended_request(id, Some(row.rev), ErrorCode::LeaseLost),

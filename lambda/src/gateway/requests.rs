@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use wakecast::protocol::{
-    Acquire, EndpointPush, EndpointRequest, Lost, LostReason, Ready, ServerMessage,
+    Acquire, EndpointPush, EndpointRequest, Lost, LostReason, Phase, ProgressPush, Ready,
+    ServerMessage,
 };
 
 use super::Gateway;
 use super::call::Caller;
+use super::hello::millis;
 use super::reply::{Refusal, ack};
 use super::rows::{Answer, Known, OnMiss, RowCall};
 use crate::auth::allows;
 use crate::config::FleetConfig;
 use crate::leases;
+use crate::lifecycle::Forecast;
 use crate::model::{Ask, Row, RowEnd, RowState, WaitKind};
 
 /// Longest stream id in bytes: the media server's own ids have at most 100.
@@ -70,7 +73,43 @@ impl Gateway {
             Answer::NotAllowed(error) => Err(error.into()),
             Answer::Full => Err(Refusal::full()),
             Answer::Quota => Err(Refusal::quota(config.caps.subject.live_rows)),
-            Answer::Waiting(_) | Answer::NotReady(..) | Answer::Unknown => Ok(ack(&acquire.id)),
+            Answer::Waiting { row, resumed: true } => Ok(self.how_far(&row, config).await),
+            Answer::Waiting { .. } | Answer::NotReady(..) | Answer::Unknown => Ok(ack(&acquire.id)),
+        }
+    }
+
+    /// Tells a client that takes up a wait how far it is: an app that was started anew heard none of
+    /// the pushes, and the next one may be minutes away. A wait that no reconciler has seen has no
+    /// phase to tell yet.
+    async fn how_far(&self, row: &Row, config: &FleetConfig) -> ServerMessage {
+        let (id, fleet) = (&row.key.id, &row.key.fleet);
+        let RowState::Waiting { phase, .. } = row.state else {
+            return ack(id);
+        };
+        if phase == Phase::Requested {
+            return ack(id);
+        }
+        // From before the read: a push that crosses this answer is newer, and must count as that.
+        let now = self.ports.clock.now();
+        match self.ports.store.fleet(fleet).await {
+            Ok(records) => {
+                let Forecast { eta, restarted, .. } = Forecast::of(&records, config, now);
+                ServerMessage::Progress(ProgressPush {
+                    id: id.clone(),
+                    rev: row.rev,
+                    phase,
+                    elapsed_ms: millis(now.since(row.created_at)),
+                    eta_p50_ms: millis(eta.p50),
+                    eta_p90_ms: millis(eta.p90),
+                    overdue: eta.overdue,
+                    note: restarted.then(|| "restarting".to_owned()),
+                })
+            }
+            // The row is written, and that is what the client asked for.
+            Err(error) => {
+                tracing::warn!(%error, "a resumed wait is not told how far it is");
+                ack(id)
+            }
         }
     }
 
@@ -102,7 +141,7 @@ impl Gateway {
                 rev: row.rev,
                 endpoint: *endpoint,
             })),
-            Answer::Waiting(_) | Answer::NotReady(..) => Ok(ack(&request.id)),
+            Answer::Waiting { .. } | Answer::NotReady(..) => Ok(ack(&request.id)),
             Answer::NotAllowed(error) => Err(error.into()),
             Answer::TakenOver(_) => Err(Refusal::new(
                 wakecast::ErrorCode::LeaseLost,
@@ -166,7 +205,7 @@ fn lost(row: &Row, reason: LostReason) -> ServerMessage {
     })
 }
 
-fn check_ask(ask: &Ask) -> Result<(), Refusal> {
+pub(super) fn check_ask(ask: &Ask) -> Result<(), Refusal> {
     let stream = ask.stream_id.as_deref().unwrap_or("-");
     let fits =
         |text: &str| (1..=MAX_STREAM).contains(&text.len()) && !text.chars().any(char::is_control);
@@ -181,7 +220,7 @@ fn check_ask(ask: &Ask) -> Result<(), Refusal> {
     }
 }
 
-fn check_app(ask: &Ask, config: &FleetConfig) -> Result<(), Refusal> {
+pub(super) fn check_app(ask: &Ask, config: &FleetConfig) -> Result<(), Refusal> {
     if config.apps.contains(&ask.app) {
         Ok(())
     } else {

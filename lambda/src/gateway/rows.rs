@@ -65,7 +65,11 @@ pub(super) enum OnMiss {
 pub(super) enum Answer {
     Granted(Box<Row>, Box<Endpoint>),
     NotReady(Box<Row>, Option<Box<Instance>>),
-    Waiting(Box<Row>),
+    /// It waits. `resumed`: it already did so on another link.
+    Waiting {
+        row: Box<Row>,
+        resumed: bool,
+    },
     Over(Box<Row>),
     TakenOver(Box<Row>),
     OtherAsk,
@@ -142,7 +146,10 @@ impl RowCall<'_> {
         }
         match step.then {
             Then::Verify { revived } => self.verify(row, revived, paid, now).await,
-            Then::Wait { wake } => self.wait(row, wake).await,
+            Then::Wait { wake } => {
+                let resumed = known.is_some_and(|before| self.takes_up(before));
+                self.wait(row, wake, resumed).await
+            }
             Then::Over => Ok(Answer::Over(Box::new(row))),
             Then::TakenOver => Ok(Answer::TakenOver(Box::new(row))),
             Then::Unknown => Ok(Answer::Unknown),
@@ -227,7 +234,7 @@ impl RowCall<'_> {
             paid = is_counted(&row);
             match step.then {
                 Then::Verify { .. } => {}
-                Then::Wait { wake } => return self.wait(row, wake).await,
+                Then::Wait { wake } => return self.wait(row, wake, false).await,
                 _ => return Ok(Answer::Over(Box::new(row))),
             }
         }
@@ -249,15 +256,24 @@ impl RowCall<'_> {
         })
     }
 
-    async fn wait(&self, row: Row, wake: bool) -> Result<Answer, StoreError> {
+    async fn wait(&self, row: Row, wake: bool, resumed: bool) -> Result<Answer, StoreError> {
         if wake {
             self.gateway.announce(&self.key.fleet).await?;
         }
-        Ok(Answer::Waiting(Box::new(row)))
+        let row = Box::new(row);
+        Ok(Answer::Waiting { row, resumed })
+    }
+
+    /// Tells whether this message takes up a wait that another link has left.
+    fn takes_up(&self, before: &Row) -> bool {
+        let here = &self.caller.link.connection;
+        let link = before.link.as_ref();
+        let elsewhere = link.is_none_or(|link| link.connection != *here);
+        elsewhere && matches!(before.state, RowState::Waiting { .. })
     }
 
     /// Writes the row within what its subject may have, and claims it in the same request where
-    /// this link has not yet.
+    /// there is a link that has not yet.
     async fn put(&self, row: &Row, expected: Option<u64>, room: Room) -> Result<Row, StoreError> {
         let uncounted = Room {
             at: room.at,
@@ -266,14 +282,16 @@ impl RowCall<'_> {
         if self.is_claimed() && room == uncounted {
             return self.store().put_row(row, expected).await;
         }
-        let (connection, timing) = (&self.caller.connection, &self.config.timing);
+        let caller = self.caller;
+        let link = caller.is_stored.then_some(&caller.connection.id);
         self.gateway
-            .put_within(connection, timing, row, expected, room)
+            .put_within(link, &self.config.timing, row, expected, room)
             .await
     }
 
+    /// Tells whether nothing is left to note at the link.
     fn is_claimed(&self) -> bool {
-        self.caller.connection.rows.contains(&self.key)
+        !self.caller.is_stored || self.caller.connection.rows.contains(&self.key)
     }
 
     /// Creates no row on a link that is full. One that was only believed to be new is looked at.

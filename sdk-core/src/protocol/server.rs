@@ -1,6 +1,6 @@
 //! Messages from server to client, told apart by `type`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::fields::{Fields, FromFields as _};
@@ -150,7 +150,9 @@ pub struct Ack {
 }
 
 /// `progress`: an instance comes nearer. Also sent with a lease's id while it moves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+///
+/// The server's own functions hand it to each other as JSON: hence both directions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressPush {
     /// Id of the acquisition or lease.
     pub id: String,

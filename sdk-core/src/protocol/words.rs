@@ -88,6 +88,12 @@ macro_rules! open_words {
                 value.as_str().map(Self::parse)
             }
         }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(Self::parse(&String::deserialize(deserializer)?))
+            }
+        }
     };
 }
 

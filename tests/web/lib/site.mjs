@@ -1,4 +1,4 @@
-// Serves the test's pages and the vendor's SDK on loopback.
+// Serves the test's pages, the vendor's SDK and the npm package on loopback.
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -9,8 +9,15 @@ import { fileURLToPath } from "node:url";
 const FOLDERS = {
   "/page/": new URL("../page/", import.meta.url),
   "/sdk/": new URL("../node_modules/@antmedia/webrtc_adaptor/dist/es/", import.meta.url),
+  // As `cargo xtask npm` builds it.
+  "/wakecast/": new URL("../../../target/npm/wakecast/", import.meta.url),
 };
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" };
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+};
 
 export async function startSite() {
   const server = createServer(async (request, response) => {

@@ -17,6 +17,9 @@ async fn an_app_that_is_killed_in_mid_boot_goes_on_where_it_was() {
         app.says("connected").await;
         acked(&cloud, nth).await;
         cloud.happened(Happened::Running).await;
+        if nth == 1 {
+            while app.says("phase").await != "booting" {}
+        }
         let said = app.kill().await;
         assert!(
             !said.iter().any(|line| line.starts_with("held")),
@@ -25,6 +28,8 @@ async fn an_app_that_is_killed_in_mid_boot_goes_on_where_it_was() {
     }
     let mut app = App::start(&cloud, "alice");
     app.says("connected").await;
+    // The boot stands still and nothing is pushed: the answer to its `acquire` says how far it is.
+    while app.says("phase").await == "requested" {}
     cloud.mend().await;
     app.says("held").await;
     holds_one_launch(&cloud).await;

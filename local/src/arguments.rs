@@ -20,8 +20,11 @@ Usage: wakecast-local [OPTIONS]
 
 Options:
   --port PORT            WebSocket API on PORT, HTTP API and admin on the next two [free ones]
-  --profile PROFILE      default, or demonstration: the whole lifecycle within a minute
+  --profile PROFILE      default, demonstration: the whole lifecycle within a minute,
+                         or test: every wait as short as it may be
   --token-life SECONDS   how long printed tokens live, 1 to 3600 [3600; demonstration 20]
+  --vendor-sdk           serve Ant Media's own JavaScript SDK at the HTTP API, for tickets of POST /ticket
+  --links COUNT          how many links one subject may have open at a time [any number]
   --media-address IP     the address of the stand-ins' WebRTC media, or none [127.0.0.1]
   --decision-log FILE    add each decision to FILE as a line that `cargo xtask replay` reads
   --help                 this text
@@ -52,7 +55,8 @@ Usage: wakecast-local media [OPTIONS]
 
 Options:
   --port PORT            where it listens; 0 takes a free port [5080]
-  --profile PROFILE      default: the boot of a real server; demonstration: a fifth of it
+  --profile PROFILE      default: the boot of a real server; demonstration: a fifth of it;
+                         test: a twentieth
   --media-secret-file FILE
                          its server.jwtServerSecretKey, or in WAKECAST_MEDIA_SECRET;
                          without one its JWT control is off, as on a fresh server
@@ -89,6 +93,8 @@ pub(crate) struct Arguments {
     pub(crate) port: Option<u16>,
     pub(crate) profile: Profile,
     pub(crate) token_life: Option<Duration>,
+    pub(crate) vendor_sdk: bool,
+    pub(crate) links: Option<u32>,
     pub(crate) decision_log: Option<PathBuf>,
     pub(crate) carrying: Carrying,
     pub(crate) media_server: Option<ServerUrl>,
@@ -177,11 +183,13 @@ impl Command {
                 "--help" | "-h" => return Ok(Self::Help(HELP)),
                 "--port" => parsed.port = Some(values::port(option.value()?)?),
                 "--profile" => parsed.profile = values::profile(option.value()?)?,
+                "--vendor-sdk" => parsed.vendor_sdk = option.set("--vendor-sdk")?,
                 "--decision-log" => parsed.decision_log = Some(PathBuf::from(option.value()?)),
                 "--media-address" => {
                     parsed.carrying = values::carrying(option.value()?)?;
                 }
                 "--token-life" => parsed.token_life = Some(values::token_life(option.value()?)?),
+                "--links" => parsed.links = Some(values::links(option.value()?)?),
                 "--media-server" => {
                     parsed.media_server = Some(values::server_url(&option.value()?)?);
                 }
@@ -258,6 +266,18 @@ impl<'a, I: Iterator<Item = String>> Spelled<'a, I> {
             None => (argument, None),
         };
         Self { name, inline, rest }
+    }
+
+    /// An option that takes no value.
+    fn set(&self, option: &'static str) -> Result<bool, ArgumentError> {
+        match &self.inline {
+            None => Ok(true),
+            Some(value) => Err(ArgumentError::Value {
+                option,
+                value: value.clone(),
+                expected: "no value",
+            }),
+        }
     }
 
     fn value(&mut self) -> Result<String, ArgumentError> {

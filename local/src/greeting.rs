@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use wakecast_local::media::{Edition, WebRtc};
 use wakecast_local::real::ServerUrl;
-use wakecast_local::{LocalCloud, Token};
+use wakecast_local::{LocalCloud, Profile, Token};
 
 /// Tells where to connect, with what, and how to break it. Plain unless `styled`.
 pub(crate) fn text(
@@ -12,7 +12,7 @@ pub(crate) fn text(
     token: &Token,
     media: Option<&ServerUrl>,
     carried: Option<WebRtc>,
-    demonstration: bool,
+    profile: Profile,
     styled: bool,
 ) -> String {
     let [bold, dim, end] = style(styled);
@@ -23,10 +23,10 @@ pub(crate) fn text(
         app,
         ..
     } = cloud;
-    let profile = if demonstration {
-        "demonstration profile"
-    } else {
-        "default profile"
+    let profile = match profile {
+        Profile::Default => "default profile",
+        Profile::Demonstration => "demonstration profile",
+        Profile::Test => "test profile",
     };
     let connect = snippet(websocket_url, access_url, app);
     let life = token.expires_in.as_secs();

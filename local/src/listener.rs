@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// A loopback port that is ours: nothing of the local cloud listens anywhere else.
 #[derive(Debug)]
@@ -24,6 +24,35 @@ impl Listener {
         }
         let inner = TcpListener::bind(address).await?;
         Ok(Self {
+            address: inner.local_addr()?,
+            inner,
+        })
+    }
+}
+
+/// As many as the standard library lets wait.
+const BACKLOG: u32 = 128;
+
+/// A port that is kept while nobody listens there: connects are refused, and no other socket of
+/// this machine is given it by chance.
+#[derive(Debug)]
+pub(crate) struct KeptPort(TcpSocket);
+
+impl KeptPort {
+    pub(crate) fn keep(address: SocketAddr) -> io::Result<Self> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // Connections of whoever listened here before may still be ending.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Self(socket))
+    }
+
+    pub(crate) fn listen(self) -> io::Result<Listener> {
+        let inner = self.0.listen(BACKLOG)?;
+        Ok(Listener {
             address: inner.local_addr()?,
             inner,
         })

@@ -54,9 +54,11 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     log();
     let mut config = LocalConfig::profile(arguments.profile);
     config.port = arguments.port;
+    config.vendor_sdk = arguments.vendor_sdk;
     if let Some(life) = arguments.token_life {
         config.token_life = life;
     }
+    config.links.open = arguments.links;
     config.decision_log = decision_log(&arguments)?;
     config.media_server = real_server(&arguments)?;
     if config.media_server.is_none() {
@@ -65,14 +67,13 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let carried = config.webrtc;
     let cloud = LocalCloud::start(config).await?;
     let token = cloud.token(&TokenRequest::new("developer"))?;
-    let short = arguments.profile == Profile::Demonstration;
     let media = arguments.media_server.as_ref();
     print(&greeting::text(
         &cloud,
         &token,
         media,
         carried,
-        short,
+        arguments.profile,
         styled(),
     ));
     tokio::signal::ctrl_c().await?;
@@ -141,9 +142,11 @@ async fn serve_media(arguments: MediaArguments) -> Result<(), Failure> {
         Edition::Community => MediaConfig::community(),
     }
     .with_apps([app]);
-    if arguments.profile == Profile::Demonstration {
-        config = config.with_boot(BootTimeline::DEMONSTRATION);
-    }
+    config = config.with_boot(match arguments.profile {
+        Profile::Default => BootTimeline::OBSERVED,
+        Profile::Demonstration => BootTimeline::DEMONSTRATION,
+        Profile::Test => BootTimeline::QUICK,
+    });
     let server_secret = secrets::SERVER.read(media.secret_file.as_deref())?;
     if let Some(secret) = &server_secret {
         config = config.with_server_secret(secret.expose());

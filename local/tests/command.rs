@@ -71,6 +71,7 @@ fn help_names_every_option() {
         "--port",
         "--profile",
         "--token-life",
+        "--links",
         "--decision-log",
         "--media-server",
         "--media-secret-file",
@@ -109,8 +110,9 @@ fn bad_arguments_are_named_and_end_with_2() {
         (vec!["--port=70000"], "expected 1 to 65533"),
         (
             vec!["--profile", "fast"],
-            "expected default or demonstration",
+            "expected default, demonstration or test",
         ),
+        (vec!["--links", "0"], "expected a number from 1"),
         (vec!["--token-life", "3601"], "expected seconds, 1 to 3600"),
         (vec!["--token-life", "soon"], "expected seconds, 1 to 3600"),
         (

@@ -35,21 +35,22 @@ struct Inner {
     retry_after: Option<Duration>,
     outcome: Outcome,
     stage: Stage,
-    message: String,
+    /// What to say in place of the code's own remedy.
+    message: Option<String>,
     cause: Option<Cause>,
 }
 
 impl Error {
     /// Makes an error with the code's own remedy as its message.
     pub fn new(code: ErrorCode, outcome: Outcome, stage: Stage) -> Self {
-        let (retryable, message) = (code.retryable(), code.remedy().to_owned());
+        let retryable = code.retryable();
         Self(Box::new(Inner {
             code,
             retryable,
             retry_after: None,
             outcome,
             stage,
-            message,
+            message: None,
             cause: None,
         }))
     }
@@ -57,7 +58,7 @@ impl Error {
     /// Replaces the message, which must say what was wrong and how to mend it.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
-        self.0.message = message.into();
+        self.0.message = Some(message.into());
         self
     }
 
@@ -121,7 +122,13 @@ impl Error {
 
     /// Returns the plain message, which names the remedy.
     pub fn message(&self) -> &str {
-        &self.0.message
+        self.own_message().unwrap_or_else(|| self.0.code.remedy())
+    }
+
+    /// Returns the message if it says more than the code's own remedy. For bindings that keep the
+    /// remedies in their own language; others want [`message`](Self::message).
+    pub fn own_message(&self) -> Option<&str> {
+        self.0.message.as_deref()
     }
 
     /// Writes it with its cause, for an error that this one is the cause of.
@@ -146,7 +153,7 @@ impl fmt::Debug for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code, self.0.message)
+        write!(f, "{}: {}", self.0.code, self.message())
     }
 }
 

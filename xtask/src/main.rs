@@ -8,6 +8,8 @@ mod cases;
 mod dependencies;
 mod fuzz;
 mod limit;
+mod node;
+mod npm;
 mod package;
 mod purity;
 mod replay;
@@ -41,6 +43,7 @@ cargo xtask <verb>
   replay <LOG> [--line N | --hash HASH]
                            decide again what a decision log says was decided
   package                  pack the crate `wakecast`, then build and test what is in the archive
+  npm                      build the npm package `wakecast` into target/npm, and pack it
   api [--write]            whether the crate's public surface is what sdk-core/public-api.txt says
   semver <REV>             whether the crate breaks those who built on it at that tag or commit
   help                     this text
@@ -73,6 +76,9 @@ fn main() -> ExitCode {
         "replay" => Workspace::find().and_then(|workspace| replay::command(&workspace, rest)),
         "package" if rest.is_empty() => {
             Workspace::find().map(|workspace| package::command(&workspace))
+        }
+        "npm" if rest.is_empty() => {
+            Workspace::find().and_then(|workspace| npm::command(&workspace))
         }
         "api" => Workspace::find().and_then(|workspace| api::api(&workspace, rest)),
         "semver" => Workspace::find().and_then(|workspace| api::semver(&workspace, rest)),

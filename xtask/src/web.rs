@@ -2,11 +2,14 @@
 
 use std::process::Command;
 
+use crate::node::Folder;
+use crate::npm;
 use crate::report::Counts;
 use crate::runner::Outcome;
 use crate::tools::{self, Run, Workspace};
 
-const FOLDER: &str = "tests/web";
+/// The face of the npm package, without a browser and then in one.
+const FOLDERS: [Folder; 2] = [Folder("sdk-wasm"), Folder("tests/web")];
 
 /// Builds the local cloud, gets Chromium and the packages if they are absent, and runs the tests.
 pub(crate) fn step(workspace: &Workspace) -> Outcome {
@@ -15,26 +18,48 @@ pub(crate) fn step(workspace: &Workspace) -> Outcome {
     if !built.ok {
         return Outcome::failed(built.output);
     }
-    if let Err(message) = need_chromium(workspace).and_then(|()| need_packages(workspace)) {
+    if let Err(message) = need_chromium(workspace)
+        .and_then(|()| need_packages(workspace))
+        .and_then(|()| npm::build(workspace, "web"))
+    {
         return Outcome::failed(message);
     }
-    let mut test = in_folder(workspace, "node");
-    // Other Node versions choose another form when nobody watches.
-    test.args(["--test", "--test-concurrency=1", "--test-reporter=tap", "."]);
-    judge(tools::run(workspace, "web", test))
+    judge(FOLDERS.map(|folder| {
+        let mut test = folder.command(workspace, "node");
+        // Other Node versions choose another form when nobody watches.
+        test.args(["--test", "--test-concurrency=1", "--test-reporter=tap"]);
+        tools::run(workspace, "web", test)
+    }))
 }
 
-fn judge(run: Run) -> Outcome {
+fn need_packages(workspace: &Workspace) -> Result<(), String> {
+    FOLDERS
+        .iter()
+        .try_for_each(|folder| folder.need_packages(workspace, "web"))
+}
+
+/// Adds up what several runs of the runner came to.
+fn judge(runs: impl IntoIterator<Item = Run>) -> Outcome {
+    let mut counts = Counts::default();
+    let mut output = String::new();
+    for run in runs {
+        counts.add(count(&run));
+        output.push_str(&run.output);
+    }
+    Outcome {
+        counts,
+        remark: format!("{} tests of the web package", counts.passed),
+        output,
+    }
+}
+
+fn count(run: &Run) -> Counts {
     let mut counts = read(&run.output);
     if counts.failed == 0 && (!run.ok || counts.passed == 0) {
         // It died without a result, or nothing was run.
         counts.failed = 1;
     }
-    Outcome {
-        counts,
-        remark: format!("{} browser tests", counts.passed),
-        output: run.output,
-    }
+    counts
 }
 
 /// Reads the numbers that the runner closes with: `# pass 3`.
@@ -95,40 +120,13 @@ fn need_chromium(workspace: &Workspace) -> Result<(), String> {
     ))
 }
 
-/// Makes sure that the packages of the lock file are there, each with its checksum.
-fn need_packages(workspace: &Workspace) -> Result<(), String> {
-    let folder = workspace.root.join(FOLDER);
-    let modified = |path: &str| folder.join(path).metadata().and_then(|m| m.modified()).ok();
-    let installed = modified("node_modules/.package-lock.json");
-    if installed.is_some() && installed >= modified("package-lock.json") {
-        return Ok(());
-    }
-    let mut install = in_folder(workspace, "npm");
-    // No script of a package runs.
-    install.args(["ci", "--ignore-scripts"]);
-    let run = tools::run(workspace, "web", install);
-    if run.ok {
-        return Ok(());
-    }
-    Err(format!(
-        "{}the packages could not be installed. Run:\n    npm ci --ignore-scripts   (in {FOLDER})\n",
-        run.output
-    ))
-}
-
-fn in_folder(workspace: &Workspace, program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(workspace.root.join(FOLDER));
-    command
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn judged(ok: bool, output: &str) -> (u64, u64, u64) {
         let output = output.to_owned();
-        let counts = judge(Run { ok, output }).counts;
+        let counts = count(&Run { ok, output });
         (counts.passed, counts.failed, counts.ignored)
     }
 
@@ -139,6 +137,17 @@ mod tests {
         assert_eq!(judged(true, closing), (3, 0, 1));
         let cut = "# tests 3\n# pass 1\n# fail 1\n# cancelled 1\n";
         assert_eq!(judged(false, cut), (1, 2, 0));
+    }
+
+    #[test]
+    fn every_folder_counts() {
+        let run = |output: &str| Run {
+            ok: true,
+            output: output.to_owned(),
+        };
+        let runs = [run("# pass 2\n"), run("# pass 3\n# fail 1\n"), run("")];
+        let counts = judge(runs).counts;
+        assert_eq!((counts.passed, counts.failed), (5, 2));
     }
 
     #[test]

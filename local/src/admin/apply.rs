@@ -21,7 +21,10 @@ pub(super) async fn apply(parts: &Parts, fault: Fault) -> Result<String, AdminEr
 }
 
 /// Ends every fault that lasts.
-pub(super) fn clear(parts: &Parts) {
+///
+/// # Errors
+/// Somebody else has taken a port of the gateway that was down.
+pub(super) async fn clear(parts: &Parts) -> Result<(), AdminError> {
     parts
         .sockets
         .set_faults(|faults| *faults = GatewayFaults::default());
@@ -31,9 +34,12 @@ pub(super) fn clear(parts: &Parts) {
     if let Media::StandIns(machines) = &parts.media {
         machines.change_faults(|faults| *faults = Faults::default());
     }
+    let started = parts.start_gateway().await;
+    started.map_err(|error| AdminError::Nothing(error.to_string()))?;
     parts.timeline.record(What::Fault {
         fault: "none".to_owned(),
     });
+    Ok(())
 }
 
 async fn carry_out(parts: &Parts, fault: Fault) -> Result<String, AdminError> {
@@ -55,6 +61,10 @@ async fn carry_out(parts: &Parts, fault: Fault) -> Result<String, AdminError> {
                 .sockets
                 .set_faults(|faults| faults.refuse_connects = Some(refusal));
             Ok(format!("handshakes are refused with {status}"))
+        }
+        Fault::GatewayDown {} => {
+            parts.kill_gateway().await;
+            Ok("the gateway is down".to_owned())
         }
         Fault::DropPushes { times } => {
             let dropped = Counted { what: (), times };

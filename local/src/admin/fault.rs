@@ -27,6 +27,9 @@ pub enum Fault {
         /// How often.
         times: Option<u32>,
     },
+    /// Kills the gateway: its sockets end without a Close frame, no `$disconnect` comes, and nobody
+    /// listens until the faults are ended. It comes back with nothing in its memory.
+    GatewayDown {},
     /// Accepts pushes and never delivers them.
     DropPushes {
         /// How often.

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{AdminError, Fault, apply, status, token};
+use super::{AdminError, Fault, apply, status, ticket, token};
 use crate::Listener;
 use crate::cloud::Parts;
 
@@ -92,17 +92,34 @@ async fn route(parts: &Parts, request: Request<Body>) -> Result<Value, AdminErro
             Ok(json!({ "done": apply::apply(parts, fault).await? }))
         }
         (&Method::DELETE, "/faults") => {
-            apply::clear(parts);
+            apply::clear(parts).await?;
             Ok(json!({ "done": "no fault is in force" }))
         }
         (&Method::POST, "/token") => token::token(parts, &body(request).await?),
+        (&Method::POST, "/ticket") => ticket::ticket(parts, &body(request).await?),
         (&Method::GET, "/status") => Ok(status::status(parts).await),
-        (&Method::GET, "/timeline") => Ok(json!(parts.timeline.events())),
+        (&Method::GET, "/timeline") => timeline(parts, request.uri().query()).await,
         (_, "/faults") => Err(AdminError::Method("POST and DELETE")),
-        (_, "/token") => Err(AdminError::Method("POST")),
+        (_, "/token" | "/ticket") => Err(AdminError::Method("POST")),
         (_, "/status" | "/timeline") => Err(AdminError::Method("GET")),
         _ => Err(AdminError::Path),
     }
+}
+
+/// All that is kept; with `from`, what there is from that place on, once there is something.
+async fn timeline(parts: &Parts, query: Option<&str>) -> Result<Value, AdminError> {
+    let Some(query) = query else {
+        return Ok(json!(parts.timeline.events()));
+    };
+    let from = query
+        .strip_prefix("from=")
+        .and_then(|from| from.parse().ok());
+    let from = from.ok_or(AdminError::Field {
+        field: "from",
+        expected: "the place of an event, from 0",
+    })?;
+    let (next, events) = parts.timeline.since(from).await;
+    Ok(json!({ "next": next, "events": events }))
 }
 
 /// A page that reaches this port through a DNS name of its own sends that name.

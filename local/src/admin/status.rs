@@ -33,6 +33,7 @@ pub(super) async fn status(parts: &Parts) -> Value {
         },
         "faults": {
             "gateway": parts.sockets.faults(),
+            "gateway_down": parts.gateway_is_down().await,
             "ec2": parts.ec2.with(|model, _| json!(model.script())),
             "media": match &parts.media {
                 Media::StandIns(machines) => Some(machines.faults()),

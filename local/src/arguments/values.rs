@@ -43,7 +43,8 @@ pub(super) fn profile(value: String) -> Result<Profile, ArgumentError> {
     match value.as_str() {
         "default" => Ok(Profile::Default),
         "demonstration" => Ok(Profile::Demonstration),
-        _ => Err(wrong("--profile", value, "default or demonstration")),
+        "test" => Ok(Profile::Test),
+        _ => Err(wrong("--profile", value, "default, demonstration or test")),
     }
 }
 
@@ -53,6 +54,13 @@ pub(super) fn token_life(value: String) -> Result<Duration, ArgumentError> {
             Ok(Duration::from_secs(seconds))
         }
         _ => Err(wrong("--token-life", value, "seconds, 1 to 3600")),
+    }
+}
+
+pub(super) fn links(value: String) -> Result<u32, ArgumentError> {
+    match value.parse() {
+        Ok(count @ 1..) => Ok(count),
+        _ => Err(wrong("--links", value, "a number from 1")),
     }
 }
 

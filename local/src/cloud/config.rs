@@ -40,6 +40,8 @@ pub enum Profile {
     Default,
     /// The whole lifecycle within a minute.
     Demonstration,
+    /// Every wait as short as it may be: for tests that wait for events.
+    Test,
 }
 
 /// What the local cloud is made of. Start from a profile and change what matters.
@@ -58,6 +60,8 @@ pub struct LocalConfig {
     pub link: LinkConfig,
     /// How long an acquire may wait.
     pub waits: Waits,
+    /// Serves the vendor's own JavaScript SDK at the root of the HTTP API, to whom a ticket is given.
+    pub vendor_sdk: bool,
     /// Times of the lifecycle.
     pub timing: Timing,
     /// Caps on starts, and on what one subject may ask for.
@@ -103,6 +107,7 @@ impl LocalConfig {
         match profile {
             Profile::Default => Self::developer(),
             Profile::Demonstration => Self::demonstration(),
+            Profile::Test => Self::test(),
         }
     }
 
@@ -126,6 +131,7 @@ impl LocalConfig {
             limits: Limits::default(),
             link: LinkConfig::default(),
             waits: Waits::default(),
+            vendor_sdk: false,
             timing,
             // Nobody pays for simulated instances, and developers start them all day.
             caps: Caps {
@@ -170,6 +176,34 @@ impl LocalConfig {
             token_life: Duration::from_secs(20),
             timing: Timing::demonstration(),
             ..Self::developer()
+        }
+    }
+
+    /// Grace and minimum up-time 300 ms, stream tokens 3 s and so settle 8 s, a boot within a second.
+    fn test() -> Self {
+        let base = Self::demonstration();
+        Self {
+            token_life: LONGEST_TOKEN_LIFE,
+            timing: Timing {
+                grace: Duration::from_millis(300),
+                min_up: Duration::from_millis(300),
+                stream_token: Duration::from_secs(3),
+                round: Duration::from_millis(50),
+                tick: Duration::from_millis(250),
+                ..base.timing
+            },
+            ec2: Ec2Settings {
+                // Long enough for `launching` to be seen between two rounds.
+                pending: Span::millis(300, 400),
+                stopping: Span::millis(20, 60),
+                shutting_down: Span::millis(20, 60),
+                describe_lag: Span::millis(0, 20),
+                request: Span::millis(1, 5),
+                reply: Span::millis(1, 5),
+                ..base.ec2
+            },
+            boot: BootTimeline::QUICK,
+            ..base
         }
     }
 

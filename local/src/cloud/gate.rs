@@ -11,6 +11,7 @@ use super::watching::{HttpFunction, WebSocketFunction};
 use super::{LocalError, STACK, listen};
 use crate::Listener;
 use crate::gateway::{HttpApi, Sockets, WebSocketApi};
+use crate::listener::KeptPort;
 
 /// Where the gateway is served, and what is needed to start it again.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Gate {
     ports: GatewayPorts,
     config: GatewayConfig,
     serving: Option<Serving>,
+    /// The ports of a gateway that was killed.
+    kept: Option<(KeptPort, KeptPort)>,
 }
 
 #[derive(Debug)]
@@ -47,6 +50,7 @@ impl Gate {
             ports,
             config,
             serving: None,
+            kept: None,
         };
         gate.serve(websocket, access)?;
         Ok(gate)
@@ -60,27 +64,47 @@ impl Gate {
         format!("http://{}", self.access)
     }
 
-    /// Ends the process at once, and returns when both ports are free.
+    /// Ends the process at once, and returns when nobody listens on its ports. They stay ours.
     pub(super) async fn kill(&mut self) {
         if let Some(serving) = self.serving.take() {
             serving.websocket.kill().await;
             serving.access.shutdown().await;
+            let ports = (KeptPort::keep(self.websocket), KeptPort::keep(self.access));
+            // Without them the ports are taken anew, which fails only if somebody else was faster.
+            self.kept = match ports {
+                (Ok(websocket), Ok(access)) => Some((websocket, access)),
+                _ => None,
+            };
         }
+    }
+
+    pub(super) fn serves(&self) -> bool {
+        self.serving.is_some()
+    }
+
+    /// Ends the process at once, without waiting.
+    pub(super) fn abandon(&mut self) {
+        self.serving = None;
     }
 
     /// Starts a process that remembers nothing. Does nothing while one serves.
     pub(super) async fn reopen(&mut self) -> Result<(), LocalError> {
         if self.serving.is_none() {
-            let websocket = listen(self.websocket).await?;
-            let access = listen(self.access).await?;
+            let (websocket, access) = match self.kept.take() {
+                Some((websocket, access)) => (
+                    again(self.websocket, websocket)?,
+                    again(self.access, access)?,
+                ),
+                None => (listen(self.websocket).await?, listen(self.access).await?),
+            };
             self.serve(websocket, access)?;
         }
         Ok(())
     }
 
     /// Lets nobody in any more and waits for the connections there are; close them first.
-    pub(super) async fn shut(self) {
-        if let Some(serving) = self.serving {
+    pub(super) async fn shut(&mut self) {
+        if let Some(serving) = self.serving.take() {
             serving.websocket.shutdown().await;
             serving.access.shutdown().await;
         }
@@ -104,4 +128,9 @@ impl Gate {
         });
         Ok(())
     }
+}
+
+fn again(address: SocketAddr, port: KeptPort) -> Result<Listener, LocalError> {
+    port.listen()
+        .map_err(|source| LocalError::Port { address, source })
 }

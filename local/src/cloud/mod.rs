@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use wakecast_lambda::config::ConfigError;
 use wakecast_lambda::fanout::{FanoutPorts, Worker};
@@ -44,7 +45,7 @@ use watching::{WatchedConnections, WatchedPolicy};
 
 pub use config::{APP, LONGEST_TOKEN_LIFE, LocalConfig, Profile};
 pub use timeline::{Event, Follow, Timeline, What};
-pub use tokens::{Token, TokenError, TokenRequest};
+pub use tokens::{Ticket, TicketRequest, Token, TokenError, TokenRequest};
 
 pub(crate) use parts::{Media, Parts, Whose};
 
@@ -70,7 +71,7 @@ pub struct LocalCloud {
     /// The one app, which tokens name.
     pub app: String,
     parts: Arc<Parts>,
-    gate: Gate,
+    ends_gate: EndsGate,
     admin: AdminApi,
     front: Option<ElasticFront>,
     background: Background,
@@ -247,6 +248,7 @@ impl LocalCloud {
                 link: config.link,
                 links: config.links,
                 waits: config.waits,
+                vendor_sdk: config.vendor_sdk,
             },
         )?;
         let tick = config.timing.tick;
@@ -257,6 +259,7 @@ impl LocalCloud {
             tick,
             orders,
         );
+        let (websocket_url, access_url) = (gate.websocket_url(), gate.access_url());
         let parts = Arc::new(Parts {
             clock,
             fleet: config.fleet,
@@ -268,17 +271,20 @@ impl LocalCloud {
             waker,
             reconciling,
             mint,
+            vendor_sdk: config.vendor_sdk,
+            access_url: gate.access_url(),
             hint_secret: secrets.hint,
+            gate: Mutex::new(gate),
         });
         let admin = AdminApi::serve(admin, parts.clone());
         Ok(Self {
-            websocket_url: gate.websocket_url(),
-            access_url: gate.access_url(),
+            websocket_url,
+            access_url,
             admin_url: admin.url(),
             app,
             background: Background(vec![drive(&parts), purge(&parts)]),
+            ends_gate: EndsGate(parts.clone()),
             parts,
-            gate,
             admin,
             front,
         })
@@ -290,6 +296,21 @@ impl LocalCloud {
     /// The signature failed, which it does for no request that is known.
     pub fn token(&self, request: &TokenRequest) -> Result<Token, TokenError> {
         self.parts.token(request)
+    }
+
+    /// Mints a ticket, as an app's own backend would. It is refused while
+    /// [`vendor_sdk`](LocalConfig::vendor_sdk) is off.
+    ///
+    /// # Errors
+    /// The signature failed, which it does for no request that is known.
+    pub fn ticket(&self, request: &TicketRequest) -> Result<Ticket, TokenError> {
+        self.parts.ticket(request)
+    }
+
+    /// Returns what the vendor's SDK takes as its `httpEndpointUrl`.
+    #[must_use]
+    pub fn endpoint_url(&self, ticket: &Ticket) -> wakecast::Secret {
+        ticket.endpoint_url(&self.access_url)
     }
 
     /// Returns the record of what happened.
@@ -339,16 +360,16 @@ impl LocalCloud {
     /// Ends the gateway as a crash does: its sockets end without a Close frame, no `$disconnect`
     /// comes, and connects are refused until [`start_gateway`](Self::start_gateway). The table, the
     /// reconciler and the instances go on.
-    pub async fn kill_gateway(&mut self) {
-        self.gate.kill().await;
+    pub async fn kill_gateway(&self) {
+        self.parts.kill_gateway().await;
     }
 
     /// Starts the gateway again on its old ports, as a process that remembers nothing.
     ///
     /// # Errors
     /// Somebody else has taken a port meanwhile.
-    pub async fn start_gateway(&mut self) -> Result<(), LocalError> {
-        self.gate.reopen().await
+    pub async fn start_gateway(&self) -> Result<(), LocalError> {
+        self.parts.start_gateway().await
     }
 
     /// Stops cleanly: clients get a Close frame with 1001, media servers end as on a shutdown, and
@@ -356,13 +377,27 @@ impl LocalCloud {
     pub async fn stop(self) {
         drop(self.background);
         self.parts.sockets.close_all();
-        self.gate.shut().await;
+        self.parts.gate.lock().await.shut().await;
+        drop(self.ends_gate);
         self.admin.shutdown().await;
         if let Some(front) = self.front {
             front.shutdown().await;
         }
         if let Media::StandIns(machines) = &self.parts.media {
             machines.stop_all().await;
+        }
+    }
+}
+
+/// Ends the gateway with its owner, whoever else still knows the parts.
+#[derive(Debug)]
+struct EndsGate(Arc<Parts>);
+
+impl Drop for EndsGate {
+    fn drop(&mut self) {
+        // Somebody who is just ending or starting it holds it; then it ends with the parts.
+        if let Ok(mut gate) = self.0.gate.try_lock() {
+            gate.abandon();
         }
     }
 }

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use wakecast::Secret;
 use wakecast_lambda::model::{Connection, FleetKey};
 use wakecast_lambda::ports::{Clock, Entropy, Store};
 use wakecast_lambda::store::memory::MemoryStore;
 
+use super::LocalError;
 use super::config::{APP, LocalConfig};
+use super::gate::Gate;
 use super::machines::MediaMachines;
 use super::reconciling::{Last, Reconciling, Waker};
 use super::timeline::Timeline;
-use super::tokens::{Mint, Token, TokenError, TokenRequest, random_secret};
+use super::tokens::{Mint, Ticket, TicketRequest, Token, TokenError, TokenRequest, random_secret};
 use crate::ec2::{Machines, SimulatedEc2};
 use crate::gateway::Sockets;
 use crate::media::{AppConfig, MediaConfig};
@@ -30,7 +33,10 @@ pub(crate) struct Parts {
     pub(super) waker: Waker,
     pub(super) reconciling: Reconciling,
     pub(super) mint: Mint,
+    pub(crate) vendor_sdk: bool,
+    pub(crate) access_url: String,
     pub(super) hint_secret: Secret,
+    pub(super) gate: Mutex<Gate>,
 }
 
 /// What runs on the instances.
@@ -88,9 +94,29 @@ impl Parts {
         cut
     }
 
+    /// Ends the gateway as a crash does.
+    pub(crate) async fn kill_gateway(&self) {
+        self.gate.lock().await.kill().await;
+    }
+
+    /// Returns whether nobody serves as the gateway.
+    pub(crate) async fn gateway_is_down(&self) -> bool {
+        !self.gate.lock().await.serves()
+    }
+
+    /// Starts the gateway again, unless it serves.
+    pub(crate) async fn start_gateway(&self) -> Result<(), LocalError> {
+        self.gate.lock().await.reopen().await
+    }
+
     /// Mints a token.
     pub(crate) fn token(&self, request: &TokenRequest) -> Result<Token, TokenError> {
         self.mint.mint(self.clock.as_ref(), request)
+    }
+
+    /// Mints a ticket.
+    pub(crate) fn ticket(&self, request: &TicketRequest) -> Result<Ticket, TokenError> {
+        self.mint.ticket(self.clock.as_ref(), request)
     }
 
     /// Ends the reconciler's runs under way, wherever they are.

@@ -232,6 +232,20 @@ impl Timeline {
         self.follow().find(wanted).await
     }
 
+    /// Waits until there is an event at or after this place; returns those there are, and the
+    /// place after the last. What is forgotten is skipped. Cancel-safe; has no deadline.
+    pub async fn since(&self, place: usize) -> (usize, Vec<Event>) {
+        let mut count = self.shared.count.subscribe();
+        // The sender lives in `self`.
+        let _ = count.wait_for(|count| *count > place).await;
+        let record = self.lock();
+        let skipped = place.saturating_sub(record.forgotten);
+        (
+            record.len(),
+            record.kept.iter().skip(skipped).cloned().collect(),
+        )
+    }
+
     /// Counts what happened in EC2.
     #[must_use]
     pub fn count(&self, wanted: Happened) -> usize {

@@ -100,6 +100,49 @@ async fn the_admin_says_what_is_wrong_with_a_request() {
     assert_eq!(http::send("GET", &elsewhere, &[], "").await.status, 404);
 }
 
+#[tokio::test]
+async fn a_gateway_that_is_down_comes_back_on_its_ports_and_remembers_nobody() {
+    let cloud = cloud().await;
+    let mut client = Client::hello(&cloud, "alice").await;
+    broken(&cloud, json!({ "fault": "gateway_down" })).await;
+    assert_eq!(client.close_code().await, 1006);
+    let host = cloud.websocket_url.strip_prefix("ws://").unwrap();
+    let host = host.split('/').next().unwrap();
+    for _ in 0..3 {
+        let refused = tokio::net::TcpStream::connect(host).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+    let url = format!("{}/faults", cloud.admin_url);
+    assert_eq!(http::send("DELETE", &url, &[], "").await.status, 200);
+    let mut client = Client::hello(&cloud, "alice").await;
+    client.send(json!({ "action": "ping" })).await;
+    assert_eq!(client.next().await["type"], "pong");
+}
+
+#[tokio::test]
+async fn the_timeline_is_followed_by_asking_from_a_place() {
+    let cloud = cloud().await;
+    let url = format!("{}/timeline", cloud.admin_url);
+    let all = http::send("GET", &url, &[], "").await.json();
+    let place = all.as_array().unwrap().len();
+    // It answers once something happens, and not before.
+    let from = format!("{url}?from={place}");
+    let asking = http::send("GET", &from, &[], "");
+    let happening = broken(&cloud, json!({ "fault": "media_hangs" }));
+    let (answer, ()) = tokio::join!(asking, happening);
+    let answer = answer.json();
+    assert_eq!(answer["next"], place + 1);
+    assert_eq!(answer["events"][0]["what"], "fault");
+    let again = http::send("GET", &format!("{url}?from=0"), &[], "").await;
+    let events = again.json()["events"].as_array().unwrap().len();
+    assert_eq!(events, place + 1);
+    let wrong = http::send("GET", &format!("{url}?from=here"), &[], "").await;
+    assert_eq!(
+        (wrong.status, wrong.json()["error"]["code"].as_str()),
+        (400, Some("invalid_field"))
+    );
+}
+
 #[test]
 fn every_fault_is_documented_and_every_documented_fault_is_taken() {
     let readme = include_str!("../../README.md");
@@ -131,6 +174,7 @@ async fn every_lasting_fault_is_ended_by_one_delete() {
     let before = status(&cloud).await["faults"].clone();
     for fault in [
         json!({ "fault": "refuse_connects", "status": 503 }),
+        json!({ "fault": "gateway_down" }),
         json!({ "fault": "drop_pushes" }),
         json!({ "fault": "throttle_pushes" }),
         json!({ "fault": "function", "how": "hang" }),

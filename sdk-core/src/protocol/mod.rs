@@ -18,25 +18,31 @@
 //! ```
 
 mod client;
+mod decode;
+mod fields;
+mod media;
 mod server;
 mod status;
+mod tree;
 mod words;
 
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 pub use client::{
     Acquire, Cancel, ClientMessage, EndpointRequest, Hello, Override, Ping, Release, Renew, RowRef,
     StatusRequest,
 };
+pub use media::{MEDIA_PING, is_media_pong};
 pub use server::{
     Ack, Bye, Draining, Endpoint, EndpointPush, ErrorPush, GatewayError, LeaseReport, Lost, Moved,
     Pong, ProgressPush, Ready, Renewed, RequestReport, ServerMessage, Welcome,
 };
 pub use status::{CapReport, InstanceReport, OperatorStatus, PauseReport, Status};
+pub(crate) use tree::{Object, Tree};
 pub use words::{
     LeaseState, LostReason, Outcome, OverrideMode, Phase, Purpose, ReleaseReason, RequestState,
 };
@@ -102,6 +108,13 @@ pub enum DecodeError {
         /// Name of the field that tells messages apart.
         field: &'static str,
     },
+    /// A known message with a field of the wrong kind.
+    Unfit {
+        /// The message.
+        message: &'static str,
+        /// The field.
+        field: &'static str,
+    },
     /// A known message whose fields do not fit.
     Malformed {
         /// The message.
@@ -136,6 +149,10 @@ impl fmt::Display for DecodeError {
                     "`{field}` names no message of version {VERSION}: see protocol.md"
                 )
             }
+            Self::Unfit { message, field } => write!(
+                f,
+                "`{message}` holds a `{field}` of the wrong kind: see protocol.md"
+            ),
             Self::Malformed {
                 message,
                 missing: Some(field),
@@ -157,34 +174,28 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// Reads only the field that tells messages apart.
+/// Reads the field that tells client messages apart.
 fn read_tag(text: &str, field: &'static str, limit: usize) -> Result<String, DecodeError> {
-    #[derive(Deserialize)]
-    struct Tags {
-        action: Option<serde_json::Value>,
-        r#type: Option<serde_json::Value>,
+    match read_object(text, limit)?.take(field) {
+        Tree::Text(tag) => Ok(tag),
+        _ => Err(DecodeError::MissingTag { field }),
     }
+}
+
+/// Reads the text as one JSON object.
+fn read_object(text: &str, limit: usize) -> Result<Object, DecodeError> {
     if text.len() > limit {
         return Err(DecodeError::TooLarge {
             bytes: text.len(),
             limit,
         });
     }
-    // An array would be read as a structure by position.
-    if !text.trim_start().starts_with('{') {
-        return Err(DecodeError::NotJson { column: 1 });
-    }
-    let tags: Tags = serde_json::from_str(text).map_err(|error| DecodeError::NotJson {
-        column: error.column(),
-    })?;
-    let tag = if field == "action" {
-        tags.action
-    } else {
-        tags.r#type
-    };
-    match tag {
-        Some(serde_json::Value::String(tag)) => Ok(tag),
-        _ => Err(DecodeError::MissingTag { field }),
+    match serde_json::from_str(text) {
+        Ok(Tree::Object(object)) => Ok(object),
+        Ok(_) => Err(DecodeError::NotJson { column: 1 }),
+        Err(error) => Err(DecodeError::NotJson {
+            column: error.column(),
+        }),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fields::{Fields, FromFields as _};
 use super::status::Status;
 use super::words::{LeaseState, LostReason, Outcome, Phase, RequestState};
-use super::{DecodeError, MAX_SERVER_MESSAGE, read, read_tag};
+use super::{DecodeError, MAX_SERVER_MESSAGE, Tree, read_object};
 use crate::{ErrorCode, Secret};
 
 /// A message from server to client.
@@ -59,7 +60,7 @@ pub enum ServerMessage {
 ///     serde_json::json!({ "command": "publish", "streamId": stream, "token": token })
 /// }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Endpoint {
     /// Signalling address, `wss://…/<app>/websocket`.
     pub websocket_url: String,
@@ -76,7 +77,7 @@ pub struct Endpoint {
 }
 
 /// `welcome`: proves the link and answers with the state of all that `hello` named.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Welcome {
     /// Id of the `hello`.
     pub id: String,
@@ -99,7 +100,7 @@ pub struct Welcome {
 }
 
 /// State of one lease in `welcome`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeaseReport {
     /// Id of the lease.
     pub id: String,
@@ -120,7 +121,7 @@ pub struct LeaseReport {
 }
 
 /// State of one request in `welcome`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RequestReport {
     /// Id of the acquisition.
     pub id: String,
@@ -141,13 +142,15 @@ pub struct RequestReport {
 }
 
 /// `ack`: a request has arrived.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ack {
     /// Id of the request.
     pub id: String,
 }
 
 /// `progress`: an instance comes nearer. Also sent with a lease's id while it moves.
+///
+/// The server's own functions hand it to each other as JSON: hence both directions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressPush {
     /// Id of the acquisition or lease.
@@ -170,7 +173,7 @@ pub struct ProgressPush {
 }
 
 /// `ready`: an acquisition is granted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ready {
     /// Id of the acquisition.
     pub id: String,
@@ -183,7 +186,7 @@ pub struct Ready {
 }
 
 /// `endpoint`: answers a request (its `id`), or tells that a drain was undone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EndpointPush {
     /// Id of the request; absent in a push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,7 +200,7 @@ pub struct EndpointPush {
 }
 
 /// `draining`: a lease's instance drains.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Draining {
     /// Id of the lease.
     pub lease: String,
@@ -208,7 +211,7 @@ pub struct Draining {
 }
 
 /// `moved`: a lease has a new endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Moved {
     /// Id of the lease.
     pub lease: String,
@@ -219,7 +222,7 @@ pub struct Moved {
 }
 
 /// `lost`: a lease, or an acquisition that was taken over, is gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lost {
     /// Id of the lease.
     pub lease: String,
@@ -230,7 +233,7 @@ pub struct Lost {
 }
 
 /// `renewed`: the link's token was replaced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Renewed {
     /// Id of the `renew`.
     pub id: String,
@@ -241,11 +244,11 @@ pub struct Renewed {
 }
 
 /// `pong`: the gateway is alive.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pong {}
 
 /// `error`: refuses a request, or reports something that belongs to none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorPush {
     /// Id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -264,7 +267,7 @@ pub struct ErrorPush {
 }
 
 /// `bye`: the server is about to end the link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Bye {
     /// Why.
     pub code: ErrorCode,
@@ -276,7 +279,7 @@ pub struct Bye {
 }
 
 /// API Gateway's own error frame.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GatewayError {
     /// The gateway's words, such as `Internal server error`.
     pub message: String,
@@ -330,30 +333,31 @@ impl ServerMessage {
     /// # Errors
     /// A typed [`DecodeError`]; it never quotes the text.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
-        let tag = match read_tag(text, "type", MAX_SERVER_MESSAGE) {
-            Ok(tag) => tag,
-            Err(error @ DecodeError::MissingTag { .. }) => {
-                return read(text, "gateway error")
-                    .map(Self::Gateway)
-                    .map_err(|_| error);
-            }
-            Err(error) => return Err(error),
+        let mut object = read_object(text, MAX_SERVER_MESSAGE)?;
+        let Tree::Text(tag) = object.take("type") else {
+            let gateway = GatewayError::from_fields(&mut Fields::new("gateway error", object));
+            let missing = DecodeError::MissingTag { field: "type" };
+            return gateway.map(Self::Gateway).map_err(|_| missing);
         };
-        Ok(match tag.as_str() {
-            "welcome" => Self::Welcome(read(text, "welcome")?),
-            "ack" => Self::Ack(read(text, "ack")?),
-            "progress" => Self::Progress(read(text, "progress")?),
-            "ready" => Self::Ready(read(text, "ready")?),
-            "endpoint" => Self::Endpoint(read(text, "endpoint")?),
-            "draining" => Self::Draining(read(text, "draining")?),
-            "moved" => Self::Moved(read(text, "moved")?),
-            "lost" => Self::Lost(read(text, "lost")?),
-            "renewed" => Self::Renewed(read(text, "renewed")?),
-            "status" => Self::Status(read(text, "status")?),
-            "pong" => Self::Pong(read(text, "pong")?),
-            "error" => Self::Error(read(text, "error")?),
-            "bye" => Self::Bye(read(text, "bye")?),
-            _ => Self::Unknown { kind: tag },
+        let known = Self::TYPES.iter().find(|known| **known == tag);
+        let Some(known) = known else {
+            return Ok(Self::Unknown { kind: tag });
+        };
+        let fields = &mut Fields::new(known, object);
+        Ok(match *known {
+            "welcome" => Self::Welcome(Welcome::from_fields(fields)?),
+            "ack" => Self::Ack(Ack::from_fields(fields)?),
+            "progress" => Self::Progress(ProgressPush::from_fields(fields)?),
+            "ready" => Self::Ready(Ready::from_fields(fields)?),
+            "endpoint" => Self::Endpoint(EndpointPush::from_fields(fields)?),
+            "draining" => Self::Draining(Draining::from_fields(fields)?),
+            "moved" => Self::Moved(Moved::from_fields(fields)?),
+            "lost" => Self::Lost(Lost::from_fields(fields)?),
+            "renewed" => Self::Renewed(Renewed::from_fields(fields)?),
+            "status" => Self::Status(Status::from_fields(fields)?),
+            "error" => Self::Error(ErrorPush::from_fields(fields)?),
+            "bye" => Self::Bye(Bye::from_fields(fields)?),
+            _ => Self::Pong(Pong {}),
         })
     }
 }

@@ -1,12 +1,12 @@
 //! What a fleet does, for whoever asks, and more of it for its operator.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::words::{OverrideMode, Phase};
 use crate::ErrorCode;
 
 /// `status`: what a fleet does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// Id of the request.
     pub id: String,
@@ -39,7 +39,7 @@ pub struct Status {
 }
 
 /// The part of `status` that needs the scope `admin`. Times are milliseconds, as on the wire.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OperatorStatus {
     /// The fleet's override.
     pub mode: OverrideMode,
@@ -62,7 +62,7 @@ pub struct OperatorStatus {
 }
 
 /// One instance in `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InstanceReport {
     /// EC2's id.
     pub id: String,
@@ -84,7 +84,7 @@ pub struct InstanceReport {
 }
 
 /// One cap in `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CapReport {
     /// Which, such as `starts` or `launches`.
     pub name: String,
@@ -97,7 +97,7 @@ pub struct CapReport {
 }
 
 /// Why starts pause, in `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PauseReport {
     /// What waiters are told.
     pub code: ErrorCode,

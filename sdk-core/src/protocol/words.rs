@@ -3,6 +3,9 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::fields::FromField;
+use super::tree::Tree;
+
 /// Declares a vocabulary whose unknown words are refused.
 macro_rules! closed_words {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -29,6 +32,12 @@ macro_rules! closed_words {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl FromField for $name {
+            fn from_field(value: Tree) -> Option<Self> {
+                value.as_text().and_then(Self::parse)
             }
         }
 
@@ -71,6 +80,12 @@ macro_rules! open_words {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl FromField for $name {
+            fn from_field(value: Tree) -> Option<Self> {
+                value.as_text().map(Self::parse)
             }
         }
 

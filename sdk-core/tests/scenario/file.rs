@@ -206,6 +206,9 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
 
+/// What holds no scenarios of this form: the states to begin in, and what whole clients play.
+const OTHERS: [&str; 2] = ["given.json", "end-to-end.json"];
+
 /// Reads every file of the folder.
 pub fn read_all() -> Result<Vec<Scenario>, String> {
     let folder = folder();
@@ -220,7 +223,8 @@ pub fn read_all() -> Result<Vec<Scenario>, String> {
     let starts = Starts::parse(&read(&folder.join("given.json"))?)
         .map_err(|error| format!("given.json: {error}"))?;
     let mut all: Vec<Scenario> = Vec::new();
-    for path in paths.iter().filter(|path| !path.ends_with("given.json")) {
+    let others = |path: &&PathBuf| !OTHERS.iter().any(|name| path.ends_with(name));
+    for path in paths.iter().filter(others) {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         all.extend(parse(&file, &read(path)?, &starts)?);
     }

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use wakecast::{Client, ClientBuilder, ConnectionState, Event, Events};
 use wakecast_lambda::lifecycle::Stand;
 use wakecast_local::cloud::What;
-use wakecast_local::ec2::{Ec2Settings, Happened};
-use wakecast_local::media::BootTimeline;
+use wakecast_local::ec2::Happened;
 use wakecast_local::random::Span;
 use wakecast_local::{LocalCloud, LocalConfig, LocalError, Profile};
 use wakecast_tests::http;
@@ -26,35 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The lifecycle with every wait that may be short made short.
 pub(crate) fn quick() -> LocalConfig {
-    let mut config = LocalConfig::profile(Profile::Demonstration);
-    config.timing.grace = Duration::from_millis(300);
-    config.timing.min_up = Duration::from_millis(300);
-    config.timing.stream_token = Duration::from_secs(3);
-    config.timing.round = Duration::from_millis(50);
-    config.timing.tick = Duration::from_millis(250);
-    config.ec2 = Ec2Settings {
-        pending: Span::millis(20, 60),
-        stopping: Span::millis(20, 60),
-        shutting_down: Span::millis(20, 60),
-        describe_lag: Span::millis(0, 20),
-        request: Span::millis(1, 5),
-        reply: Span::millis(1, 5),
-        ..Ec2Settings::default()
-    };
-    config.boot = BOOT;
+    let mut config = LocalConfig::profile(Profile::Test);
+    config.token_life = Duration::from_secs(20);
+    config.ec2.pending = Span::millis(20, 60);
     config
 }
-
-/// The observed boot at a twentieth of its length: a probe each 50 ms still sees it warm.
-const BOOT: BootTimeline = BootTimeline {
-    listen_ms: 90,
-    answer_ms: 170,
-    forbidden_ms: 180,
-    swap_ms: 190,
-    live_ms: 200,
-    ready_ms: 230,
-    next_app_ms: 13,
-};
 
 /// Awaits something that must come.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

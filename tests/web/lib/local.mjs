@@ -1,4 +1,4 @@
-// Starts wakecast-local and stops it again.
+// Starts wakecast-local and stops it again, and speaks with its admin.
 
 import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
@@ -7,6 +7,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+
+import { Journal } from "./journal.mjs";
 
 const BINARY =
   process.env.WAKECAST_LOCAL ??
@@ -17,6 +19,58 @@ const START_LIMIT_MS = 60_000;
 
 const SERVER_SECRET = "a-server-secret-for-one-test-run-only";
 const STREAM_SECRET = "a-stream-secret-for-one-test-run-only";
+
+/** A whole cloud at a test's pace, and the journal of its timeline. */
+export async function startCloud(options = []) {
+  const child = spawn(BINARY, ["--profile=test", "--media-address=none", ...options], {
+    stdio: ["ignore", "pipe", "inherit"],
+    // Its alarms are what the tests provoke.
+    env: { RUST_LOG: "off", ...process.env },
+  });
+  const greeting = await until(child, "cut_sockets");
+  const url = (name) => new RegExp(`${name} +(\\S+)`).exec(greeting)[1];
+  const [websocketUrl, accessUrl, admin] = ["websocket", "access", "admin"].map(url);
+  const journal = new Journal(({ what }) => what);
+  void follow(admin, journal);
+  return {
+    websocketUrl,
+    accessUrl,
+    journal,
+    /** A fault, or `mend`, which ends all of them. */
+    does: (what) =>
+      what === "mend" ? ask(`${admin}/faults`, "DELETE") : ask(`${admin}/faults`, "POST", what),
+    /** A token, as an app's own backend hands it out. */
+    async token(request) {
+      const { token, expires_in_ms: expiresIn } = await ask(`${admin}/token`, "POST", request);
+      return { token, expiresIn };
+    },
+    /** What the vendor's SDK takes as its `httpEndpointUrl`; for a cloud with `--vendor-sdk`. */
+    async endpointUrl(request) {
+      const { endpoint_url: url } = await ask(`${admin}/ticket`, "POST", request);
+      return url;
+    },
+    status: () => ask(`${admin}/status`, "GET"),
+    stop: () => end(child),
+  };
+}
+
+async function ask(url, method, body) {
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(url, { method, headers, body: body && JSON.stringify(body) });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(`${method} ${url}: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** Writes down what happens, until the cloud has ended. */
+async function follow(admin, journal) {
+  for (let from = 0; ; ) {
+    const answer = await ask(`${admin}/timeline?from=${from}`, "GET").catch(() => undefined);
+    if (!answer) return;
+    for (const event of answer.events) journal.push(event);
+    from = answer.next;
+  }
+}
 
 /** A media server that is warm: booted, ready, with stream tokens and its REST control on. */
 export async function startMediaServer() {
@@ -55,12 +109,14 @@ export async function startMediaServer() {
         total: resources.totalLiveStreamSize,
       };
     },
-    async stop() {
-      child.kill("SIGINT");
-      const [code] = child.exitCode === null ? await once(child, "exit") : [child.exitCode];
-      return code;
-    },
+    stop: () => end(child),
   };
+}
+
+async function end(child) {
+  child.kill("SIGINT");
+  const [code] = child.exitCode === null ? await once(child, "exit") : [child.exitCode];
+  return code;
 }
 
 /** Waits until the program printed `mark`, and returns all that it printed. */

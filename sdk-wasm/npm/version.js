@@ -1,0 +1,1 @@
+export const SDK = 'wakecast-web/0.1.0';

@@ -1,0 +1,24 @@
+//! The browser driver of wakecast.
+//!
+//! Carries out what the client machine of the crate `wakecast` decides, over the browser's own
+//! WebSocket, one `setTimeout` and the page's events. It decides nothing. Everything that answers
+//! with a promise (the token provider, `fetch`) is the JavaScript face's, so there is no executor
+//! in here.
+
+#![deny(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod clock;
+mod driver;
+mod page;
+mod probe;
+mod socket;
+mod timer;
+mod view;
+
+pub use driver::{Driver, Face};

@@ -1,0 +1,79 @@
+// What somebody was told, in order, and how far a test has looked through it.
+
+/** A record of entries, which are told apart by `kindOf`. */
+export class Journal {
+  entries = [];
+  #kindOf;
+  #places = new Map();
+  #wake = new Set();
+
+  constructor(kindOf) {
+    this.#kindOf = kindOf;
+  }
+
+  push(entry) {
+    this.entries.push(entry);
+    for (const wake of [...this.#wake]) wake();
+  }
+
+  /** Waits for an entry that fits, after the last of its kind that was seen, and returns it. */
+  async sees(wanted, look, patienceMs) {
+    const kind = this.#kindOf(wanted);
+    const late = AbortSignal.timeout(patienceMs);
+    for (;;) {
+      const from = this.#places.get(kind) ?? 0;
+      const place = this.entries.findIndex((entry, index) => index >= from && fits(wanted, entry, look));
+      if (place >= 0) {
+        this.#places.set(kind, place + 1);
+        return this.entries[place];
+      }
+      await this.#more(late);
+    }
+  }
+
+  count(wanted, look) {
+    return this.entries.filter((entry) => fits(wanted, entry, look)).length;
+  }
+
+  #more(late) {
+    return new Promise((resolve, reject) => {
+      const done = (settle) => () => {
+        this.#wake.delete(woken);
+        late.removeEventListener("abort", given);
+        settle();
+      };
+      const woken = done(resolve);
+      const given = done(() => reject(new Error("it was waited for in vain")));
+      this.#wake.add(woken);
+      late.addEventListener("abort", given);
+    });
+  }
+}
+
+/**
+ * Whether an entry has every field as it is wanted; others may be anything. `look` says what
+ * `$name.field` stands for.
+ */
+export function fits(wanted, entry, look) {
+  return Object.entries(wanted).every(([name, wanted]) => valueFits(wanted, entry?.[name], look));
+}
+
+function valueFits(wanted, value, look) {
+  if (wanted === "*") return value !== undefined && value !== null;
+  if (typeof wanted === "string" && wanted.startsWith("$")) return value === look(wanted.slice(1));
+  if (wanted === null || typeof wanted !== "object") return wanted === (value ?? null);
+  const [[word, inner], ...more] = Object.entries(wanted);
+  if (more.length === 0) {
+    switch (word) {
+      case "not":
+        return value !== undefined && value !== null && !valueFits(inner, value, look);
+      case "one_of":
+        return inner.some((wanted) => valueFits(wanted, value, look));
+      case "at_least":
+        return typeof value === "number" && value >= inner;
+      case "contains":
+        return typeof value === "string" && value.includes(inner);
+    }
+  }
+  return fits(wanted, value, look);
+}

@@ -329,6 +329,16 @@ impl Known {
         self.describes.get(first).copied()
     }
 
+    /// Whether a look of ours must have shown that another hand stopped this server and started it
+    /// again: what runs is another boot, and it never granted. Who read the record before that look
+    /// was still given the boot that was.
+    pub(super) fn started_anew(&self, server: &Server, at: Moment) -> bool {
+        let anew = (server.taken_at).is_some_and(|taken| taken < server.began_at);
+        let granted = (server.opened).is_some_and(|(_, now)| now >= server.began_at);
+        let shown = || self.shown(server.began_at).is_some_and(|shown| shown <= at);
+        anew && !granted && shown()
+    }
+
     /// What crashes, lost calls and lost wakes since then may cost whoever has something to do.
     pub(super) fn delays(&self, since: Moment) -> u64 {
         let (lock, tick) = (self.rules.lock, self.rules.tick);

@@ -36,7 +36,7 @@ pub(super) fn accepted(known: &Known, at: Moment, id: &str) -> Vec<String> {
     let Some(server) = known
         .servers
         .get(id)
-        .filter(|server| server.opened.is_some())
+        .filter(|server| server.opened.is_some() && !known.started_anew(server, at))
     else {
         return Vec::new();
     };

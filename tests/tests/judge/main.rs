@@ -493,6 +493,45 @@ fn a_server_that_another_hand_took_down_is_ours_once_ec2_has_shown_it() {
 }
 
 #[test]
+fn what_another_hand_stopped_and_started_is_another_boot_once_ec2_has_shown_it() {
+    // Whether EC2 answers before the stop, and whether the server was granted in its new run.
+    for (shown, granted, broken) in [
+        (false, false, true),
+        (true, false, false),
+        (true, true, true),
+    ] {
+        let mut court = Court::ready();
+        let before = court.at;
+        court.at += 10 * MINUTE;
+        court.hear(Fact::StopAccepted {
+            server: id(),
+            ours: false,
+        });
+        court.at += 10 * SECOND;
+        court.hear(Fact::Stopped(id()));
+        court.at += 10 * MINUTE;
+        court.hear(Fact::Started {
+            server: id(),
+            ours: false,
+        });
+        court.hear(Fact::Runs(id()));
+        court.at += SECOND;
+        // Who reads the record is still given the boot that was.
+        let since = if granted { court.at } else { before };
+        court.hear(Fact::Opened {
+            server: id(),
+            boot: 1,
+            since,
+        });
+        court.at += MINUTE;
+        court.described(1, shown);
+        court.at += SECOND;
+        court.stop();
+        assert_eq!(court.said("is stopped"), broken, "{:?}", court.broken);
+    }
+}
+
+#[test]
 fn a_run_that_was_taken_down_before_its_opening_is_written_down_is_taken_down() {
     for (ours, broken) in [(false, false), (true, true)] {
         let mut court = Court::new();

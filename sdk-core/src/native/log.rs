@@ -45,11 +45,8 @@ pub(super) fn closing(code: u16) {
 
 /// What the machine wants done, where that is no transport's.
 pub(super) fn effect(effect: &Effect) {
-    match effect {
-        Effect::FetchToken { generation, reason } => {
-            debug!(target: CLIENT, generation = generation.0, ?reason, "asking for a token");
-        }
-        _ => {}
+    if let Effect::FetchToken { generation, reason } = effect {
+        debug!(target: CLIENT, generation = generation.0, ?reason, "asking for a token");
     }
 }
 

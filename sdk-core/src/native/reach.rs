@@ -7,22 +7,13 @@ use super::proxy::Proxy;
 use crate::Error;
 
 /// What every builder of something that connects lets the app set.
+#[derive(Default)]
 pub(super) struct Reach {
     /// Hosts for which plain text is allowed.
     pub(super) insecure: InsecureHosts,
     /// DER certificates that replace all other roots.
     pub(super) roots: Vec<Vec<u8>>,
     pub(super) proxy: Proxy,
-}
-
-impl Default for Reach {
-    fn default() -> Self {
-        Self {
-            insecure: InsecureHosts::default(),
-            roots: Vec::new(),
-            proxy: Proxy::environment(),
-        }
-    }
 }
 
 impl Reach {

@@ -18,7 +18,7 @@ pub(crate) enum Tree {
     /// Any other number.
     Number(f64),
     Text(String),
-    List(Vec<Tree>),
+    List(Vec<Self>),
     Object(Object),
 }
 

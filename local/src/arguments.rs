@@ -23,6 +23,7 @@ Options:
   --profile PROFILE      default, demonstration: the whole lifecycle within a minute,
                          or test: every wait as short as it may be
   --token-life SECONDS   how long printed tokens live, 1 to 3600 [3600; demonstration 20]
+  --vendor-sdk           serve Ant Media's own JavaScript SDK at the HTTP API, for tickets of POST /ticket
   --links COUNT          how many links one subject may have open at a time [any number]
   --media-address IP     the address of the stand-ins' WebRTC media, or none [127.0.0.1]
   --decision-log FILE    add each decision to FILE as a line that `cargo xtask replay` reads
@@ -92,6 +93,7 @@ pub(crate) struct Arguments {
     pub(crate) port: Option<u16>,
     pub(crate) profile: Profile,
     pub(crate) token_life: Option<Duration>,
+    pub(crate) vendor_sdk: bool,
     pub(crate) links: Option<u32>,
     pub(crate) decision_log: Option<PathBuf>,
     pub(crate) carrying: Carrying,
@@ -181,6 +183,7 @@ impl Command {
                 "--help" | "-h" => return Ok(Self::Help(HELP)),
                 "--port" => parsed.port = Some(values::port(option.value()?)?),
                 "--profile" => parsed.profile = values::profile(option.value()?)?,
+                "--vendor-sdk" => parsed.vendor_sdk = option.set("--vendor-sdk")?,
                 "--decision-log" => parsed.decision_log = Some(PathBuf::from(option.value()?)),
                 "--media-address" => {
                     parsed.carrying = values::carrying(option.value()?)?;
@@ -263,6 +266,18 @@ impl<'a, I: Iterator<Item = String>> Spelled<'a, I> {
             None => (argument, None),
         };
         Self { name, inline, rest }
+    }
+
+    /// An option that takes no value.
+    fn set(&self, option: &'static str) -> Result<bool, ArgumentError> {
+        match &self.inline {
+            None => Ok(true),
+            Some(value) => Err(ArgumentError::Value {
+                option,
+                value: value.clone(),
+                expected: "no value",
+            }),
+        }
     }
 
     fn value(&mut self) -> Result<String, ArgumentError> {

@@ -19,5 +19,7 @@ pub mod random;
 pub mod real;
 pub mod system;
 
-pub use cloud::{LocalCloud, LocalConfig, LocalError, Profile, Token, TokenRequest};
+pub use cloud::{
+    LocalCloud, LocalConfig, LocalError, Profile, Ticket, TicketRequest, Token, TokenRequest,
+};
 pub use listener::Listener;

@@ -54,6 +54,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     log();
     let mut config = LocalConfig::profile(arguments.profile);
     config.port = arguments.port;
+    config.vendor_sdk = arguments.vendor_sdk;
     if let Some(life) = arguments.token_life {
         config.token_life = life;
     }

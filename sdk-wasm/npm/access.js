@@ -1,8 +1,10 @@
+import { retryAfter } from './tokens.js';
+
 /**
  * Asks `GET /v1/access` why a handshake failed, which a browser does not tell. Returns the status and
  * the wait that was asked for; throws where there was no answer.
  */
-export async function askAccess(url, token) {
+export async function askAccess(url, token, signal) {
   const address = new URL(url);
   address.pathname = `${address.pathname.replace(/\/+$/, '')}/v1/access`;
   const response = await fetch(address, {
@@ -11,9 +13,7 @@ export async function askAccess(url, token) {
     credentials: 'omit',
     redirect: 'error',
     referrerPolicy: 'no-referrer',
+    signal,
   });
-  const retryAfter = response.headers.get('retry-after');
-  // Only seconds: the other form is a date, and the device's clock may be wrong.
-  const seconds = retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined;
-  return { status: response.status, retryAfter: seconds === undefined ? undefined : seconds * 1000 };
+  return { status: response.status, retryAfter: retryAfter(response) };
 }

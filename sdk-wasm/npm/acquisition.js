@@ -1,44 +1,29 @@
-import { invalid } from './error.js';
+import { tell } from './callbacks.js';
 import { Latest, asyncDispose } from './streams.js';
-
-const PURPOSES = ['publish', 'play', 'watch'];
-
-/** Checks what an app asks for. The machine checks the rest, and answers as the acquisition does. */
-export function readWish(options, verify) {
-  const { app, streamId, purpose = 'play', fleet, deadline } = options ?? {};
-  for (const [name, text] of Object.entries({ app, streamId })) {
-    if (typeof text !== 'string') throw invalid(`${name} must be a text`);
-  }
-  if (!PURPOSES.includes(purpose)) {
-    throw invalid(`purpose must be 'publish', 'play' or 'watch'`);
-  }
-  if (deadline !== undefined && !(Number.isFinite(deadline) && deadline >= 0)) {
-    throw invalid('deadline must be a number of milliseconds');
-  }
-  return {
-    /** What a reload finds its id by. */
-    name: JSON.stringify([fleet ?? null, app, purpose, streamId]),
-    ask: (driver, key, id) =>
-      driver.acquire(key, id, purpose, app, streamId, fleet, deadline, options.verify ?? verify),
-  };
-}
 
 /** One wish for an endpoint, from the call to the lease. Await it for the `Lease`. */
 export class Acquisition {
   #port;
   #key;
   #lease;
+  #onProgress;
   #progress = new Latest();
+  /** Whether somebody waits for the lease, and would give it back. */
+  #awaited = false;
 
-  constructor(port, id, wish, { signal, onProgress }) {
+  constructor(port, id, wish) {
     this.#port = port;
     this.id = id;
-    const { key, outcome } = port.request((driver, key) => wish.ask(driver, key, id));
+    this.#onProgress = wish.onProgress;
+    const { key, outcome } = port.request((driver, key) => wish.ask(driver, key, id), {
+      acquisition: this,
+      problem: wish.problem,
+    });
     this.#key = key;
-    this.#lease = outcome.then(({ lease }) => lease).finally(() => this.#progress.end());
+    this.#lease = outcome.finally(() => this.#progress.end());
+    // Whoever does not await it does not want to hear of it.
     this.#lease.catch(() => {});
-    this.#obey(signal);
-    if (onProgress) void this.#report(onProgress);
+    if (wish.signal && !wish.problem) this.#obey(wish.signal);
   }
 
   /** The latest progress; with `for await`, each one that comes. */
@@ -47,14 +32,16 @@ export class Acquisition {
   }
 
   then(onGranted, onFailed) {
+    this.#awaited = true;
     return this.#lease.then(onGranted, onFailed);
   }
 
   catch(onFailed) {
-    return this.#lease.catch(onFailed);
+    return this.then(undefined, onFailed);
   }
 
   finally(onSettled) {
+    this.#awaited = true;
     return this.#lease.finally(onSettled);
   }
 
@@ -62,28 +49,28 @@ export class Acquisition {
     this.#port.call((driver) => driver.cancel(this.#key));
   }
 
-  settledBy(key) {
-    return key === this.#key;
-  }
-
-  progressed(progress) {
-    this.#progress.set(progress);
+  detach() {
+    this.#awaited = true;
+    this.#port.detachAcquisition(this.id, this.#key);
+    return this.id;
   }
 
   async [asyncDispose]() {
-    this.cancel();
+    if (this.#awaited) this.cancel();
+    else this.#port.call((driver) => driver.abandon(this.#key));
     await this.#lease.catch(() => {});
   }
 
-  #obey(signal) {
-    if (!signal) return;
-    const cancel = () => this.cancel();
-    if (signal.aborted) return cancel();
-    signal.addEventListener('abort', cancel, { once: true });
-    void this.#lease.catch(() => {}).then(() => signal.removeEventListener('abort', cancel));
+  /** For the client: a progress has come. */
+  progressed(progress) {
+    this.#progress.set(progress);
+    if (this.#onProgress) tell(this.#onProgress, progress);
   }
 
-  async #report(onProgress) {
-    for await (const progress of this.#progress) onProgress(progress);
+  #obey(signal) {
+    const cancel = () => this.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    const forget = () => signal.removeEventListener('abort', cancel);
+    this.#lease.then(forget, forget);
   }
 }

@@ -72,20 +72,37 @@ export function remedyOf(code) {
 export class WakecastError extends Error {
   constructor({ code, message, cause, ...rest }) {
     super(message ?? remedyOf(code), cause === undefined ? undefined : { cause });
-    this.name = 'WakecastError';
     this.code = code;
     this.retryable = rest.retryable ?? false;
     this.retryAfter = rest.retryAfter;
     this.outcome = rest.outcome ?? 'not_sent';
     this.stage = rest.stage ?? 'local';
     this.userAction = rest.userAction ?? 'none';
-    Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  toJSON() {
+    const { name, message, code, retryable, retryAfter, outcome, stage, userAction, cause } = this;
+    const parts = { name, code, message, retryable, retryAfter, outcome, stage, userAction };
+    return cause === undefined ? parts : { ...parts, cause: textOf(cause) };
   }
 }
 
-/** Whether something that was caught is an error of this SDK. */
+// Not in each of them, where a log would print it.
+Object.defineProperty(WakecastError.prototype, 'name', { value: 'WakecastError' });
+Object.defineProperty(WakecastError.prototype, BRAND, { value: true });
+
+/** Whether something that was caught is an error of this package, of any copy of it. */
 export function isWakecastError(value) {
   return typeof value === 'object' && value !== null && value[BRAND] === true;
 }
 
 export const invalid = (message) => new WakecastError({ code: 'invalid_argument', message });
+
+/** What something that was thrown says. Anything can be thrown. */
+export function textOf(thrown) {
+  try {
+    return String(thrown?.message ?? thrown);
+  } catch {
+    return 'something that has no text was thrown';
+  }
+}

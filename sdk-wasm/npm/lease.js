@@ -1,3 +1,4 @@
+import { Listeners } from './callbacks.js';
 import { Broadcast, asyncDispose } from './streams.js';
 
 /** How many changes of a lease wait for a slow reader; a lease sees a handful in its life. */
@@ -7,34 +8,27 @@ const CHANGE_LIMIT = 16;
 export class Lease {
   #port;
   #status = 'held';
+  #listeners = new Listeners();
   #changes = new Broadcast(CHANGE_LIMIT);
   /** What happened since the grant, until somebody reads. */
   #unread = this.#changes.read();
-  #listeners = new Set();
+
+  subscribe = this.#listeners.subscribe;
 
   constructor(port, id) {
     this.#port = port;
     this.id = id;
-    this.subscribe = this.subscribe.bind(this);
   }
 
   get status() {
     return this.#status;
   }
 
-  subscribe(listener) {
-    const entry = () => listener();
-    this.#listeners.add(entry);
-    return () => {
-      this.#listeners.delete(entry);
-    };
-  }
-
   /** The first reader gets all that happened since the grant, later ones what happens from now on. */
   changes() {
-    const unread = this.#unread;
+    const unread = this.#unread ?? this.#changes.read();
     this.#unread = undefined;
-    return unread ?? this.#changes.read();
+    return unread;
   }
 
   async endpoint() {
@@ -46,14 +40,20 @@ export class Lease {
     await this.#port.request((driver, key) => driver.release(key, this.id)).outcome;
   }
 
-  [asyncDispose]() {
-    return this.release();
+  detach() {
+    this.#port.detachLease(this.id);
+    return this.id;
+  }
+
+  async [asyncDispose]() {
+    // It counts as released all the same, and whatever ended the block matters more.
+    await this.release().catch(() => {});
   }
 
   changed(status, change) {
     this.#status = status;
     this.#changes.push(change);
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.tell();
   }
 
   end() {

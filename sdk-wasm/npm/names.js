@@ -1,14 +1,16 @@
 /**
  * Turns the wire's names into JavaScript's, as the other languages have them: `retry_in_ms` into
- * `retryIn`. All times are milliseconds.
+ * `retryIn`. All times are milliseconds. What comes out cannot be changed.
  */
 export function camel(value) {
-  if (Array.isArray(value)) return value.map(camel);
+  if (Array.isArray(value)) return Object.freeze(value.map(camel));
   if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, inner]) => [
-      name.replace(/_ms$/, '').replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase()),
-      camel(inner),
-    ]),
-  );
+  const object = {};
+  for (const [name, inner] of Object.entries(value)) {
+    const renamed = name.replace(/_ms$/, '').replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
+    // A secret is found by its name alone: not by a log, by JSON, or in a copy.
+    const enumerable = name !== 'stream_token';
+    Object.defineProperty(object, renamed, { value: camel(inner), enumerable });
+  }
+  return Object.freeze(object);
 }

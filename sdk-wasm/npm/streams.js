@@ -1,52 +1,10 @@
-/**
- * A value that changes. A reader sees the latest one and skips what is out of date; each `for await`
- * begins with the value there is. Ends when it is ended.
- */
-export class Latest {
-  #value;
-  #version = 0;
-  #ended = false;
-  #wake = new Set();
+import { Listeners } from './callbacks.js';
 
-  get value() {
-    return this.#value;
-  }
-
-  set(value) {
-    this.#value = value;
-    this.#version += 1;
-    this.#wakeAll();
-  }
-
-  end() {
-    this.#ended = true;
-    this.#wakeAll();
-  }
-
-  async *[Symbol.asyncIterator]() {
-    let seen = 0;
-    for (;;) {
-      if (this.#version > seen) {
-        seen = this.#version;
-        yield this.#value;
-      } else if (this.#ended) {
-        return;
-      } else {
-        await new Promise((wake) => this.#wake.add(wake));
-      }
-    }
-  }
-
-  #wakeAll() {
-    const waiting = [...this.#wake];
-    this.#wake.clear();
-    for (const wake of waiting) wake();
-  }
-}
+export const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
 /**
- * Everything that happens, in order, from the moment a reader is made. A slow reader loses the
- * oldest beyond `limit` and is told how many by `lagged`.
+ * Everything that happens, in order, from the moment a reader is made. A reader that is more than
+ * `limit` behind loses the oldest, and is told how many by `lagged` where there is such an item.
  */
 export class Broadcast {
   #readers = new Set();
@@ -60,51 +18,120 @@ export class Broadcast {
   }
 
   push(item) {
-    for (const reader of this.#readers) {
-      reader.items.push(item);
-      if (reader.items.length > this.#limit) {
-        reader.items.shift();
-        reader.lost += 1;
-      }
-      reader.wake?.();
-    }
+    for (const reader of this.#readers) reader.push(item);
   }
 
   end() {
     this.#ended = true;
-    for (const reader of this.#readers) reader.wake?.();
+    for (const reader of this.#readers) reader.end();
+    this.#readers.clear();
   }
 
-  /** Reads from now on, whenever the first item is asked for. `first` comes before them. */
-  read(first = []) {
-    const reader = { items: [...first], lost: 0, wake: undefined };
-    this.#readers.add(reader);
-    const leave = () => {
-      this.#readers.delete(reader);
-      reader.done = true;
-      reader.wake?.();
-      return Promise.resolve({ value: undefined, done: true });
-    };
-    return {
-      next: async () => {
-        for (;;) {
-          if (reader.done) return { value: undefined, done: true };
-          if (reader.lost > 0 && this.#lagged) {
-            const value = this.#lagged(reader.lost);
-            reader.lost = 0;
-            return { value, done: false };
-          }
-          if (reader.items.length > 0) return { value: reader.items.shift(), done: false };
-          if (this.#ended) return leave();
-          await new Promise((wake) => (reader.wake = wake));
-        }
-      },
-      return: leave,
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+  /** Makes a reader that begins with `first`. */
+  read(...first) {
+    const leave = () => this.#readers.delete(reader);
+    const reader = new Reader(first, this.#limit, this.#lagged, leave);
+    if (this.#ended) reader.end();
+    else this.#readers.add(reader);
+    return reader;
   }
 }
 
-export const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
+/** The latest value. A reader begins with it and skips what is out of date. */
+export class Latest {
+  #value;
+  #listeners = new Listeners();
+  #all = new Broadcast(1);
+
+  subscribe = this.#listeners.subscribe;
+
+  get value() {
+    return this.#value;
+  }
+
+  [Symbol.asyncIterator]() {
+    return this.#value === undefined ? this.#all.read() : this.#all.read(this.#value);
+  }
+
+  set(value) {
+    this.#value = value;
+    this.#all.push(value);
+    this.#listeners.tell();
+  }
+
+  end() {
+    this.#all.end();
+  }
+}
+
+/** One reader: an iterator that waits for what comes. */
+class Reader {
+  #items;
+  #lost = 0;
+  #ended = false;
+  /** Calls of `next` that wait, in order. */
+  #waiting = [];
+  #limit;
+  #lagged;
+  #leave;
+
+  constructor(items, limit, lagged, leave) {
+    this.#items = items;
+    this.#limit = limit;
+    this.#lagged = lagged;
+    this.#leave = leave;
+  }
+
+  next() {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#serve();
+    });
+  }
+
+  /** What `break` calls. */
+  return() {
+    this.#leave();
+    this.#items = [];
+    this.#lost = 0;
+    this.end();
+    return this.next();
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+
+  push(item) {
+    this.#items.push(item);
+    if (this.#items.length > this.#limit) {
+      this.#items.shift();
+      this.#lost += 1;
+    }
+    this.#serve();
+  }
+
+  end() {
+    this.#ended = true;
+    this.#serve();
+  }
+
+  #serve() {
+    while (this.#waiting.length > 0) {
+      if (this.#lost > 0 && this.#lagged) {
+        this.#answer(this.#lagged(this.#lost));
+        this.#lost = 0;
+      } else if (this.#items.length > 0) {
+        this.#answer(this.#items.shift());
+      } else if (this.#ended) {
+        this.#waiting.shift()({ value: undefined, done: true });
+      } else {
+        return;
+      }
+    }
+  }
+
+  #answer(value) {
+    this.#waiting.shift()({ value, done: false });
+  }
+}

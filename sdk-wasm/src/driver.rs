@@ -148,6 +148,12 @@ impl Driver {
         self.core.handle(Input::Cancel { key: request(key) });
     }
 
+    /// The app forgot what it acquires: ends it, or gives back what it was granted.
+    pub fn abandon(&self, key: f64) {
+        let key = request(key);
+        self.core.handle(Input::Abandon { key });
+    }
+
     /// The app wants a lease's endpoint.
     pub fn endpoint(&self, key: f64, lease: String) {
         let key = request(key);

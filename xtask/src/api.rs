@@ -30,6 +30,11 @@ const API_USAGE: &str = "api takes nothing, or --write to accept the surface as 
 const SEMVER_USAGE: &str = "semver takes a tag or commit to compare with; \
      nothing is on the registry yet that it could compare with by itself";
 
+/// The tool's words are those of 1.0 and later.
+const BEFORE_ONE: &str = "\
+     callers would have to change something, or the check could not be made. Before 1.0 a \"new major \
+     version\" is the next second number: 0.1.x is followed by 0.2.0.";
+
 /// `cargo xtask api [--write]`.
 pub(crate) fn api(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, String> {
     let write = match arguments {
@@ -69,11 +74,11 @@ pub(crate) fn semver(workspace: &Workspace, arguments: &[String]) -> Result<Exit
     check.args(["--baseline-rev", baseline, "--default-features"]);
     let status = check.status();
     let status = status.map_err(|error| format!("cargo cannot be run: {error}"))?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    if status.success() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("{BEFORE_ONE}");
+    Ok(ExitCode::FAILURE)
 }
 
 /// Lists the surface with the default features, one item a line, without what every type has by

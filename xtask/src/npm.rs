@@ -66,6 +66,8 @@ fn bind(workspace: &Workspace, step: &str, package: &Path) -> Result<(), String>
         .args([
             "--target=web",
             "--no-typescript",
+            // The face fetches the module, and so can say what is wrong when it is not there.
+            "--omit-default-module-path",
             "--remove-name-section",
             "--remove-producers-section",
             "--out-name=wakecast",

@@ -28,20 +28,9 @@ pub(super) fn grants(
     issuer: &Issuer,
     now: Timestamp,
 ) -> Result<Grants, AuthError> {
-    if claims.get("iss").and_then(Value::as_str) != Some(&issuer.name) {
-        return Err(AuthError::Issuer);
-    }
-    let expires_at = time(claims, "exp")?.ok_or(AuthError::Claim("exp"))?;
-    if now >= expires_at {
-        return Err(AuthError::Expired);
-    }
+    let expires_at = alive(claims, issuer, now)?;
     if now.until(expires_at) > MAX_LIFE + CLOCK_SKEW {
         return Err(AuthError::TooLong);
-    }
-    for claim in ["nbf", "iat"] {
-        if time(claims, claim)?.is_some_and(|from| now.until(from) > CLOCK_SKEW) {
-            return Err(AuthError::NotYet);
-        }
     }
     let subject = name(claims, "sub")?.ok_or(AuthError::Claim("sub"))?;
     let tenant = name(claims, "tenant")?.ok_or(AuthError::NothingAllowed)?;
@@ -65,6 +54,27 @@ pub(super) fn grants(
     }
 }
 
+/// Checks who speaks and whether it is time, and returns the end.
+pub(super) fn alive(
+    claims: &Map<String, Value>,
+    issuer: &Issuer,
+    now: Timestamp,
+) -> Result<Timestamp, AuthError> {
+    if claims.get("iss").and_then(Value::as_str) != Some(&issuer.name) {
+        return Err(AuthError::Issuer);
+    }
+    let expires_at = time(claims, "exp")?.ok_or(AuthError::Claim("exp"))?;
+    if now >= expires_at {
+        return Err(AuthError::Expired);
+    }
+    for claim in ["nbf", "iat"] {
+        if time(claims, claim)?.is_some_and(|from| now.until(from) > CLOCK_SKEW) {
+            return Err(AuthError::NotYet);
+        }
+    }
+    Ok(expires_at)
+}
+
 /// Names a claim that is missing or of the wrong type.
 pub(super) fn wrong(claim: &str) -> AuthError {
     match claim {
@@ -77,7 +87,10 @@ pub(super) fn wrong(claim: &str) -> AuthError {
 }
 
 /// A time in whole seconds. A value of another type is refused, never read as absent.
-fn time(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<Timestamp>, AuthError> {
+pub(super) fn time(
+    claims: &Map<String, Value>,
+    claim: &'static str,
+) -> Result<Option<Timestamp>, AuthError> {
     match claims.get(claim) {
         None => Ok(None),
         Some(value) => {
@@ -87,7 +100,10 @@ fn time(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<Times
     }
 }
 
-fn name(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<String>, AuthError> {
+pub(super) fn name(
+    claims: &Map<String, Value>,
+    claim: &'static str,
+) -> Result<Option<String>, AuthError> {
     match claims.get(claim) {
         None => Ok(None),
         Some(Value::String(text)) if fits(text) => Ok(Some(text.clone())),

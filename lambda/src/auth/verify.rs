@@ -15,6 +15,7 @@ use wakecast::protocol::MAX_TOKEN;
 use wakecast::{ErrorCode, Secret};
 
 use super::claims;
+use super::ticket::{self, Ticket};
 use crate::model::{Grants, Timestamp};
 
 /// Shortest HS256 secret in bytes: as long as the hash, as RFC 7518 §3.2 demands.
@@ -22,6 +23,13 @@ const MIN_SECRET: usize = 32;
 
 /// What every token must name as its audience.
 const AUDIENCE: &str = "wakecast";
+
+/// What every ticket must name as its audience.
+const TICKET_AUDIENCE: &str = "wakecast-ticket";
+
+/// The `typ` of a ticket's header, as RFC 8725 §3.11 advises: nothing that is signed has two types,
+/// so that no token is a ticket and no ticket a token, whatever their claims say.
+const TICKET_TYPE: &str = "wakecast-ticket+jwt";
 
 /// Somebody who may issue tokens.
 #[derive(Clone, Debug)]
@@ -74,6 +82,9 @@ pub enum AuthError {
     /// Another algorithm than HS256.
     #[error("the token's algorithm is not HS256: sign it with HS256")]
     Algorithm,
+    /// A ticket in place of a token, or the other way round.
+    #[error("the header's `typ` is wrong: a ticket says wakecast-ticket+jwt, and a token does not")]
+    Type,
     /// The header brings a key or demands an extension.
     #[error("the token's header holds `{0}`, which is never honoured: leave it out")]
     Header(&'static str),
@@ -98,6 +109,12 @@ pub enum AuthError {
     /// `exp` is more than an hour ahead.
     #[error("the token lives longer than an hour: make it shorter")]
     TooLong,
+    /// A ticket's `exp` is further from its `iat` than it can ever be good for.
+    #[error("the ticket's `exp` is more than 660 s after its `iat`: make it shorter")]
+    TicketTooLong,
+    /// A ticket that nobody has used in its first minute.
+    #[error("the ticket was first used more than 60 s after its `iat`: sign one for each page")]
+    TicketTooLate,
     /// `nbf` or `iat` lies ahead.
     #[error("the token is not valid yet: check the issuer's clock")]
     NotYet,
@@ -121,7 +138,7 @@ impl AuthError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::NothingAllowed => ErrorCode::Forbidden,
-            Self::Expired => ErrorCode::TokenExpired,
+            Self::Expired | Self::TicketTooLate => ErrorCode::TokenExpired,
             _ => ErrorCode::TokenRejected,
         }
     }
@@ -138,7 +155,15 @@ struct Candidate {
     issuer: Issuer,
     key_id: Option<String>,
     key: DecodingKey,
-    validation: Validation,
+    token: Validation,
+    ticket: Validation,
+}
+
+/// What a signed text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Token,
+    Ticket,
 }
 
 impl Verifier {
@@ -164,7 +189,8 @@ impl Verifier {
                     },
                     key_id: key.id.clone(),
                     key: DecodingKey::from_secret(key.secret.expose().as_bytes()),
-                    validation: validation(&issuer.name),
+                    token: validation(&issuer.name, AUDIENCE),
+                    ticket: validation(&issuer.name, TICKET_AUDIENCE),
                 });
             }
         }
@@ -179,6 +205,28 @@ impl Verifier {
     /// # Errors
     /// Says why the token is refused, without quoting it.
     pub fn verify(&self, token: &Secret, now: Timestamp) -> Result<Grants, AuthError> {
+        self.check(token, Kind::Token, |claims, issuer| {
+            claims::grants(claims, issuer, now)
+        })
+    }
+
+    /// Verifies a ticket at `now` and returns what it allows, but not when it was first used: that is
+    /// the table's to say.
+    ///
+    /// # Errors
+    /// Says why the ticket is refused, without quoting it.
+    pub fn verify_ticket(&self, ticket: &Secret, now: Timestamp) -> Result<Ticket, AuthError> {
+        self.check(ticket, Kind::Ticket, |claims, issuer| {
+            ticket::read(claims, issuer, ticket, now)
+        })
+    }
+
+    fn check<T>(
+        &self,
+        token: &Secret,
+        kind: Kind,
+        read: impl Fn(&Map<String, Value>, &Issuer) -> Result<T, AuthError>,
+    ) -> Result<T, AuthError> {
         let token = token.expose();
         if token.is_empty() {
             return Err(AuthError::Missing);
@@ -186,15 +234,15 @@ impl Verifier {
         if token.len() > MAX_TOKEN {
             return Err(AuthError::TooLarge);
         }
-        let key_id = check_header(token)?;
+        let key_id = check_header(token, kind)?;
         let mut refused = AuthError::UnknownKey;
         // Two issuers may use the same key id: the signature tells them apart.
         for candidate in &self.candidates {
             if candidate.key_id != key_id {
                 continue;
             }
-            match candidate.decode(token) {
-                Ok(map) => return claims::grants(&map, &candidate.issuer, now),
+            match candidate.decode(token, kind) {
+                Ok(map) => return read(&map, &candidate.issuer),
                 Err(error) if refused == AuthError::UnknownKey => refused = error,
                 Err(AuthError::Signature) => {}
                 Err(error) => refused = error,
@@ -205,8 +253,12 @@ impl Verifier {
 }
 
 impl Candidate {
-    fn decode(&self, token: &str) -> Result<Map<String, Value>, AuthError> {
-        jsonwebtoken::decode::<Map<String, Value>>(token, &self.key, &self.validation)
+    fn decode(&self, token: &str, kind: Kind) -> Result<Map<String, Value>, AuthError> {
+        let validation = match kind {
+            Kind::Token => &self.token,
+            Kind::Ticket => &self.ticket,
+        };
+        jsonwebtoken::decode::<Map<String, Value>>(token, &self.key, validation)
             .map(|data| data.claims)
             .map_err(|error| match error.kind() {
                 ErrorKind::InvalidSignature => AuthError::Signature,
@@ -220,23 +272,24 @@ impl Candidate {
 }
 
 /// Times are left to `claims`, which has the clock; the rest is checked here and there.
-fn validation(issuer: &str) -> Validation {
+fn validation(issuer: &str, audience: &str) -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.leeway = 0;
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = true;
-    validation.set_audience(&[AUDIENCE]);
+    validation.set_audience(&[audience]);
     validation.set_issuer(&[issuer]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     validation
 }
 
 /// Reads the header before any key is touched, and returns its `kid`.
-fn check_header(token: &str) -> Result<Option<String>, AuthError> {
+fn check_header(token: &str, kind: Kind) -> Result<Option<String>, AuthError> {
     #[derive(Deserialize)]
     struct Header {
         alg: Value,
+        typ: Option<Value>,
         kid: Option<Value>,
         crit: Option<Value>,
         jku: Option<Value>,
@@ -256,6 +309,11 @@ fn check_header(token: &str) -> Result<Option<String>, AuthError> {
     let header: Header = serde_json::from_slice(&bytes).map_err(|_| AuthError::Malformed)?;
     if header.alg != "HS256" {
         return Err(AuthError::Algorithm);
+    }
+    let typ = header.typ.as_ref().and_then(Value::as_str);
+    let is_ticket = typ.is_some_and(|typ| typ.eq_ignore_ascii_case(TICKET_TYPE));
+    if is_ticket != (kind == Kind::Ticket) {
+        return Err(AuthError::Type);
     }
     let foreign = [
         ("crit", &header.crit),

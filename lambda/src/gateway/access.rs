@@ -1,4 +1,4 @@
-//! `GET /v1/access` and `POST /v1/hints/<secret>`.
+//! The HTTP routes, of which `GET /v1/access` and `POST /v1/hints/<secret>` are answered here.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use crate::model::FleetKey;
 
 const ACCESS: &str = "/v1/access";
 const HINTS: &str = "/v1/hints/";
+/// The vendor's SDK asks whatever URL it is given; ours is the root.
+const VENDOR: &str = "/";
 
 /// While the table does not answer, nobody needs to ask again sooner.
 const RETRY_AFTER_S: &str = "5";
@@ -23,14 +25,13 @@ impl Gateway {
     pub(super) async fn request(&self, event: &HttpEvent) -> Response {
         match (event.method(), event.path()) {
             ("GET", ACCESS) => self.with_cors(event, self.access(event).await),
-            ("OPTIONS", ACCESS) => {
-                let response = Response::status(204)
-                    .with_header("Access-Control-Allow-Methods", "GET, OPTIONS")
-                    .with_header("Access-Control-Allow-Headers", "Authorization")
-                    .with_header("Access-Control-Max-Age", PREFLIGHT_LIFE_S);
-                self.with_cors(event, response)
-            }
-            (_, ACCESS) => Response::status(405).with_header("Allow", "GET, OPTIONS"),
+            ("OPTIONS", ACCESS) => self.with_cors(event, preflight("Authorization")),
+            (_, ACCESS) => not_allowed(),
+            (_, VENDOR) if !self.config.vendor_sdk => Response::status(404),
+            ("GET", VENDOR) => self.with_cors(event, self.vendor(event).await),
+            // Its request is a simple one. Whoever asks first all the same is let in.
+            ("OPTIONS", VENDOR) => self.with_cors(event, preflight("Content-Type")),
+            (_, VENDOR) => not_allowed(),
             ("POST", path) => match path.strip_prefix(HINTS) {
                 Some(secret) => self.hint(&Secret::new(secret)).await,
                 None => Response::status(404),
@@ -112,4 +113,16 @@ impl Gateway {
             .with_header("Access-Control-Expose-Headers", "Retry-After")
             .with_header("Vary", "Origin")
     }
+}
+
+/// What a browser may ask of a route that is read by `GET`.
+fn preflight(headers: &str) -> Response {
+    Response::status(204)
+        .with_header("Access-Control-Allow-Methods", "GET, OPTIONS")
+        .with_header("Access-Control-Allow-Headers", headers)
+        .with_header("Access-Control-Max-Age", PREFLIGHT_LIFE_S)
+}
+
+fn not_allowed() -> Response {
+    Response::status(405).with_header("Allow", "GET, OPTIONS")
 }

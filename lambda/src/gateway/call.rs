@@ -1,13 +1,16 @@
 //! Who sends a message, and the fleet it means.
 
+use std::collections::BTreeSet;
+
 use wakecast::ErrorCode;
 use wakecast::protocol::{MAX_ID, is_id};
 
 use super::Gateway;
 use super::push::patience;
 use super::reply::Refusal;
+use crate::auth::Ticket;
 use crate::config::FleetConfig;
-use crate::model::{Connection, FleetKey, Link, RowKey, Timestamp};
+use crate::model::{Connection, ConnectionId, FleetKey, Link, RowKey, Timestamp};
 
 /// The link a message came by, after `hello`.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub(super) struct Caller {
     pub(super) link: Link,
     /// Until when what follows from the message may wait for other links.
     pub(super) patience: Timestamp,
+    /// The link is in the table, where it notes its rows.
+    pub(super) is_stored: bool,
 }
 
 impl Caller {
@@ -31,6 +36,22 @@ impl Caller {
     }
 
     pub(super) fn named(connection: Connection, client_id: String, now: Timestamp) -> Self {
+        Self::new(connection, client_id, now, true)
+    }
+
+    /// Returns the bearer of a ticket, whose link lasts as long as the request.
+    pub(super) fn bearer(ticket: &Ticket, now: Timestamp) -> Self {
+        let connection = Connection {
+            id: ConnectionId::new(&ticket.id),
+            connected_at: now,
+            grants: ticket.grants.clone(),
+            client_id: None,
+            rows: BTreeSet::new(),
+        };
+        Self::new(connection, ticket.id.clone(), now, false)
+    }
+
+    fn new(connection: Connection, client_id: String, now: Timestamp, is_stored: bool) -> Self {
         let link = Link {
             connection: connection.id.clone(),
             connected_at: connection.connected_at,
@@ -40,6 +61,7 @@ impl Caller {
             connection,
             link,
             patience: patience(now),
+            is_stored,
         }
     }
 

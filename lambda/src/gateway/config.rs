@@ -25,8 +25,8 @@ pub struct GatewayConfig {
     pub issuers: Vec<Issuer>,
     /// The secret paths by which media servers and instances give hints.
     pub hints: Vec<Hint>,
-    /// Origins that may read `/v1/access` in a browser; `*` for any. Any is safe: no cookie is
-    /// involved, the token is the app's own.
+    /// Origins that may read `/v1/access` and the vendor SDK's route in a browser; `*` for any. Any is
+    /// safe: no cookie is involved, the token or ticket is the app's own.
     pub origins: Vec<String>,
     /// What links are told.
     pub link: LinkConfig,
@@ -34,6 +34,9 @@ pub struct GatewayConfig {
     pub links: LinkCaps,
     /// How long an acquire may wait.
     pub waits: Waits,
+    /// Serves `GET /?source=sdk&ticket=…`, the route of Ant Media's own JavaScript SDK. Off unless
+    /// it is needed: its tickets travel in URLs.
+    pub vendor_sdk: bool,
 }
 
 /// A secret path and the fleet it wakes.

@@ -87,12 +87,17 @@ impl HttpEvent {
 
     /// Returns the path without the stage, which the raw path holds unless it is the default one.
     pub(super) fn path(&self) -> &str {
-        let stage = &self.request_context.stage;
-        self.raw_path
+        let stage = self.request_context.stage.as_str();
+        let below = self
+            .raw_path
             .strip_prefix('/')
-            .and_then(|path| path.strip_prefix(stage.as_str()))
-            .filter(|rest| !stage.is_empty() && rest.starts_with('/'))
-            .unwrap_or(&self.raw_path)
+            .filter(|_| !stage.is_empty())
+            .and_then(|path| path.strip_prefix(stage));
+        match below {
+            Some("") => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => &self.raw_path,
+        }
     }
 
     /// Returns a header; HTTP APIs join several values by commas.
@@ -100,13 +105,17 @@ impl HttpEvent {
         values(&self.headers, name).first().copied()
     }
 
-    /// Returns a query parameter as it stands.
+    /// Returns a query parameter as it stands, the first of that name.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
-        let pairs = self.raw_query_string.split('&');
-        pairs
-            .filter_map(|pair| pair.split_once('='))
+        self.parameters()
             .find(|(key, _)| *key == name)
             .map(|(_, value)| value)
+    }
+
+    /// Returns every query parameter as it stands, names that are encoded and repeated included.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.raw_query_string.split('&');
+        pairs.filter_map(|pair| pair.split_once('='))
     }
 }
 
@@ -149,8 +158,7 @@ impl Response {
 
     /// 429. The API Gateway drops the header of a refused `$connect`; the access check repeats it.
     pub(super) fn too_many(wait: Duration) -> Self {
-        let seconds = wait.as_millis().div_ceil(1000).max(1);
-        Self::status(429).with_header("Retry-After", seconds.to_string())
+        Self::status(429).with_retry_after(wait)
     }
 
     pub(super) fn text(body: String) -> Self {
@@ -158,6 +166,21 @@ impl Response {
             body,
             ..Self::status(200)
         }
+    }
+
+    /// A body of JSON.
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        let response = Self {
+            body: body.to_string(),
+            ..Self::status(status)
+        };
+        response.with_header("Content-Type", "application/json")
+    }
+
+    /// Tells when to come back.
+    pub(super) fn with_retry_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        self.with_header("Retry-After", seconds.to_string())
     }
 
     pub(super) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {

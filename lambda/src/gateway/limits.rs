@@ -92,11 +92,11 @@ impl Gateway {
         Ok(true)
     }
 
-    /// Writes a row and claims it, within what its subject may have. A subject that has protected
+    /// Writes a row and claims it where there is a link, within what its subject may have. A subject that has protected
     /// enough gets its lease without protection. [`NoRoom::Live`] is sure: the rows were counted.
     pub(super) async fn put_within(
         &self,
-        connection: &Connection,
+        link: Option<&ConnectionId>,
         timing: &Timing,
         row: &Row,
         expected: Option<u64>,
@@ -109,7 +109,10 @@ impl Gateway {
         }
         let mut counted = false;
         loop {
-            let put = store.put_claimed_row(&connection.id, &row, expected, &room);
+            let put = match link {
+                Some(link) => store.put_claimed_row(link, &row, expected, &room),
+                None => store.put_counted_row(&row, expected, &room),
+            };
             match put.await {
                 Err(StoreError::NoRoom(NoRoom::Protections)) => {
                     let end = window_end(room.at, PROTECTION_WINDOW);

@@ -1,4 +1,4 @@
-//! Answers the API Gateway's events: connects, messages, access checks and hints.
+//! Answers the API Gateway's events: connects, messages, access checks, hints and the vendor's SDK.
 //!
 //! It reads, lets the rules of [`leases`](crate::leases) decide, writes and sends. It holds no
 //! power over instances and writes nothing that the reconciler trusts.
@@ -19,6 +19,7 @@ mod reply;
 mod requests;
 mod rows;
 mod status;
+mod vendor;
 
 use std::fmt;
 use std::sync::Arc;
@@ -102,11 +103,14 @@ impl Gateway {
         response.into_json()
     }
 
-    /// Answers an event of the HTTP API, payload version 2.0: `GET /v1/access` and
-    /// `POST /v1/hints/<secret>`. Anything else is 404 or 405; an unreadable event is 400.
+    /// Answers an event of the HTTP API, payload version 2.0: `GET /v1/access`,
+    /// `POST /v1/hints/<secret>` and, if it is configured, `GET /?source=sdk&ticket=…`. Anything else
+    /// is 404 or 405; an unreadable event is 400.
     ///
     /// The access check says what a `$connect` would have met: 204, or its status, or 429 or 503
-    /// with `Retry-After`. A hint is 204, or 404 if its secret is wrong.
+    /// with `Retry-After`. A hint is 204, or 404 if its secret is wrong. The vendor's SDK gets 200
+    /// with an endpoint, 503 with `Retry-After` while the server starts, or 400, 401, 403, 409 or 429;
+    /// each with JSON that says why.
     pub async fn http(&self, event: &Value) -> Value {
         let response = match <HttpEvent as serde::Deserialize>::deserialize(event) {
             Ok(event) => self.request(&event).await,

@@ -19,6 +19,10 @@ const HINT_GAP: Duration = Duration::from_secs(1);
 /// account has at most 500 a second.
 const ACCESS_PER_SECOND: u32 = 50;
 
+/// Requests with one ticket that one process lets through to the table in a second: the vendor's SDK
+/// asks every 3 s, and several players of a page may share a ticket.
+const TICKET_PER_SECOND: u32 = 5;
+
 /// A full link is told to come back after this long, and is taken for full until then: a flood of
 /// refused messages then costs no reads. The same goes for the rows and links of a subject.
 pub(super) const FULL_LIFE: Duration = Duration::from_secs(5);
@@ -40,8 +44,18 @@ struct Memory {
     /// Tenant and subject, until when their connects are refused, and until when that is sure.
     refused: BTreeMap<(String, String), (Timestamp, Timestamp)>,
     recounted: BTreeMap<(FleetKey, String), Timestamp>,
+    tickets: BTreeMap<String, Seen>,
     /// Subjects whose leases protect nothing, and until when.
     unprotected: BTreeMap<(FleetKey, String), Timestamp>,
+}
+
+/// A ticket that was seen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// Never changes once it is in the table.
+    first_use: Option<Timestamp>,
+    since: Timestamp,
+    used: u32,
 }
 
 impl Recall {
@@ -88,6 +102,26 @@ impl Recall {
         }
         *used = used.saturating_add(1);
         (*used > ACCESS_PER_SECOND).then_some(1)
+    }
+
+    /// Returns whether a request with this ticket may go on, and its first use if that is known.
+    pub(super) fn admit_ticket(&self, id: &str, now: Timestamp) -> Option<Option<Timestamp>> {
+        let tickets = &mut self.memory().tickets;
+        if tickets.len() >= MAX_FULL && !tickets.contains_key(id) {
+            tickets.clear();
+        }
+        let seen = tickets.entry(id.to_owned()).or_default();
+        if now.since(seen.since) >= Duration::from_secs(1) {
+            (seen.since, seen.used) = (now, 0);
+        }
+        seen.used = seen.used.saturating_add(1);
+        (seen.used <= TICKET_PER_SECOND).then_some(seen.first_use)
+    }
+
+    pub(super) fn remember_first_use(&self, id: &str, at: Timestamp) {
+        if let Some(seen) = self.memory().tickets.get_mut(id) {
+            seen.first_use = Some(at);
+        }
     }
 
     /// Returns whether the link was found full a moment ago.

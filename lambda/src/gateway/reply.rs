@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use wakecast::ErrorCode;
 use wakecast::protocol::{Ack, Bye, DecodeError, ErrorPush, Outcome, ServerMessage};
 
+use super::event::Response;
 use super::limits::MAX_ROWS;
 use super::recall::FULL_LIFE;
 use crate::auth::{AuthError, NotAllowed};
@@ -80,6 +82,45 @@ impl Refusal {
         Self {
             outcome: Outcome::Rejected,
             ..self
+        }
+    }
+
+    /// The subject asks too often.
+    pub(super) fn throttled(wait: Duration) -> Self {
+        Self {
+            retry_after: Some(wait),
+            ..Self::coded(ErrorCode::Throttled)
+        }
+    }
+
+    /// No endpoint yet; nothing is wrong.
+    pub(super) fn starting(phase: &str, wait: Duration) -> Self {
+        let message = format!("the server is starting ({phase}): ask again");
+        Self {
+            retry_after: Some(wait),
+            ..Self::new(ErrorCode::ServiceUnavailable, message)
+        }
+    }
+
+    /// The refusal over HTTP.
+    pub(super) fn into_response(self) -> Response {
+        let status = match &self.code {
+            ErrorCode::InvalidArgument => 400,
+            ErrorCode::TokenRejected | ErrorCode::TokenExpired => 401,
+            ErrorCode::Forbidden => 403,
+            ErrorCode::LeaseLost => 409,
+            ErrorCode::QuotaExceeded | ErrorCode::Throttled => 429,
+            _ => 503,
+        };
+        let body = json!({
+            "code": self.code.as_str(),
+            "message": self.message,
+            "retryable": self.code.retryable(),
+        });
+        let response = Response::json(status, &body);
+        match self.retry_after {
+            Some(wait) => response.with_retry_after(wait),
+            None => response,
         }
     }
 

@@ -205,7 +205,7 @@ fn lost(row: &Row, reason: LostReason) -> ServerMessage {
     })
 }
 
-fn check_ask(ask: &Ask) -> Result<(), Refusal> {
+pub(super) fn check_ask(ask: &Ask) -> Result<(), Refusal> {
     let stream = ask.stream_id.as_deref().unwrap_or("-");
     let fits =
         |text: &str| (1..=MAX_STREAM).contains(&text.len()) && !text.chars().any(char::is_control);
@@ -220,7 +220,7 @@ fn check_ask(ask: &Ask) -> Result<(), Refusal> {
     }
 }
 
-fn check_app(ask: &Ask, config: &FleetConfig) -> Result<(), Refusal> {
+pub(super) fn check_app(ask: &Ask, config: &FleetConfig) -> Result<(), Refusal> {
     if config.apps.contains(&ask.app) {
         Ok(())
     } else {

@@ -273,7 +273,7 @@ impl RowCall<'_> {
     }
 
     /// Writes the row within what its subject may have, and claims it in the same request where
-    /// this link has not yet.
+    /// there is a link that has not yet.
     async fn put(&self, row: &Row, expected: Option<u64>, room: Room) -> Result<Row, StoreError> {
         let uncounted = Room {
             at: room.at,
@@ -282,14 +282,16 @@ impl RowCall<'_> {
         if self.is_claimed() && room == uncounted {
             return self.store().put_row(row, expected).await;
         }
-        let (connection, timing) = (&self.caller.connection, &self.config.timing);
+        let caller = self.caller;
+        let link = caller.is_stored.then_some(&caller.connection.id);
         self.gateway
-            .put_within(connection, timing, row, expected, room)
+            .put_within(link, &self.config.timing, row, expected, room)
             .await
     }
 
+    /// Tells whether nothing is left to note at the link.
     fn is_claimed(&self) -> bool {
-        self.caller.connection.rows.contains(&self.key)
+        !self.caller.is_stored || self.caller.connection.rows.contains(&self.key)
     }
 
     /// Creates no row on a link that is full. One that was only believed to be new is looked at.

@@ -24,7 +24,7 @@ pub use states::{
     disconnect, end, end_wait, hold, tell_draining, undrain, unhold, unprotected, wait_again,
 };
 pub use steps::{
-    Named, Step, Then, Visit, acquire, endpoint, finish, forbid, greet, missed, refresh, told,
+    Named, Step, Then, Visit, acquire, endpoint, finish, forbid, greet, missed, poll, refresh, told,
 };
 pub use words::{drains, end_code, granted, lease_report, lost_boot, lost_reason, request_report};
 

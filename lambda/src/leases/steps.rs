@@ -117,6 +117,28 @@ pub fn acquire(row: Option<&Row>, visit: &Visit<'_>, ask: &Ask, wait: Duration) 
     step.taking(taken_from)
 }
 
+/// One request of a caller that keeps no link: it acts like an `acquire` whose link goes with its
+/// answer, so that the row waits or protects for `timing.absence` from here and nothing is pushed.
+#[must_use]
+pub fn poll(row: Option<&Row>, visit: &Visit<'_>, ask: &Ask, wait: Duration) -> Step {
+    let step = acquire(row, visit, ask, wait);
+    let keeps = match &step.then {
+        Then::Verify { .. } | Then::Wait { .. } => true,
+        Then::Over => false,
+        Then::TakenOver | Then::Unknown | Then::OtherAsk => return step,
+    };
+    let after = step.row.map(|row| Row {
+        link: None,
+        absent_since: keeps.then_some(visit.now),
+        ..row
+    });
+    Step {
+        write: step.write || (keeps && after.as_ref() != row),
+        row: after,
+        ..step
+    }
+}
+
 /// `endpoint`: a lease's endpoint is asked for; where its instance is not ready this acts like the
 /// `acquire` did.
 #[must_use]

@@ -10,7 +10,7 @@
 //! | `B#F#<tenant>#<fleet>` | `STARTS` | reconciler |
 //! | `B#U#<tenant>#<subject>` | `STARTS`: those charged to the subject | reconciler |
 //! | `B#T#<tenant>` | `DAY#<day>`: how long instances have run | reconciler |
-//! | `B#S#<tenant>#<subject>` | `LINKS`, `CONNECTS#<minute>`, `ROWS#<fleet>`, `GUARD#<hour>#<fleet>` | gateway |
+//! | `B#S#<tenant>#<subject>` | `LINKS`, `CONNECTS#<minute>`, `ROWS#<fleet>`, `GUARD#<hour>#<fleet>`, `TICKET#<id>` | gateway |
 //! | `B#CONNECTIONS` | `W#<window>` | gateway |
 //!
 //! What the reconciler counts bounds what is started, so the gateway cannot write it; what the
@@ -121,6 +121,12 @@ pub fn subject(tenant: &str, subject: &str) -> String {
 #[must_use]
 pub fn connects(at: Timestamp) -> String {
     format!("CONNECTS#{:020}", window_start(at, CONNECT_WINDOW))
+}
+
+/// Returns the sort key of a ticket's first use.
+#[must_use]
+pub fn ticket(id: &str) -> String {
+    format!("TICKET#{}", escape(id))
 }
 
 /// Returns the sort key of a subject's rows at a fleet.

@@ -130,6 +130,35 @@ pub trait Store: Send + Sync + fmt::Debug {
         room: &Room,
     ) -> Result<Row, StoreError>;
 
+    /// Writes a row as [`Store::put_claimed_row`] does, for a caller without a connection: it is
+    /// counted as `room` says, `claimed` excepted, and noted nowhere.
+    async fn put_counted_row(
+        &self,
+        row: &Row,
+        expected: Option<u64>,
+        room: &Room,
+    ) -> Result<Row, StoreError>;
+
+    /// Notes the first use of a ticket if none is noted, and returns the one that is noted then. A
+    /// first use is counted as a connect of its subject, in the same transaction.
+    ///
+    /// Returns [`StoreError::NoRoom`] with [`NoRoom::Connects`] where the subject's cap leaves no
+    /// room for it, and [`StoreError::Unreadable`] where what is noted cannot be read: then nothing
+    /// is written.
+    async fn use_ticket(
+        &self,
+        ticket: &TicketUse,
+        caps: &LinkCaps,
+    ) -> Result<Timestamp, StoreError>;
+
+    /// Reads when a ticket was first used, if that is noted.
+    async fn ticket_use(
+        &self,
+        tenant: &str,
+        subject: &str,
+        ticket: &str,
+    ) -> Result<Option<Timestamp>, StoreError>;
+
     /// Reads the rows of one subject at a fleet that have not expired at `now`.
     async fn subject_rows(
         &self,
@@ -241,6 +270,21 @@ pub struct SubjectLinks {
     /// Those that are open, and when they connected. One whose end was lost stays until it is
     /// dropped.
     pub open: BTreeMap<ConnectionId, Timestamp>,
+}
+
+/// The first use of a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketUse {
+    /// The ticket's tenant.
+    pub tenant: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its name.
+    pub ticket: String,
+    /// When.
+    pub at: Timestamp,
+    /// When the note may be forgotten: no sooner than the ticket could be used for the first time.
+    pub expires_at: Timestamp,
 }
 
 /// What a row needs room for at its link and at its subject's counters. `None` is neither counted

@@ -11,7 +11,7 @@ use wakecast_lambda::ports::Clock as _;
 use crate::world::{SECRET, World, config, events, sign};
 
 /// Signs any header over any claims with HMAC-SHA256.
-fn forge(header: &Value, claims: &Value, secret: &str) -> String {
+pub(crate) fn forge(header: &Value, claims: &Value, secret: &str) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(header), part(claims));
     let key = EncodingKey::from_secret(secret.as_bytes());

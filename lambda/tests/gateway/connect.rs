@@ -302,10 +302,10 @@ fn nothing_secret_is_logged() {
 
 /// Every event and its fields, as text.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
+pub(crate) struct Log(Arc<Mutex<String>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.lock().expect("the log").clone()
     }
 }

@@ -14,5 +14,7 @@ mod protections;
 mod resumed;
 mod rules;
 mod status;
+mod tickets;
+mod tickets_attacks;
 mod wallet;
 mod world;

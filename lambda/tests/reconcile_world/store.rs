@@ -10,7 +10,9 @@ use wakecast_lambda::model::{
     Row, RowKey, Timestamp,
 };
 use wakecast_lambda::store::memory::MemoryStore;
-use wakecast_lambda::store::{Commit, Released, Room, RowCount, Store, StoreError, SubjectLinks};
+use wakecast_lambda::store::{
+    Commit, Released, Room, RowCount, Store, StoreError, SubjectLinks, TicketUse,
+};
 
 use super::Gates;
 
@@ -114,6 +116,38 @@ impl Store for Gated {
             self.table.put_claimed_row(id, row, expected, room),
         )
         .await
+    }
+
+    async fn put_counted_row(
+        &self,
+        row: &Row,
+        expected: Option<u64>,
+        room: &Room,
+    ) -> Result<Row, StoreError> {
+        self.pass(
+            "put_counted_row",
+            self.table.put_counted_row(row, expected, room),
+        )
+        .await
+    }
+
+    async fn use_ticket(
+        &self,
+        ticket: &TicketUse,
+        caps: &LinkCaps,
+    ) -> Result<Timestamp, StoreError> {
+        self.pass("use_ticket", self.table.use_ticket(ticket, caps))
+            .await
+    }
+
+    async fn ticket_use(
+        &self,
+        tenant: &str,
+        subject: &str,
+        ticket: &str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let noted = self.table.ticket_use(tenant, subject, ticket);
+        self.pass("ticket_use", noted).await
     }
 
     async fn subject_links(

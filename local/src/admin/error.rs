@@ -9,7 +9,9 @@ use crate::cloud::TokenError;
 #[non_exhaustive]
 pub enum AdminError {
     /// No such path.
-    #[error("no such path: use POST or DELETE /faults, POST /token, GET /status or GET /timeline")]
+    #[error(
+        "no such path: use POST or DELETE /faults, POST /token, POST /ticket, GET /status or GET /timeline"
+    )]
     Path,
     /// The path takes other methods.
     #[error("this path takes {0}")]
@@ -43,6 +45,9 @@ pub enum AdminError {
          gateway or the functions, or start without --media-server"
     )]
     RealServer,
+    /// The route that takes tickets is off.
+    #[error("the vendor's SDK is not served: start wakecast-local with --vendor-sdk")]
+    VendorSdk,
     /// Nothing is there that the fault could meet.
     #[error("nothing to do: {0}")]
     Nothing(String),
@@ -62,6 +67,7 @@ impl AdminError {
             Self::Field { .. } => "invalid_field",
             Self::Token(_) => "token",
             Self::RealServer => "real_media_server",
+            Self::VendorSdk => "vendor_sdk_off",
             Self::Nothing(_) => "nothing_to_do",
         }
     }
@@ -75,7 +81,7 @@ impl AdminError {
             Self::TooLarge(_) => 413,
             Self::Malformed(..) | Self::Field { .. } => 400,
             Self::Token(_) => 500,
-            Self::RealServer | Self::Nothing(_) => 409,
+            Self::RealServer | Self::VendorSdk | Self::Nothing(_) => 409,
         }
     }
 

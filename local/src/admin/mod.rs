@@ -11,6 +11,7 @@ mod error;
 mod fault;
 mod server;
 mod status;
+mod ticket;
 mod token;
 
 pub use error::AdminError;

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{AdminError, Fault, apply, status, token};
+use super::{AdminError, Fault, apply, status, ticket, token};
 use crate::Listener;
 use crate::cloud::Parts;
 
@@ -96,10 +96,11 @@ async fn route(parts: &Parts, request: Request<Body>) -> Result<Value, AdminErro
             Ok(json!({ "done": "no fault is in force" }))
         }
         (&Method::POST, "/token") => token::token(parts, &body(request).await?),
+        (&Method::POST, "/ticket") => ticket::ticket(parts, &body(request).await?),
         (&Method::GET, "/status") => Ok(status::status(parts).await),
         (&Method::GET, "/timeline") => timeline(parts, request.uri().query()).await,
         (_, "/faults") => Err(AdminError::Method("POST and DELETE")),
-        (_, "/token") => Err(AdminError::Method("POST")),
+        (_, "/token" | "/ticket") => Err(AdminError::Method("POST")),
         (_, "/status" | "/timeline") => Err(AdminError::Method("GET")),
         _ => Err(AdminError::Path),
     }

@@ -60,6 +60,8 @@ pub struct LocalConfig {
     pub link: LinkConfig,
     /// How long an acquire may wait.
     pub waits: Waits,
+    /// Serves the vendor's own JavaScript SDK at the root of the HTTP API, to whom a ticket is given.
+    pub vendor_sdk: bool,
     /// Times of the lifecycle.
     pub timing: Timing,
     /// Caps on starts, and on what one subject may ask for.
@@ -129,6 +131,7 @@ impl LocalConfig {
             limits: Limits::default(),
             link: LinkConfig::default(),
             waits: Waits::default(),
+            vendor_sdk: false,
             timing,
             // Nobody pays for simulated instances, and developers start them all day.
             caps: Caps {

@@ -45,7 +45,7 @@ use watching::{WatchedConnections, WatchedPolicy};
 
 pub use config::{APP, LONGEST_TOKEN_LIFE, LocalConfig, Profile};
 pub use timeline::{Event, Follow, Timeline, What};
-pub use tokens::{Token, TokenError, TokenRequest};
+pub use tokens::{Ticket, TicketRequest, Token, TokenError, TokenRequest};
 
 pub(crate) use parts::{Media, Parts, Whose};
 
@@ -248,6 +248,7 @@ impl LocalCloud {
                 link: config.link,
                 links: config.links,
                 waits: config.waits,
+                vendor_sdk: config.vendor_sdk,
             },
         )?;
         let tick = config.timing.tick;
@@ -270,6 +271,8 @@ impl LocalCloud {
             waker,
             reconciling,
             mint,
+            vendor_sdk: config.vendor_sdk,
+            access_url: gate.access_url(),
             hint_secret: secrets.hint,
             gate: Mutex::new(gate),
         });
@@ -293,6 +296,21 @@ impl LocalCloud {
     /// The signature failed, which it does for no request that is known.
     pub fn token(&self, request: &TokenRequest) -> Result<Token, TokenError> {
         self.parts.token(request)
+    }
+
+    /// Mints a ticket, as an app's own backend would. It is refused while
+    /// [`vendor_sdk`](LocalConfig::vendor_sdk) is off.
+    ///
+    /// # Errors
+    /// The signature failed, which it does for no request that is known.
+    pub fn ticket(&self, request: &TicketRequest) -> Result<Ticket, TokenError> {
+        self.parts.ticket(request)
+    }
+
+    /// Returns what the vendor's SDK takes as its `httpEndpointUrl`.
+    #[must_use]
+    pub fn endpoint_url(&self, ticket: &Ticket) -> wakecast::Secret {
+        ticket.endpoint_url(&self.access_url)
     }
 
     /// Returns the record of what happened.

@@ -14,7 +14,7 @@ use super::gate::Gate;
 use super::machines::MediaMachines;
 use super::reconciling::{Last, Reconciling, Waker};
 use super::timeline::Timeline;
-use super::tokens::{Mint, Token, TokenError, TokenRequest, random_secret};
+use super::tokens::{Mint, Ticket, TicketRequest, Token, TokenError, TokenRequest, random_secret};
 use crate::ec2::{Machines, SimulatedEc2};
 use crate::gateway::Sockets;
 use crate::media::{AppConfig, MediaConfig};
@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     pub(super) waker: Waker,
     pub(super) reconciling: Reconciling,
     pub(super) mint: Mint,
+    pub(crate) vendor_sdk: bool,
+    pub(crate) access_url: String,
     pub(super) hint_secret: Secret,
     pub(super) gate: Mutex<Gate>,
 }
@@ -110,6 +112,11 @@ impl Parts {
     /// Mints a token.
     pub(crate) fn token(&self, request: &TokenRequest) -> Result<Token, TokenError> {
         self.mint.mint(self.clock.as_ref(), request)
+    }
+
+    /// Mints a ticket.
+    pub(crate) fn ticket(&self, request: &TicketRequest) -> Result<Ticket, TokenError> {
+        self.mint.ticket(self.clock.as_ref(), request)
     }
 
     /// Ends the reconciler's runs under way, wherever they are.

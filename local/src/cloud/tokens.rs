@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use serde_json::json;
+use serde_json::{Value, json};
 use wakecast::Secret;
-use wakecast_lambda::auth::{Issuer, Key};
+use wakecast_lambda::auth::{FIRST_USE, Issuer, Key, TICKET_LIFE};
 use wakecast_lambda::model::{FleetKey, Scope, Timestamp};
 use wakecast_lambda::ports::{Clock, Entropy};
 
@@ -71,6 +71,52 @@ pub struct Token {
     pub expires_in: Duration,
 }
 
+/// What a ticket is for: one stream, published or played, by the vendor's own SDK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketRequest {
+    /// Whose it is.
+    pub subject: String,
+    /// The one stream.
+    pub stream: String,
+    /// Published, or else played.
+    pub publish: bool,
+}
+
+impl TicketRequest {
+    /// May play the stream.
+    #[must_use]
+    pub fn play(subject: impl Into<String>, stream: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            stream: stream.into(),
+            publish: false,
+        }
+    }
+
+    /// May publish the stream.
+    #[must_use]
+    pub fn publish(subject: impl Into<String>, stream: impl Into<String>) -> Self {
+        Self {
+            publish: true,
+            ..Self::play(subject, stream)
+        }
+    }
+}
+
+/// A ticket. It must be used within [`FIRST_USE`](wakecast_lambda::auth::FIRST_USE).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The ticket.
+    pub secret: Secret,
+}
+
+impl Ticket {
+    /// Returns what the vendor's SDK takes as its `httpEndpointUrl`.
+    pub(crate) fn endpoint_url(&self, access_url: &str) -> Secret {
+        Secret::new(format!("{access_url}/?ticket={}", self.secret.expose()))
+    }
+}
+
 /// A token could not be signed.
 #[derive(Debug, thiserror::Error)]
 #[error("the token could not be signed: {0}")]
@@ -131,13 +177,41 @@ impl Mint {
             "streams": request.streams,
             "scopes": scopes,
         });
-        let key = EncodingKey::from_secret(self.secret.expose().as_bytes());
-        let secret = Secret::new(encode(&Header::new(Algorithm::HS256), &claims, &key)?);
+        let secret = self.sign(None, &claims)?;
         let expires_at = Timestamp::from_millis(expires * 1000);
         Ok(Token {
             secret,
             expires_in: now.until(expires_at),
         })
+    }
+
+    pub(super) fn ticket(
+        &self,
+        clock: &dyn Clock,
+        request: &TicketRequest,
+    ) -> Result<Ticket, TokenError> {
+        let now = clock.now().as_millis() / 1000;
+        let claims = json!({
+            "iss": ISSUER,
+            "aud": "wakecast-ticket",
+            "sub": request.subject,
+            "iat": now,
+            "exp": now + (FIRST_USE + TICKET_LIFE).as_secs(),
+            "tenant": self.fleet.tenant,
+            "fleet": self.fleet.fleet,
+            "app": self.app,
+            "stream": request.stream,
+            "purpose": if request.publish { "publish" } else { "play" },
+        });
+        let secret = self.sign(Some("wakecast-ticket+jwt"), &claims)?;
+        Ok(Ticket { secret })
+    }
+
+    fn sign(&self, typ: Option<&str>, claims: &Value) -> Result<Secret, TokenError> {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = typ.map(str::to_owned).or(header.typ);
+        let key = EncodingKey::from_secret(self.secret.expose().as_bytes());
+        Ok(Secret::new(encode(&header, claims, &key)?))
     }
 }
 

@@ -27,7 +27,7 @@ enum Wish {
 /// What the observer remembers.
 #[derive(Default)]
 pub struct Laws {
-    open: BTreeSet<Epoch>,
+    open: BTreeMap<Epoch, GatewayIndex>,
     last_epoch: u64,
     last_generation: u64,
     waiting: BTreeMap<RequestKey, Instant>,
@@ -42,7 +42,8 @@ pub struct Laws {
     closed: bool,
     state: Option<ConnectionState>,
     now: Instant,
-    /// The gateway of the last transport.
+    /// Where the last acquire was written or granted: a transport that was only opened put no row
+    /// anywhere.
     gateway: GatewayIndex,
     /// Acquires that were sent: whether the last copy is unanswered, and whether one may stand.
     acquires: BTreeMap<String, (bool, bool)>,
@@ -72,7 +73,7 @@ impl Laws {
                 self.open.remove(epoch);
                 return;
             }
-            Input::Frame { epoch, text } if self.open.contains(epoch) => {
+            Input::Frame { epoch, text } if self.open.contains_key(epoch) => {
                 self.note_answer(text.expose());
                 return;
             }
@@ -134,6 +135,7 @@ impl Laws {
                         );
                     }
                     if let Ok(Answer::Acquired { lease, .. }) = result {
+                        self.gateway = machine.gateway();
                         assert!(
                             machine.lease_status(lease).is_some(),
                             "granted but not held"
@@ -182,7 +184,7 @@ impl Laws {
 
     /// Rows live in the region of their gateway: while a lease is held, or an acquire may stand, no
     /// transport to another one is opened.
-    fn stays_where_rows_live(&mut self, machine: &Machine, effect: &Effect) {
+    fn stays_where_rows_live(&self, machine: &Machine, effect: &Effect) {
         let Effect::OpenTransport { gateway, .. } = effect else {
             return;
         };
@@ -204,16 +206,16 @@ impl Laws {
                 );
             }
         }
-        self.gateway = *gateway;
     }
 
     /// Notes whose request a message is. Requests of one lease are written in their order.
     fn note_sent(&mut self, effect: &Effect) {
-        let Effect::Send { text, .. } = effect else {
+        let Effect::Send { epoch, text } = effect else {
             return;
         };
         let (id, wish) = match ClientMessage::decode(text.expose()).expect("what we send decodes") {
             ClientMessage::Acquire(acquire) => {
+                self.gateway = self.open[epoch];
                 let (unanswered, stands) = self.acquires.entry(acquire.id.clone()).or_default();
                 (*unanswered, *stands) = (true, *stands || *unanswered);
                 let wish = Wish::Acquire(Some(acquire.id));
@@ -310,21 +312,21 @@ impl Laws {
 
     fn transports(&mut self, effect: &Effect) {
         match effect {
-            Effect::OpenTransport { epoch, .. } => {
+            Effect::OpenTransport { epoch, gateway, .. } => {
                 assert!(epoch.0 > self.last_epoch, "law 2: epochs rise");
                 self.last_epoch = epoch.0;
-                self.open.insert(*epoch);
+                self.open.insert(*epoch, *gateway);
                 assert!(self.open.len() <= 2, "law 4: more than two transports");
             }
             Effect::Send { epoch, .. } => {
                 assert!(
-                    self.open.contains(epoch),
+                    self.open.contains_key(epoch),
                     "law 2: sent to a transport that is gone"
                 );
             }
             Effect::CloseTransport { epoch, .. } => {
                 assert!(
-                    self.open.remove(epoch),
+                    self.open.remove(epoch).is_some(),
                     "law 2: closed a transport that is gone"
                 );
             }

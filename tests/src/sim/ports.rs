@@ -16,7 +16,9 @@ use wakecast_lambda::model::{
 use wakecast_lambda::ports::{
     Connections, Ec2Error, Ec2Instance, Fleet, Load, MediaError, MediaServer, PostError, Store,
 };
-use wakecast_lambda::store::{Commit, Released, Room, RowCount, StoreError, SubjectLinks};
+use wakecast_lambda::store::{
+    Commit, Released, Room, RowCount, StoreError, SubjectLinks, TicketUse,
+};
 
 use super::observer::Observer;
 use super::process::{Fate, Process, Role};
@@ -233,6 +235,39 @@ impl Store for Through<dyn Store> {
             Ok(written)
         };
         self.call("put_claimed_row", put, table).await
+    }
+
+    async fn put_counted_row(
+        &self,
+        row: &Row,
+        expected: Option<u64>,
+        room: &Room,
+    ) -> Result<Row, StoreError> {
+        let put = async {
+            let written = self.port.put_counted_row(row, expected, room).await?;
+            self.observer().row(&written);
+            Ok(written)
+        };
+        self.call("put_counted_row", put, table).await
+    }
+
+    async fn use_ticket(
+        &self,
+        ticket: &TicketUse,
+        caps: &LinkCaps,
+    ) -> Result<Timestamp, StoreError> {
+        self.call("use_ticket", self.port.use_ticket(ticket, caps), table)
+            .await
+    }
+
+    async fn ticket_use(
+        &self,
+        tenant: &str,
+        subject: &str,
+        ticket: &str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let noted = self.port.ticket_use(tenant, subject, ticket);
+        self.call("ticket_use", noted, table).await
     }
 
     async fn subject_links(

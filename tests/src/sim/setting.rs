@@ -189,6 +189,7 @@ pub fn gateway(ports: GatewayPorts, config: &FleetConfig, links: LinkCaps) -> Ga
         link: LinkConfig::default(),
         links,
         waits: Waits::default(),
+        vendor_sdk: false,
     };
     match Gateway::new(ports, config) {
         Ok(gateway) => gateway,

@@ -44,6 +44,11 @@ export async function startCloud(options = []) {
       const { token, expires_in_ms: expiresIn } = await ask(`${admin}/token`, "POST", request);
       return { token, expiresIn };
     },
+    /** What the vendor's SDK takes as its `httpEndpointUrl`; for a cloud with `--vendor-sdk`. */
+    async endpointUrl(request) {
+      const { endpoint_url: url } = await ask(`${admin}/ticket`, "POST", request);
+      return url;
+    },
     status: () => ask(`${admin}/status`, "GET"),
     /** How often it has happened by now. */
     counts: async (wanted) => countIn(await ask(`${admin}/timeline`, "GET"), wanted),

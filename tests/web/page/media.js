@@ -7,10 +7,12 @@ let adaptor;
 let playedAt;
 let firstFrameMs;
 
-const open = ({ websocketUrl, isPlayMode }) =>
+const open = ({ websocketUrl, httpEndpointUrl, isPlayMode }) =>
   new Promise((resolve) => {
     adaptor = new WebRTCAdaptor({
+      // One of the two.
       websocket_url: websocketUrl,
+      httpEndpointUrl,
       isPlayMode,
       mediaConstraints: { video: { width: 640, height: 360 }, audio: true },
       // No server of anybody's is asked for addresses.

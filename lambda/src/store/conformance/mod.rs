@@ -8,6 +8,7 @@ pub mod fleets;
 pub mod locks;
 pub mod rows;
 pub mod subjects;
+pub mod tickets;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -75,6 +76,10 @@ macro_rules! store_conformance {
             subjects::protecting_leases_are_counted_by_the_hour,
             subjects::a_protection_is_given_back,
             subjects::a_link_notes_no_more_new_rows_than_fit,
+            tickets::the_first_use_of_a_ticket_is_kept,
+            tickets::of_two_first_uses_at_once_one_is_kept,
+            tickets::a_first_use_is_a_connect_of_its_subject,
+            tickets::a_counted_row_needs_no_connection,
             subjects::a_subjects_starts_are_counted_over_its_fleets,
             subjects::running_time_adds_up_by_the_day,
             subjects::a_spent_budget_refuses_a_start,

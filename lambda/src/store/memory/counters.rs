@@ -17,11 +17,7 @@ pub(super) fn admit_link(
     let grants = &connection.grants;
     let partition = keys::subject(&grants.tenant, &grants.subject);
     let at = connection.connected_at;
-    if let Some(cap) = caps.connects_per_minute {
-        let end = keys::window_end(at, keys::CONNECT_WINDOW);
-        raise(table, &partition, keys::connects(at), cap, end)
-            .map_err(|()| no(NoRoom::Connects))?;
-    }
+    admit_connect(table, &partition, at, caps)?;
     if let Some(cap) = caps.open {
         let mut open = open_links(table, &partition);
         if open.len() >= cap as usize {
@@ -31,6 +27,20 @@ pub(super) fn admit_link(
         table.put(&partition, keys::LINKS, Item::Links(open));
     }
     Ok(())
+}
+
+/// Counts a connect in its subject's partition.
+pub(super) fn admit_connect(
+    table: &mut Transaction<'_>,
+    partition: &str,
+    at: Timestamp,
+    caps: &LinkCaps,
+) -> Result<(), StoreError> {
+    let Some(cap) = caps.connects_per_minute else {
+        return Ok(());
+    };
+    let end = keys::window_end(at, keys::CONNECT_WINDOW);
+    raise(table, partition, keys::connects(at), cap, end).map_err(|()| no(NoRoom::Connects))
 }
 
 pub(super) fn subject_links(

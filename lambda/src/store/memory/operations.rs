@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::super::{
-    Commit, NoRoom, Released, Room, RowCount, Store, StoreError, SubjectLinks, keys,
+    Commit, NoRoom, Released, Room, RowCount, Store, StoreError, SubjectLinks, TicketUse, keys,
 };
 use super::table::{Item, LockItem, Starts, Transaction};
 use super::{MemoryStore, counters};
@@ -190,6 +190,50 @@ impl Store for MemoryStore {
                 Item::Connection(connection),
             );
             Ok(written)
+        })
+    }
+
+    async fn put_counted_row(
+        &self,
+        row: &Row,
+        expected: Option<u64>,
+        room: &Room,
+    ) -> Result<Row, StoreError> {
+        self.operate("put_counted_row", |table| {
+            let written = put_row(table, row, expected)?;
+            counters::admit_row(table, &row.key, room)?;
+            Ok(written)
+        })
+    }
+
+    async fn use_ticket(
+        &self,
+        ticket: &TicketUse,
+        caps: &LinkCaps,
+    ) -> Result<Timestamp, StoreError> {
+        self.operate("use_ticket", |table| {
+            let partition = keys::subject(&ticket.tenant, &ticket.subject);
+            if let Some(at) = ticket_use(table, &partition, &ticket.ticket)? {
+                return Ok(at);
+            }
+            counters::admit_connect(table, &partition, ticket.at, caps)?;
+            let item = Item::Ticket {
+                at: ticket.at,
+                expires_at: ticket.expires_at,
+            };
+            table.put(&partition, keys::ticket(&ticket.ticket), item);
+            Ok(ticket.at)
+        })
+    }
+
+    async fn ticket_use(
+        &self,
+        tenant: &str,
+        subject: &str,
+        ticket: &str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.operate("ticket_use", |table| {
+            ticket_use(table, &keys::subject(tenant, subject), ticket)
         })
     }
 
@@ -483,6 +527,18 @@ fn connection<'a>(table: &Transaction<'a>, id: &ConnectionId) -> Option<&'a Conn
     match table.get(&keys::connection(id), keys::CONNECTION) {
         Some(Item::Connection(connection)) => Some(connection),
         _ => None,
+    }
+}
+
+fn ticket_use(
+    table: &Transaction<'_>,
+    partition: &str,
+    ticket: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    match table.get(partition, &keys::ticket(ticket)) {
+        None => Ok(None),
+        Some(Item::Ticket { at, .. }) => Ok(Some(*at)),
+        Some(_) => Err(StoreError::Unreadable(keys::ticket(ticket))),
     }
 }
 

@@ -36,6 +36,11 @@ pub(super) enum Item {
     /// The open links of a subject.
     Links(BTreeMap<ConnectionId, Timestamp>),
     RowCount(RowCount),
+    /// When a ticket was first used, and when that may be forgotten.
+    Ticket {
+        at: Timestamp,
+        expires_at: Timestamp,
+    },
     /// A counter that is of no use after its window.
     Window {
         count: u32,
@@ -107,6 +112,7 @@ impl Table {
                 }
                 Item::ConnectionCount(_) => *sort >= oldest_window,
                 Item::Window { end, .. } => *end > now,
+                Item::Ticket { expires_at, .. } => *expires_at > now,
                 // Yesterday's may still be added to.
                 Item::Ran { day, .. } => day.0.saturating_add(1) >= Day::of(now).0,
                 _ => true,

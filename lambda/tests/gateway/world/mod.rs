@@ -395,6 +395,7 @@ pub(crate) fn config() -> GatewayConfig {
         link: LinkConfig::default(),
         links: LinkCaps::default(),
         waits: Waits::default(),
+        vendor_sdk: false,
     }
 }
 

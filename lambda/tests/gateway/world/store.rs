@@ -11,7 +11,9 @@ use wakecast_lambda::model::{
     Row, RowKey, Timestamp,
 };
 use wakecast_lambda::store::memory::MemoryStore;
-use wakecast_lambda::store::{Commit, Released, Room, RowCount, Store, StoreError, SubjectLinks};
+use wakecast_lambda::store::{
+    Commit, Released, Room, RowCount, Store, StoreError, SubjectLinks, TicketUse,
+};
 
 type Event = Box<dyn FnOnce() + Send>;
 
@@ -142,6 +144,9 @@ forward! {
     rows(fleet: &FleetKey, now: Timestamp) -> Vec<Row>;
     put_row(row: &Row, expected: Option<u64>) -> Row;
     put_claimed_row(id: &ConnectionId, row: &Row, expected: Option<u64>, room: &Room) -> Row;
+    put_counted_row(row: &Row, expected: Option<u64>, room: &Room) -> Row;
+    use_ticket(ticket: &TicketUse, caps: &LinkCaps) -> Timestamp;
+    ticket_use(tenant: &str, subject: &str, ticket: &str) -> Option<Timestamp>;
     subject_rows(fleet: &FleetKey, subject: &str, now: Timestamp) -> Vec<Row>;
     recount_rows(fleet: &FleetKey, subject: &str, seen: &RowCount, live: u32, all: u32) -> ();
     raise_demand(fleet: &FleetKey) -> u64;

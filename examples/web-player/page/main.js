@@ -1,0 +1,71 @@
+// One page of an app that uses wakecast: the client, what the person wants of it, and what they see.
+
+import { Client } from '/wakecast/index.js';
+
+import { describe } from './describe.js';
+import { Player } from './player.js';
+import { Story } from './story.js';
+import { signIn } from './token.js';
+import { View } from './view.js';
+import { linkOf } from './words.js';
+
+/** Times tick in whole seconds; twice as often they never look stuck. */
+const TICK_MS = 500;
+
+const { websocketUrl, accessUrl, app, streamId } = await (await fetch('/config.json')).json();
+
+const client = new Client(websocketUrl, { accessUrl, tokenProvider: signIn });
+const view = new View((action) => act[action]());
+const player = new Player(client, { app, streamId }, view.screen);
+const story = new Story(() => performance.now());
+
+const act = {
+  live: () => player.goLive(),
+  watch: () => player.watch(),
+  stop: () => player.stop(),
+  again: () => player.again(),
+  'sign-in': () => player.signIn(),
+  reload: () => location.reload(),
+  back: () => player.stop(),
+  report: async () => navigator.clipboard.writeText(await report()),
+};
+
+/** What an operator wants to see: no token, no query, nobody's name. */
+async function report() {
+  return JSON.stringify(await client.diagnostics(), undefined, 2);
+}
+
+function show() {
+  const link = client.state;
+  const shown = describe(player.state, link, performance.now());
+  view.show(shown, player.state, { kind: link.kind, text: linkOf(link) });
+}
+
+let explaining;
+
+async function explain() {
+  view.showStatements(await client.explain());
+}
+
+view.onExplain((open) => {
+  clearInterval(explaining);
+  if (!open) return;
+  void explain();
+  explaining = setInterval(() => void explain(), 1000);
+});
+
+story.subscribe(() => view.showLines(story.lines));
+player.subscribe((what, detail) => {
+  story.player(what, detail);
+  show();
+});
+client.subscribe(() => {
+  story.link(client.state);
+  show();
+});
+setInterval(show, TICK_MS);
+show();
+
+for await (const event of client.events()) {
+  if (event.type === 'diagnostic') story.diagnostic(event.error);
+}

@@ -58,6 +58,8 @@ struct Core {
     /// Inputs that came while another one was handled: a callback of the app may ask for more.
     waiting: RefCell<VecDeque<Input>>,
     handling: Cell<bool>,
+    /// The page was left: until it is seen again nothing may be opened, or it could not come back.
+    left: Cell<bool>,
     /// Two at most while a link is rotated: a list, which weighs far less than a map.
     sockets: RefCell<Vec<(Epoch, Socket)>>,
     probes: RefCell<Vec<(ProbeId, Probe)>>,
@@ -92,6 +94,7 @@ impl Driver {
             wall: RefCell::default(),
             waiting: RefCell::default(),
             handling: Cell::new(false),
+            left: Cell::new(false),
             sockets: RefCell::default(),
             probes: RefCell::default(),
             timer: Timer::new(telling(Weak::clone(core), |core, ()| {
@@ -247,7 +250,7 @@ impl Core {
     /// Handles an input, and whatever comes while it is handled.
     fn handle(self: &Rc<Self>, input: Input) {
         self.waiting.borrow_mut().push_back(input);
-        if self.handling.replace(true) {
+        if self.left.get() || self.handling.replace(true) {
             return;
         }
         loop {
@@ -373,17 +376,37 @@ impl Core {
         match event {
             PageEvent::Online => self.handle(Input::NetworkUp),
             PageEvent::Offline => self.handle(Input::NetworkDown),
-            PageEvent::Shown => self.handle(Input::Foreground),
+            PageEvent::Shown => {
+                self.left.set(false);
+                self.handle(Input::Foreground);
+            }
             PageEvent::Frozen => self.handle(Input::Background),
             PageEvent::Left => {
                 self.handle(Input::Background);
-                let left = std::mem::take(&mut *self.sockets.borrow_mut());
-                for (epoch, socket) in left {
-                    drop(socket);
-                    let end = TransportEnd::Dropped;
-                    self.handle(Input::TransportClosed { epoch, end });
-                }
+                self.close_all();
+                self.left.set(true);
+                self.timer.arm(None);
             }
+        }
+    }
+
+    /// Closes every socket, those included that are opened for want of another.
+    fn close_all(self: &Rc<Self>) {
+        loop {
+            let Some((epoch, socket)) = self.sockets.borrow_mut().pop() else {
+                break;
+            };
+            drop(socket);
+            let end = TransportEnd::Dropped;
+            self.handle(Input::TransportClosed { epoch, end });
+        }
+        loop {
+            let Some((probe, begun)) = self.probes.borrow_mut().pop() else {
+                break;
+            };
+            drop(begun);
+            let result = Err("the page was left".into());
+            self.handle(Input::ProbeResult { probe, result });
         }
     }
 

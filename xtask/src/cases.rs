@@ -46,6 +46,9 @@ pub(crate) struct Coverage {
     without_guard: Vec<Test>,
 }
 
+/// What holds the tests that run in a browser.
+const BROWSER_TESTS: &str = ".test.mjs";
+
 /// Where guards are turned off: elsewhere `without_…` is a word like any other.
 const ABLATION: &str = "tests/tests/ablation/";
 
@@ -58,6 +61,7 @@ impl Coverage {
             .filter(|member| *member != "xtask")
         {
             files.extend(sources::rust_files(root, member)?);
+            files.extend(sources::files(root, member, BROWSER_TESTS)?);
         }
         Ok(Self::new(cases, &files))
     }
@@ -268,8 +272,11 @@ fn parse_cases(text: &str) -> Result<Vec<Case>, String> {
     Ok(cases)
 }
 
-/// The test functions of a file. One that is ignored holds nothing, and so is left out.
+/// The tests of a file. One that is ignored holds nothing, and so is left out.
 fn tests(file: &Source) -> Vec<Test> {
+    if file.path.ends_with(BROWSER_TESTS) {
+        return browser_tests(file);
+    }
     let mut found = Vec::new();
     let (mut is_test, mut is_ignored) = (false, false);
     for line in file.text.lines().map(str::trim) {
@@ -287,6 +294,23 @@ fn tests(file: &Source) -> Vec<Test> {
         }
     }
     found
+}
+
+/// `it("n18_back_within_3_s", …`; what is skipped is written `it.skip(`.
+fn browser_tests(file: &Source) -> Vec<Test> {
+    let names = file.text.lines().filter_map(|line| {
+        let call = line.trim_start();
+        let rest = call
+            .strip_prefix("it(\"")
+            .or_else(|| call.strip_prefix("test(\""))?;
+        rest.split('"').next()
+    });
+    names
+        .map(|name| Test {
+            path: file.path.clone(),
+            name: name.to_owned(),
+        })
+        .collect()
 }
 
 fn function(line: &str) -> Option<&str> {
@@ -364,6 +388,22 @@ mod tests {
             fn n10_after_an_ignored_one() {}
         ";
         assert!(names(text).is_empty(), "{:?}", names(text));
+    }
+
+    #[test]
+    fn tests_of_a_browser_are_found_by_their_names() {
+        let file = Source {
+            path: "tests/web/page.test.mjs".to_owned(),
+            text:
+                "  it(\"n18_n43_back\", told(async () => {\n  it.skip(\"n12_later\", () => {});\n  \
+                   // it(\"n07_gone\", () => {});\n  it(\"a reload\", () => {});\n"
+                    .to_owned(),
+        };
+        let names: Vec<_> = tests(&file).into_iter().map(|test| test.name).collect();
+        assert_eq!(names, ["n18_n43_back", "a reload"]);
+        let cases = "N-18 | required | back\nN-43 | required | wasm\n";
+        let coverage = Coverage::new(parse_cases(cases).unwrap(), &[file]);
+        assert_eq!(coverage.faults(), "");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A Rust source file: its path from the root of the workspace, with `/`, and its text.
+/// A source file: its path from the root of the workspace, with `/`, and its text.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) path: String,
@@ -13,12 +13,17 @@ pub(crate) struct Source {
 /// Reads a Rust file of the workspace, or every one under a folder, in the order of their paths. What
 /// does not exist holds none.
 pub(crate) fn rust_files(root: &Path, place: &str) -> Result<Vec<Source>, String> {
+    files(root, place, ".rs")
+}
+
+/// Reads a file, or every one under a folder whose name ends so, but for installed packages.
+pub(crate) fn files(root: &Path, place: &str, ending: &str) -> Result<Vec<Source>, String> {
     let mut paths = Vec::new();
     let start = root.join(place);
     if start.is_file() {
         paths.push(start);
     } else {
-        walk(&start, &mut paths)?;
+        walk(&start, ending, &mut paths)?;
     }
     paths.sort();
     paths.into_iter().map(|path| read(root, &path)).collect()
@@ -45,7 +50,7 @@ pub(crate) fn members(root: &Path) -> Result<Vec<String>, String> {
         .collect())
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
+fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) -> Result<(), String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(());
     };
@@ -59,10 +64,10 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
             .to_string_lossy()
             .into_owned();
         if path.is_dir() {
-            if name != "target" && !name.starts_with('.') {
-                walk(&path, found)?;
+            if name != "target" && name != "node_modules" && !name.starts_with('.') {
+                walk(&path, ending, found)?;
             }
-        } else if name.ends_with(".rs") {
+        } else if name.ends_with(ending) {
             found.push(path);
         }
     }

@@ -63,10 +63,16 @@ impl Journal {
         wanted: &Map<String, Value>,
         known: &impl Fn(&str) -> Value,
     ) -> usize {
-        let entries = self.entries();
-        entries
-            .iter()
-            .filter(|entry| fits(wanted, entry, known))
-            .count()
+        count(&self.entries(), wanted, known)
     }
+}
+
+/// How many entries fit.
+pub(crate) fn count(
+    entries: &[Value],
+    wanted: &Map<String, Value>,
+    known: &impl Fn(&str) -> Value,
+) -> usize {
+    let fit = |entry: &&Value| fits(wanted, entry, known);
+    entries.iter().filter(fit).count()
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::file::{File, Scenario, Step};
-use crate::journal::Journal;
+use crate::journal::{Journal, count};
 use crate::matching::fits;
 use crate::world::{World, refusal};
 
@@ -80,7 +80,10 @@ async fn play(step: &Step, world: &World, apps: &mut BTreeMap<String, App>) -> R
             is: Some(is),
             ..
         } => {
-            let count = journal.count(wanted, &known);
+            let count = match step.who.as_str() {
+                "cloud" => count(&world.timeline().await, wanted, &known),
+                _ => journal.count(wanted, &known),
+            };
             if *is != json!(count) {
                 return Err(format!("it is {count}"));
             }

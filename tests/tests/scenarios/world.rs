@@ -43,6 +43,13 @@ impl World {
         }
     }
 
+    /// Returns all that has happened by now: the journal may be a moment behind.
+    pub(crate) async fn timeline(&self) -> Vec<Value> {
+        let url = format!("{}/timeline", self.admin_url);
+        let (_, events) = http::send("GET", &url, "").await.unwrap();
+        events.as_array().unwrap().clone()
+    }
+
     /// A fault, or the end of all of them.
     pub(crate) async fn does(&self, does: &Does) {
         let url = format!("{}/faults", self.admin_url);

@@ -1,5 +1,9 @@
 // What somebody was told, in order, and how far a test has looked through it.
 
+// Longer than any step takes, even on a machine that does much else: twice the sum of the waits
+// before a third access check. It is never waited for: it only ends a test that has failed.
+export const PATIENCE_MS = 60_000;
+
 /** A record of entries, which are told apart by `kindOf`. */
 export class Journal {
   entries = [];
@@ -17,9 +21,9 @@ export class Journal {
   }
 
   /** Waits for an entry that fits, after the last of its kind that was seen, and returns it. */
-  async sees(wanted, look, patienceMs) {
+  async sees(wanted, look) {
     const kind = this.#kindOf(wanted);
-    const late = AbortSignal.timeout(patienceMs);
+    const late = AbortSignal.timeout(PATIENCE_MS);
     for (;;) {
       const from = this.#places.get(kind) ?? 0;
       const place = this.entries.findIndex((entry, index) => index >= from && fits(wanted, entry, look));
@@ -31,8 +35,8 @@ export class Journal {
     }
   }
 
-  count(wanted, look) {
-    return this.entries.filter((entry) => fits(wanted, entry, look)).length;
+  counts(wanted, look) {
+    return countIn(this.entries, wanted, look);
   }
 
   #more(late) {
@@ -49,6 +53,10 @@ export class Journal {
     });
   }
 }
+
+/** How many entries fit. */
+export const countIn = (entries, wanted, look) =>
+  entries.filter((entry) => fits(wanted, entry, look)).length;
 
 /**
  * Whether an entry has every field as it is wanted; others may be anything. `look` says what
@@ -77,3 +85,10 @@ function valueFits(wanted, value, look) {
   }
   return fits(wanted, value, look);
 }
+
+/** Journals of several, for whoever reads why a test failed. */
+export const written = (journals) =>
+  journals
+    .map(([name, { entries }]) => [`${name}:`, ...entries.map((entry) => `  ${JSON.stringify(entry)}`)])
+    .flat()
+    .join("\n");

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { Journal } from "./journal.mjs";
+import { Journal, countIn } from "./journal.mjs";
 
 const BINARY =
   process.env.WAKECAST_LOCAL ??
@@ -50,6 +50,8 @@ export async function startCloud(options = []) {
       return url;
     },
     status: () => ask(`${admin}/status`, "GET"),
+    /** How often it has happened by now. */
+    counts: async (wanted) => countIn(await ask(`${admin}/timeline`, "GET"), wanted),
     stop: () => end(child),
   };
 }

@@ -3,26 +3,11 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 
-import { Journal, fits } from "./journal.mjs";
+import { App } from "./app.mjs";
+import { fits, written } from "./journal.mjs";
 import { startCloud } from "./local.mjs";
 
 const FILE = new URL("../../scenarios/end-to-end.json", import.meta.url);
-
-// Longer than any step takes, even on a machine that does much else: twice the sum of the waits
-// before a third access check. It is never waited for: it only ends a test that has failed.
-const PATIENCE_MS = 60_000;
-
-// Each entry of an app's journal has exactly one of these fields.
-const KINDS = [
-  "state",
-  "progress",
-  "lease",
-  "settled",
-  "endpoint",
-  "released",
-  "diagnostic",
-  "token",
-];
 
 export async function readScenarios() {
   const { scenarios } = JSON.parse(await readFile(FILE, "utf8"));
@@ -35,13 +20,15 @@ export async function play(scenario, { browser, site }) {
   const options = Object.entries(scenario.cloud ?? {}).map(([name, value]) => `--${name}=${value}`);
   const cloud = await startCloud(options);
   const context = await browser.newContext();
-  const world = { cloud, context, site, apps: new Map() };
+  const world = { cloud, context, site, apps: new Map(), journals: [["cloud", cloud.journal]] };
   try {
     for (const [index, step] of scenario.steps.entries()) {
       try {
         const { who } = step;
         if (who !== "cloud" && who !== "media" && !world.apps.has(who)) {
-          world.apps.set(who, await App.open(world, who, scenario.apps?.[who] ?? {}));
+          const setup = scenario.apps?.[who] ?? {};
+          known(setup, ["subject", "token_life_s", "tokens"], `the app ${who}`);
+          world.apps.set(who, await App.open(world, who, setup));
         }
         await take(step, world);
       } catch (error) {
@@ -67,12 +54,12 @@ async function take(step, world) {
   if (does !== undefined) {
     await (app ? app.does(does) : world.cloud.does(does));
   } else if (sees !== undefined) {
-    for (const wanted of [sees].flat()) await journal.sees(wanted, look, PATIENCE_MS);
+    for (const wanted of [sees].flat()) await journal.sees(wanted, look);
   } else if (now !== undefined) {
     const found = await app.now(now);
     assert.ok(fits(now, found, look), `it is ${JSON.stringify(found)}`);
   } else if (counts !== undefined) {
-    assert.equal(journal.count(counts, look), is);
+    assert.equal(await (app ? journal : world.cloud).counts(counts, look), is);
   } else {
     throw new Error("a step has `does`, `sees`, `now`, or `counts` with `is`");
   }
@@ -81,49 +68,6 @@ async function take(step, world) {
 async function askMedia({ accepts, refuses, of, stream }, { apps }) {
   const answer = await apps.get(of).refusal(accepts ?? refuses, stream);
   assert.equal(answer, accepts === undefined ? "unauthorized_access" : "no_stream_exist");
-}
-
-/** A client in a tab of its own; whatever it is told goes into its journal. */
-class App {
-  constructor(page, setup, journal) {
-    this.page = page;
-    this.setup = setup;
-    this.journal = journal;
-  }
-
-  static async open({ cloud, context, site }, name, setup) {
-    known(setup, ["subject", "token_life_s", "tokens"], `the app ${name}`);
-    const journal = new Journal((entry) => {
-      const kind = KINDS.find((kind) => Object.hasOwn(entry, kind));
-      assert.ok(kind, `${JSON.stringify(entry)} has none of ${KINDS}`);
-      return kind;
-    });
-    const page = await context.newPage();
-    page.on("pageerror", (error) => journal.push({ diagnostic: `the page failed: ${error.message}` }));
-    const wrong = (setup.tokens ?? []).map((_, nth) => `wrong-${nth}`);
-    await page.exposeFunction("tell", (entry) => journal.push(entry));
-    await page.exposeFunction("askToken", async (reason) => {
-      journal.push({ token: reason });
-      if (wrong.length > 0) return { token: wrong.shift() };
-      return cloud.token({ subject: setup.subject ?? name, life_s: setup.token_life_s });
-    });
-    await page.goto(site.url("/page/scenario.html"));
-    const { websocketUrl, accessUrl } = cloud;
-    await page.evaluate(async (urls) => (await window.ready).open(urls), { websocketUrl, accessUrl });
-    return new App(page, setup, journal);
-  }
-
-  does(what) {
-    return this.page.evaluate((what) => window.app.does(what), what);
-  }
-
-  now(about) {
-    return this.page.evaluate((about) => window.app.now(about), about);
-  }
-
-  refusal(endpoint, stream) {
-    return this.page.evaluate((asked) => window.app.refusal(...asked), [endpoint, stream]);
-  }
 }
 
 /** What `$name.field` stands for: a field of the endpoint that was got under this name. */
@@ -157,10 +101,6 @@ function known(object, words, where) {
   assert.deepEqual(odd, [], `unknown words in ${where}`);
 }
 
-function failure({ id }, number, step, error, { cloud, apps }) {
-  const journals = [...[...apps].map(([name, { journal }]) => [name, journal]), ["cloud", cloud.journal]];
-  const told = journals.map(
-    ([name, { entries }]) => `${name}:\n${entries.map((entry) => `  ${JSON.stringify(entry)}`).join("\n")}`,
-  );
-  return [`${id}, step ${number}: ${error.message}`, JSON.stringify(step), ...told].join("\n\n");
+function failure({ id }, number, step, error, { journals }) {
+  return [`${id}, step ${number}: ${error.message}`, JSON.stringify(step), written(journals)].join("\n\n");
 }

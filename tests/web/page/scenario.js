@@ -12,10 +12,17 @@ const endpoints = new Map();
 let client;
 
 const app = {
-  open({ websocketUrl, accessUrl }) {
-    client = new Client(websocketUrl, { accessUrl, tokenProvider: (reason) => window.askToken(reason) });
+  /** Makes the client; `resume` is what it keeps its ids under. */
+  async open({ websocketUrl, accessUrl, resume }) {
+    const options = { accessUrl, tokenProvider: (reason) => window.askToken(reason) };
+    client = resume
+      ? await Client.resume(websocketUrl, { ...options, name: resume })
+      : new Client(websocketUrl, options);
     void tellEvents();
   },
+
+  /** The id of an acquisition. */
+  id: (name) => acquisitions.get(name).id,
 
   /** Begins something; what comes of it is told. */
   does(what) {
@@ -118,6 +125,28 @@ function state({ kind, stage, attempt, reason, error: why }) {
 
 function error({ code, userAction, retryable, outcome, stage }) {
   return { code, user_action: userAction, retryable, outcome, stage };
+}
+
+// Back from the back/forward cache, and how long the client takes until it is connected again.
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted) return;
+  const since = performance.now();
+  const leave = client.subscribe(look);
+  function look() {
+    if (client.state.kind !== "connected") return;
+    leave();
+    window.tell({ page: "restored", connected_after_ms: performance.now() - since });
+  }
+  look();
+});
+
+for (const name of ["freeze", "resume", "visibilitychange"]) {
+  document.addEventListener(name, () => {
+    window.tell({ page: name === "visibilitychange" ? document.visibilityState : name });
+  });
+}
+for (const name of ["online", "offline"]) {
+  window.addEventListener(name, () => window.tell({ page: name }));
 }
 
 window.app = app;

@@ -10,23 +10,35 @@ use crate::tools::{self, Run, Workspace};
 
 const FOLDER: Folder = Folder("tests/web");
 
-/// Builds the local cloud, gets Chromium and the packages if they are absent, and runs the tests.
+/// Runs the tests in the browser.
 pub(crate) fn step(workspace: &Workspace) -> Outcome {
-    let build = workspace.cargo(&["build", "--quiet", "--package=wakecast-local"]);
-    let built = tools::run(workspace, "web", build);
-    if !built.ok {
-        return Outcome::failed(built.output);
-    }
-    if let Err(message) = need_chromium(workspace)
-        .and_then(|()| FOLDER.need_packages(workspace, "web"))
-        .and_then(|()| npm::build(workspace, "web"))
-    {
+    if let Err(message) = prepare(workspace, "web") {
         return Outcome::failed(message);
     }
     let mut test = FOLDER.command(workspace, "node");
     // Other Node versions choose another form when nobody watches.
     test.args(["--test", "--test-concurrency=1", "--test-reporter=tap", "."]);
     judge(tools::run(workspace, "web", test))
+}
+
+/// What measures in the browser.
+pub(crate) fn bench(workspace: &Workspace) -> Command {
+    let mut bench = FOLDER.command(workspace, "node");
+    bench.arg("bench.mjs");
+    bench
+}
+
+/// Builds the local cloud and the npm package, and gets Chromium and the packages if they are absent.
+/// The error is what failed, and what to do.
+pub(crate) fn prepare(workspace: &Workspace, step: &str) -> Result<(), String> {
+    let build = workspace.cargo(&["build", "--quiet", "--package=wakecast-local"]);
+    let built = tools::run(workspace, step, build);
+    if !built.ok {
+        return Err(built.output);
+    }
+    need_chromium(workspace)?;
+    FOLDER.need_packages(workspace, step)?;
+    npm::build(workspace, step)
 }
 
 fn judge(run: Run) -> Outcome {

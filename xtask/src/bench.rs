@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::tools::Workspace;
+use crate::web;
 
 const PAGE: &str = "docs/benchmarks.md";
 
@@ -25,20 +26,32 @@ struct Section {
     title: &'static str,
     /// What is built, for the reader.
     profile: &'static str,
+    /// Builds what the program needs beyond itself. The error is what to print.
+    prepare: fn(&Workspace) -> Result<(), String>,
     /// Prints the section's body as Markdown.
     program: fn(&Workspace) -> Command,
 }
 
-const SECTIONS: [Section; 1] = [Section {
-    name: "core",
-    title: "The Rust client",
-    profile: "profile `sim`: optimised, with assertions and overflow checks on",
-    program: |workspace| {
-        let mut run = workspace.cargo(&["run", "--quiet", "--profile=sim"]);
-        run.args(["--package=wakecast-tests", "--bin=bench", "--", "core"]);
-        run
+const SECTIONS: [Section; 2] = [
+    Section {
+        name: "core",
+        title: "The Rust client",
+        profile: "profile `sim`: optimised, with assertions and overflow checks on",
+        prepare: |_| Ok(()),
+        program: |workspace| {
+            let mut run = workspace.cargo(&["run", "--quiet", "--profile=sim"]);
+            run.args(["--package=wakecast-tests", "--bin=bench", "--", "core"]);
+            run
+        },
     },
-}];
+    Section {
+        name: "web",
+        title: "In a browser, beside the vendor's SDK",
+        profile: "the npm package as it ships, the local cloud unoptimised",
+        prepare: |workspace| web::prepare(workspace, "bench"),
+        program: web::bench,
+    },
+];
 
 /// Measures one section, shows it, and writes it to the page.
 pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, String> {
@@ -48,9 +61,10 @@ pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<Exi
     let section = SECTIONS.iter().find(|section| section.name == name);
     let section =
         section.ok_or_else(|| format!("there is no section `{name}`; there are: {}", names()))?;
+    (section.prepare)(workspace)?;
     let mut program = (section.program)(workspace);
     let output = program.stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("cargo cannot be run: {error}"))?;
+    let output = output.map_err(|error| format!("what measures cannot be run: {error}"))?;
     if !output.status.success() {
         return Ok(ExitCode::FAILURE);
     }

@@ -8,20 +8,14 @@ use crate::report::Counts;
 use crate::runner::Outcome;
 use crate::tools::{self, Run, Workspace};
 
-/// The face of the npm package, without a browser and then in one.
-const FOLDERS: [Folder; 2] = [Folder("sdk-wasm"), Folder("tests/web")];
+const BROWSER: Folder = Folder("tests/web");
 
-/// Builds the local cloud, gets Chromium and the packages if they are absent, and runs the tests.
+/// The face of the npm package, without a browser and then in one.
+const FOLDERS: [Folder; 2] = [Folder("sdk-wasm"), BROWSER];
+
+/// Runs the tests in the browser.
 pub(crate) fn step(workspace: &Workspace) -> Outcome {
-    let build = workspace.cargo(&["build", "--quiet", "--package=wakecast-local"]);
-    let built = tools::run(workspace, "web", build);
-    if !built.ok {
-        return Outcome::failed(built.output);
-    }
-    if let Err(message) = need_chromium(workspace)
-        .and_then(|()| need_packages(workspace))
-        .and_then(|()| npm::build(workspace, "web"))
-    {
+    if let Err(message) = prepare(workspace, "web") {
         return Outcome::failed(message);
     }
     judge(FOLDERS.map(|folder| {
@@ -32,10 +26,26 @@ pub(crate) fn step(workspace: &Workspace) -> Outcome {
     }))
 }
 
-fn need_packages(workspace: &Workspace) -> Result<(), String> {
-    FOLDERS
-        .iter()
-        .try_for_each(|folder| folder.need_packages(workspace, "web"))
+/// What measures in the browser.
+pub(crate) fn bench(workspace: &Workspace) -> Command {
+    let mut bench = BROWSER.command(workspace, "node");
+    bench.arg("bench.mjs");
+    bench
+}
+
+/// Builds the local cloud and the npm package, and gets Chromium and the packages if they are absent.
+/// The error is what failed, and what to do.
+pub(crate) fn prepare(workspace: &Workspace, step: &str) -> Result<(), String> {
+    let build = workspace.cargo(&["build", "--quiet", "--package=wakecast-local"]);
+    let built = tools::run(workspace, step, build);
+    if !built.ok {
+        return Err(built.output);
+    }
+    need_chromium(workspace)?;
+    for folder in FOLDERS {
+        folder.need_packages(workspace, step)?;
+    }
+    npm::build(workspace, step)
 }
 
 /// Adds up what several runs of the runner came to.

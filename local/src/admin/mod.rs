@@ -2,9 +2,9 @@
 //!
 //! `POST /faults` takes one [`Fault`] as JSON, `DELETE /faults` ends all of them, `GET /status` and
 //! `GET /timeline` show what is, `GET /timeline?from=N` waits for what comes, `POST /token` mints a
-//! token. It is for the developer at this machine: it answers only to a loopback `Host`, and takes
-//! faults only as `application/json`, which no other site's page can send without being asked
-//! first.
+//! token, `POST /ticket` a ticket for the vendor's SDK. It is for the developer at this machine: it
+//! answers only to a loopback `Host`, and takes faults only as `application/json`, which no other
+//! site's page can send without being asked first.
 
 mod apply;
 mod error;

@@ -72,6 +72,19 @@ pub(super) fn drop_links<'i>(
     }
 }
 
+/// Reads when a ticket was first used, which its subject's partition remembers.
+pub(super) fn ticket_use(
+    table: &Transaction<'_>,
+    partition: &str,
+    ticket: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    match table.get(partition, &keys::ticket(ticket)) {
+        None => Ok(None),
+        Some(Item::Ticket { at, .. }) => Ok(Some(*at)),
+        Some(_) => Err(StoreError::Unreadable(keys::ticket(ticket))),
+    }
+}
+
 /// Counts a row for its subject.
 pub(super) fn admit_row(
     table: &mut Transaction<'_>,

@@ -213,7 +213,7 @@ impl Store for MemoryStore {
     ) -> Result<Timestamp, StoreError> {
         self.operate("use_ticket", |table| {
             let partition = keys::subject(&ticket.tenant, &ticket.subject);
-            if let Some(at) = ticket_use(table, &partition, &ticket.ticket)? {
+            if let Some(at) = counters::ticket_use(table, &partition, &ticket.ticket)? {
                 return Ok(at);
             }
             counters::admit_connect(table, &partition, ticket.at, caps)?;
@@ -233,7 +233,7 @@ impl Store for MemoryStore {
         ticket: &str,
     ) -> Result<Option<Timestamp>, StoreError> {
         self.operate("ticket_use", |table| {
-            ticket_use(table, &keys::subject(tenant, subject), ticket)
+            counters::ticket_use(table, &keys::subject(tenant, subject), ticket)
         })
     }
 
@@ -527,18 +527,6 @@ fn connection<'a>(table: &Transaction<'a>, id: &ConnectionId) -> Option<&'a Conn
     match table.get(&keys::connection(id), keys::CONNECTION) {
         Some(Item::Connection(connection)) => Some(connection),
         _ => None,
-    }
-}
-
-fn ticket_use(
-    table: &Transaction<'_>,
-    partition: &str,
-    ticket: &str,
-) -> Result<Option<Timestamp>, StoreError> {
-    match table.get(partition, &keys::ticket(ticket)) {
-        None => Ok(None),
-        Some(Item::Ticket { at, .. }) => Ok(Some(*at)),
-        Some(_) => Err(StoreError::Unreadable(keys::ticket(ticket))),
     }
 }
 

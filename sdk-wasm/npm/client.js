@@ -29,6 +29,8 @@ export class Client {
   #events = new Broadcast(EVENT_LIMIT, (n) => Object.freeze({ type: 'lagged', n }));
 
   #driver;
+  /** What is left to look at once the driver is gone. */
+  #last;
   #loading = false;
   /** What was asked while the module loads, in order. */
   #backlog = [];
@@ -81,6 +83,14 @@ export class Client {
     return (await this.#request((driver, key) => driver.status(key, fleet)).outcome).fleet;
   }
 
+  async explain() {
+    return (await this.#inspect((driver) => driver.explain())).split('\n\n');
+  }
+
+  async diagnostics() {
+    return camel(JSON.parse(await this.#inspect((driver) => driver.diagnostics())));
+  }
+
   retry() {
     if (this.#driver) this.#driver.retry();
     // The module could not be loaded.
@@ -123,6 +133,18 @@ export class Client {
       this.#backlog.push(act);
       if (!this.#loading) void this.#start();
     }
+  }
+
+  /** Looks at the machine as it is, or as it was when it closed. */
+  async #inspect(look) {
+    if (!this.#driver && this.#state !== CLOSED) {
+      this.#call(() => {});
+      // What awaits it first makes the driver.
+      await loadDriver();
+    }
+    const driver = this.#driver ?? this.#last;
+    if (!driver) throw this.#state.error ?? closed();
+    return look(driver);
   }
 
   /** Asks for something that has exactly one outcome; with a `problem`, that is it. */
@@ -181,6 +203,10 @@ export class Client {
   #ended() {
     const driver = this.#driver;
     this.#driver = undefined;
+    if (driver) {
+      const [explanation, diagnostics] = [driver.explain(), driver.diagnostics()];
+      this.#last = { explain: () => explanation, diagnostics: () => diagnostics };
+    }
     this.#backlog = [];
     for (const key of [...this.#waiters.keys()]) this.#reject(key, closed());
     for (const id of [...this.#leases.keys()]) this.#endLease(id);

@@ -146,6 +146,25 @@ export declare class Client implements AsyncDisposable {
    */
   status(fleet?: string): Promise<FleetStatus>;
 
+  /**
+   * Says in plain English why the client is where it is, what happens next and what a person can
+   * do: one statement each for the connection, for what is waited for, held, and lately ended. Loads
+   * the module if need be, and opens no link. Holds no token.
+   *
+   * @throws {@link WakecastError} if the module cannot be loaded; `closed` where the client was
+   * closed before it was used.
+   */
+  explain(): Promise<readonly string[]>;
+
+  /**
+   * Returns what is safe to attach to a ticket: versions, state, explanation, counters and the last
+   * records, with no token, no query and nobody's words but the client's own. Its fields may grow;
+   * write it as JSON.
+   *
+   * @throws {@link WakecastError} as `explain()` does.
+   */
+  diagnostics(): Promise<Readonly<Record<string, unknown>>>;
+
   /** Leaves the state `failed` with a fresh token. Does nothing in other states. */
   retry(): void;
 

@@ -172,6 +172,17 @@ impl Driver {
         self.core.handle(Input::Status { key, fleet });
     }
 
+    /// Why the client is where it is, in plain words: what `Display` writes.
+    pub fn explain(&self) -> String {
+        self.core.machine.borrow().explain(clock::now()).to_string()
+    }
+
+    /// What is safe to attach to a ticket, as JSON text.
+    pub fn diagnostics(&self) -> String {
+        let machine = self.core.machine.borrow();
+        machine.diagnostics(clock::now()).to_json()
+    }
+
     /// The app has mended what failed.
     pub fn retry(&self) {
         self.core.handle(Input::Retry);

@@ -1,16 +1,14 @@
 //! `cargo xtask npm`: the npm package `wakecast` as the registry would hand it out.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::node::Folder;
-use crate::tools::{self, Workspace};
+use crate::tools::{self, WASM, Workspace};
 
 /// What builds the package: its tools, and the JavaScript face that is shipped.
 const FOLDER: Folder = Folder("sdk-wasm");
-
-const TARGET: &str = "wasm32-unknown-unknown";
 
 /// `cargo xtask npm`.
 pub(crate) fn command(workspace: &Workspace) -> Result<ExitCode, String> {
@@ -35,7 +33,7 @@ pub(crate) fn build(workspace: &Workspace, step: &str) -> Result<(), String> {
     pack(workspace, step)
 }
 
-fn folder(workspace: &Workspace, name: &str) -> std::path::PathBuf {
+fn folder(workspace: &Workspace, name: &str) -> PathBuf {
     workspace.target("npm").join(name)
 }
 
@@ -54,9 +52,23 @@ fn compile(workspace: &Workspace, step: &str) -> Result<(), String> {
         "--profile=wasm",
         "--package=wakecast-wasm",
     ]);
-    module.arg(format!("--target={TARGET}"));
+    module.arg(format!("--target={WASM}"));
+    // The module names the files in which it may panic: none of them by where this machine keeps it.
+    if let Some(home) = cargo_home() {
+        let sources = home.join("registry").join("src");
+        let remap = format!("--remap-path-prefix={}=", sources.display());
+        module.env("CARGO_ENCODED_RUSTFLAGS", remap);
+    }
     let tools = workspace.cargo(&["build", "--quiet", "--package=wakecast-wasm-tools"]);
     run(workspace, step, module).and_then(|()| run(workspace, step, tools))
+}
+
+/// Where cargo keeps what it downloads.
+fn cargo_home() -> Option<PathBuf> {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(home)
 }
 
 /// Writes the module and its glue into the package.
@@ -76,7 +88,7 @@ fn bind(workspace: &Workspace, step: &str, package: &Path) -> Result<(), String>
         .arg(package.join("wasm"))
         .arg(
             workspace
-                .target(TARGET)
+                .target(WASM)
                 .join("wasm")
                 .join("wakecast_wasm.wasm"),
         );

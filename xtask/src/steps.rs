@@ -188,6 +188,22 @@ fn clippy(workspace: &Workspace) -> Outcome {
     if !pure.ok {
         return pure.into();
     }
+    // The browser's driver as it is built for browsers, its tests included.
+    let run = workspace.cargo(&[
+        "clippy",
+        "--package",
+        "wakecast-wasm",
+        "--target",
+        tools::WASM,
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    let browser = tools::run(workspace, "clippy-wasm", run);
+    if !browser.ok {
+        return browser.into();
+    }
     // Not of the workspace, but one line each over what is.
     tools::run(workspace, "clippy-fuzz", fuzz::check(workspace)).into()
 }

@@ -15,7 +15,7 @@ use crate::limit;
 /// The version that deny.toml was written for; an installed one of another version is used as it is.
 const CARGO_DENY: &str = "0.20.2";
 
-const WASM: &str = "wasm32-unknown-unknown";
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
 /// The folder of the workspace, and how to run programs in it.
 #[derive(Debug)]

@@ -8,59 +8,85 @@ use super::tree::{Object, Tree};
 use crate::{ErrorCode, Secret};
 
 /// The fields of one message that are not read yet. What nobody reads is ignored.
+///
+/// Reading goes on after a fault, with a blank in place of the value; the fault is told in the end.
+/// Leaving at each field would take as much code again, to drop what was read before.
 pub(super) struct Fields {
     message: &'static str,
     fields: Object,
+    fault: Option<DecodeError>,
 }
 
 impl Fields {
     pub(super) fn new(message: &'static str, fields: Object) -> Self {
-        Self { message, fields }
+        Self {
+            message,
+            fields,
+            fault: None,
+        }
     }
 
     /// Reads a field that has to be there.
-    pub(super) fn required<T: FromField>(&mut self, field: &'static str) -> Result<T, DecodeError> {
-        self.optional(field)?.ok_or_else(|| DecodeError::Malformed {
-            message: self.message,
-            missing: Some(field.to_owned()),
-            column: 0,
+    pub(super) fn required<T: FromField>(&mut self, field: &'static str) -> T {
+        self.optional(field).unwrap_or_else(|| {
+            let message = self.message;
+            self.fault.get_or_insert_with(|| DecodeError::Malformed {
+                message,
+                missing: Some(field.to_owned()),
+                column: 0,
+            });
+            T::blank()
         })
     }
 
     /// Reads a field that may be left out or `null`.
-    pub(super) fn optional<T: FromField>(
-        &mut self,
-        field: &'static str,
-    ) -> Result<Option<T>, DecodeError> {
+    pub(super) fn optional<T: FromField>(&mut self, field: &'static str) -> Option<T> {
         match self.fields.take(field) {
-            Tree::Null => Ok(None),
-            value => match T::from_field(value) {
-                Some(value) => Ok(Some(value)),
-                None => Err(DecodeError::Unfit {
-                    message: self.message,
-                    field,
-                }),
-            },
+            Tree::Null => None,
+            value => {
+                let value = T::from_field(value);
+                if value.is_none() {
+                    let message = self.message;
+                    let unfit = DecodeError::Unfit { message, field };
+                    self.fault.get_or_insert(unfit);
+                }
+                value
+            }
         }
+    }
+
+    /// Tells the first fault of all that was read; what was read is void then.
+    pub(super) fn finish(self) -> Result<(), DecodeError> {
+        self.fault.map_or(Ok(()), Err)
     }
 }
 
-/// What a field can hold; `None` for a value of the wrong kind.
+/// What a field can hold.
 pub(super) trait FromField: Sized {
+    /// Reads it; `None` for a value of the wrong kind.
     fn from_field(value: Tree) -> Option<Self>;
+
+    /// Stands in until the fault is told.
+    fn blank() -> Self;
 }
 
 /// A structure within a message. What is wrong with its fields is told of the field that holds it.
 pub(super) trait FromFields: Sized {
-    fn from_fields(fields: &mut Fields) -> Result<Self, DecodeError>;
+    fn from_fields(fields: &mut Fields) -> Self;
 }
 
 impl<T: FromFields> FromField for T {
     fn from_field(value: Tree) -> Option<Self> {
-        match value {
-            Tree::Object(fields) => Self::from_fields(&mut Fields::new("", fields)).ok(),
-            _ => None,
-        }
+        let Tree::Object(object) = value else {
+            return None;
+        };
+        let mut fields = Fields::new("", object);
+        let value = Self::from_fields(&mut fields);
+        fields.fault.is_none().then_some(value)
+    }
+
+    fn blank() -> Self {
+        Self::from_fields(&mut Fields::new("", Object::default()))
     }
 }
 
@@ -71,6 +97,10 @@ impl<T: FromField> FromField for Vec<T> {
             _ => None,
         }
     }
+
+    fn blank() -> Self {
+        Self::new()
+    }
 }
 
 impl FromField for String {
@@ -80,17 +110,29 @@ impl FromField for String {
             _ => None,
         }
     }
+
+    fn blank() -> Self {
+        Self::new()
+    }
 }
 
 impl FromField for Secret {
     fn from_field(value: Tree) -> Option<Self> {
         String::from_field(value).map(Self::new)
     }
+
+    fn blank() -> Self {
+        Self::default()
+    }
 }
 
 impl FromField for ErrorCode {
     fn from_field(value: Tree) -> Option<Self> {
         value.as_text().map(Self::parse)
+    }
+
+    fn blank() -> Self {
+        Self::ProtocolError
     }
 }
 
@@ -101,6 +143,10 @@ impl FromField for bool {
             _ => None,
         }
     }
+
+    fn blank() -> Self {
+        false
+    }
 }
 
 impl FromField for u64 {
@@ -110,10 +156,18 @@ impl FromField for u64 {
             _ => None,
         }
     }
+
+    fn blank() -> Self {
+        0
+    }
 }
 
 impl FromField for u32 {
     fn from_field(value: Tree) -> Option<Self> {
         u64::from_field(value)?.try_into().ok()
+    }
+
+    fn blank() -> Self {
+        0
     }
 }

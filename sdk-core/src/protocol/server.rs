@@ -335,29 +335,32 @@ impl ServerMessage {
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
         let mut object = read_object(text, MAX_SERVER_MESSAGE)?;
         let Tree::Text(tag) = object.take("type") else {
-            let gateway = GatewayError::from_fields(&mut Fields::new("gateway error", object));
+            let mut fields = Fields::new("gateway error", object);
+            let gateway = GatewayError::from_fields(&mut fields);
             let missing = DecodeError::MissingTag { field: "type" };
-            return gateway.map(Self::Gateway).map_err(|_| missing);
+            let read = fields.finish().map_err(|_| missing);
+            return read.map(|()| Self::Gateway(gateway));
         };
         let known = Self::TYPES.iter().find(|known| **known == tag);
         let Some(known) = known else {
             return Ok(Self::Unknown { kind: tag });
         };
-        let fields = &mut Fields::new(known, object);
-        Ok(match *known {
-            "welcome" => Self::Welcome(Welcome::from_fields(fields)?),
-            "ack" => Self::Ack(Ack::from_fields(fields)?),
-            "progress" => Self::Progress(ProgressPush::from_fields(fields)?),
-            "ready" => Self::Ready(Ready::from_fields(fields)?),
-            "endpoint" => Self::Endpoint(EndpointPush::from_fields(fields)?),
-            "draining" => Self::Draining(Draining::from_fields(fields)?),
-            "moved" => Self::Moved(Moved::from_fields(fields)?),
-            "lost" => Self::Lost(Lost::from_fields(fields)?),
-            "renewed" => Self::Renewed(Renewed::from_fields(fields)?),
-            "status" => Self::Status(Status::from_fields(fields)?),
-            "error" => Self::Error(ErrorPush::from_fields(fields)?),
-            "bye" => Self::Bye(Bye::from_fields(fields)?),
+        let mut fields = Fields::new(known, object);
+        let message = match *known {
+            "welcome" => Self::Welcome(Welcome::from_fields(&mut fields)),
+            "ack" => Self::Ack(Ack::from_fields(&mut fields)),
+            "progress" => Self::Progress(ProgressPush::from_fields(&mut fields)),
+            "ready" => Self::Ready(Ready::from_fields(&mut fields)),
+            "endpoint" => Self::Endpoint(EndpointPush::from_fields(&mut fields)),
+            "draining" => Self::Draining(Draining::from_fields(&mut fields)),
+            "moved" => Self::Moved(Moved::from_fields(&mut fields)),
+            "lost" => Self::Lost(Lost::from_fields(&mut fields)),
+            "renewed" => Self::Renewed(Renewed::from_fields(&mut fields)),
+            "status" => Self::Status(Status::from_fields(&mut fields)),
+            "error" => Self::Error(ErrorPush::from_fields(&mut fields)),
+            "bye" => Self::Bye(Bye::from_fields(&mut fields)),
             _ => Self::Pong(Pong {}),
-        })
+        };
+        fields.finish().map(|()| message)
     }
 }

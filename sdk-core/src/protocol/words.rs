@@ -35,12 +35,6 @@ macro_rules! closed_words {
             }
         }
 
-        impl FromField for $name {
-            fn from_field(value: Tree) -> Option<Self> {
-                value.as_text().and_then(Self::parse)
-            }
-        }
-
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
@@ -86,6 +80,10 @@ macro_rules! open_words {
         impl FromField for $name {
             fn from_field(value: Tree) -> Option<Self> {
                 value.as_text().map(Self::parse)
+            }
+
+            fn blank() -> Self {
+                Self::Unrecognised
             }
         }
 
@@ -206,5 +204,15 @@ open_words! {
         Unknown = "unknown",
         /// The server refused it: it was not carried out.
         Rejected = "rejected",
+    }
+}
+
+impl FromField for OverrideMode {
+    fn from_field(value: Tree) -> Option<Self> {
+        value.as_text().and_then(Self::parse)
+    }
+
+    fn blank() -> Self {
+        Self::Auto
     }
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::gateways::GatewayIndex;
 use super::record::{Detail, EndCause, TokenFault};
+use super::sorted::in_order;
 use super::state::StateKind;
 use super::timers::Timer;
 use super::words::{in_millis, words};
@@ -415,13 +416,9 @@ impl Machine {
 
 /// Sorts what comes next, and tells it from `now` on.
 fn steps(now: Instant, due: Vec<Option<(Instant, Timer)>>) -> Vec<NextStep> {
-    let due = due.into_iter().flatten();
-    let mut steps: Vec<NextStep> = due
-        .map(|(at, timer)| NextStep {
-            after: at.since(now),
-            timer,
-        })
-        .collect();
-    steps.sort();
-    steps
+    let steps = due.into_iter().flatten().map(|(at, timer)| NextStep {
+        after: at.since(now),
+        timer,
+    });
+    in_order(steps, |step| *step)
 }

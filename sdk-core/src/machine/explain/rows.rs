@@ -6,6 +6,7 @@ use crate::machine::journal::{Ending, EndingOf};
 use crate::machine::leases::Lease;
 use crate::machine::progress::Meter;
 use crate::machine::record::Detail;
+use crate::machine::sorted::in_order;
 use crate::machine::timers::Timer;
 use crate::machine::{LeaseStatus, Machine, scrub};
 use crate::protocol::{LostReason, Phase};
@@ -14,8 +15,7 @@ use crate::{ErrorCode, Instant};
 impl Machine {
     /// The findings about acquisitions, leases and ends, the most pressing of each first.
     pub(super) fn row_findings(&self, now: Instant) -> Vec<Finding> {
-        let mut acquisitions: Vec<_> = self.acquisitions.iter().collect();
-        acquisitions.sort_by_key(|(_, open)| {
+        let acquisitions = in_order(self.acquisitions.iter(), |(_, open)| {
             (
                 pressing(self.wait_condition(now, open)),
                 open.meter.started(),
@@ -24,8 +24,9 @@ impl Machine {
         let acquisitions = acquisitions
             .into_iter()
             .map(|(id, open)| self.wait_finding(now, id, open));
-        let mut leases: Vec<_> = self.leases.iter().collect();
-        leases.sort_by_key(|(_, lease)| std::cmp::Reverse(lease.status));
+        let leases = in_order(self.leases.iter(), |(_, lease)| {
+            std::cmp::Reverse(lease.status)
+        });
         let leases = leases
             .into_iter()
             .map(|(id, lease)| self.lease_finding(now, id, lease));

@@ -529,7 +529,7 @@ struct Span(Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
+        let millis = crate::time::millis(self.0);
         if millis < 1_000 {
             return write!(f, "{millis} ms");
         }

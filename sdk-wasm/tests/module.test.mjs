@@ -69,8 +69,16 @@ describe('the module', () => {
     await settle();
     assert.equal(client.state.kind, 'failed');
     assert.equal(fetch.mock.callCount(), 2);
+    acquisition.cancel();
+    acquisition.detach();
+    await settle();
+    assert.equal(fetch.mock.callCount(), 2, 'what wants nothing of the service loads nothing');
     reachable = true;
+    await assert.rejects(client.acquire({ app: '', streamId: '' }), { code: 'invalid_argument' });
+    assert.equal(client.state.kind, 'idle');
     client.retry();
+    assert.equal(client.state.kind, 'idle', 'nothing has failed');
+    client.connect();
     await until(client, 'connected');
     await client.close();
   });
@@ -102,9 +110,14 @@ describe('the module', () => {
     await assert.rejects(acquisition, { code: 'closed' });
     await settle();
     arrive(wasm());
+    const other = make();
+    other.connect();
+    await until(other, 'connected');
+    client.connect();
     await settle();
     assert.equal(client.state.kind, 'closed');
-    assert.equal(world.gateway.sockets.length, 0);
+    assert.equal(world.gateway.sockets.length, 1, 'that of the other client');
+    await other.close();
   });
 
   it('may be given: an address, an answer, bytes, or a promise of them', async () => {

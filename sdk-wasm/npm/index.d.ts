@@ -25,8 +25,7 @@ export interface SignalLike {
 
 /** An address: a text, or the platform's `URL`. */
 export type Address =
-  | string
-  | (typeof globalThis extends { URL: { prototype: infer Platform } } ? Platform : never);
+  string | (typeof globalThis extends { URL: { prototype: infer Platform } } ? Platform : never);
 
 // ── The client ──────────────────────────────────────────────────────────────────────────────────
 
@@ -314,13 +313,7 @@ export interface ProgressStream extends AsyncIterable<Progress, undefined, undef
 
 /** How far a server is on its way, in this order. */
 export type Phase =
-  | 'requested'
-  | 'waiting_for_capacity'
-  | 'launching'
-  | 'booting'
-  | 'warming'
-  | 'verifying'
-  | 'ready';
+  'requested' | 'waiting_for_capacity' | 'launching' | 'booting' | 'warming' | 'verifying' | 'ready';
 
 /** How near an acquisition is to its endpoint. */
 export interface Progress {
@@ -403,12 +396,7 @@ export type LeaseChange =
 
 /** Why a lease was lost; `unrecognised` for a reason of a newer server. */
 export type LostReason =
-  | 'stopped'
-  | 'instance_gone'
-  | 'start_failed'
-  | 'taken_over'
-  | 'released'
-  | 'unrecognised';
+  'stopped' | 'instance_gone' | 'start_failed' | 'taken_over' | 'released' | 'unrecognised';
 
 /** Where to stream. The stream token is a secret: keep it out of logs and addresses. */
 export interface Endpoint {
@@ -638,24 +626,10 @@ export type ErrorCode = KnownErrorCode | UnknownErrorCode;
 
 /** What the person in front of the app can do. */
 export type UserAction =
-  | 'none'
-  | 'wait'
-  | 'retry'
-  | 'check_network'
-  | 'sign_in'
-  | 'update_app'
-  | 'contact_operator';
+  'none' | 'wait' | 'retry' | 'check_network' | 'sign_in' | 'update_app' | 'contact_operator';
 
 /** How far things had come when they failed. */
-export type Stage =
-  | 'local'
-  | 'token'
-  | 'connect'
-  | 'link'
-  | 'request'
-  | 'boot'
-  | 'verify'
-  | 'lease';
+export type Stage = 'local' | 'token' | 'connect' | 'link' | 'request' | 'boot' | 'verify' | 'lease';
 
 /**
  * What is known about the request: it was never written, it may have been carried out, or it was

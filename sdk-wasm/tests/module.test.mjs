@@ -8,9 +8,10 @@ import { copyOf, install, load } from './lib/package.mjs';
 import { TOKEN, URL_OF_GATEWAY, makeWorld, settle } from './lib/world.mjs';
 
 const installed = await install();
-const wasm = () => new Response(readFileSync(installed.file('wasm/wakecast_bg.wasm')), {
-  headers: { 'content-type': 'application/wasm' },
-});
+const wasm = () =>
+  new Response(readFileSync(installed.file('wasm/wakecast_bg.wasm')), {
+    headers: { 'content-type': 'application/wasm' },
+  });
 let world;
 
 /** A copy of the package of its own, which has loaded nothing; `answer` stands in for `fetch`. */
@@ -86,7 +87,8 @@ describe('the module', () => {
   it('that is missing, or refused by the page, says what to do', async () => {
     const answers = {
       network_unreachable: async () => new Response('not here', { status: 404 }),
-      misconfigured: async () => new Response('<!doctype html>', { headers: { 'content-type': 'application/wasm' } }),
+      misconfigured: async () =>
+        new Response('<!doctype html>', { headers: { 'content-type': 'application/wasm' } }),
     };
     for (const [code, answer] of Object.entries(answers)) {
       const { make } = await fresh(answer);
@@ -122,7 +124,13 @@ describe('the module', () => {
 
   it('may be given: an address, an answer, bytes, or a promise of them', async () => {
     const bytes = readFileSync(installed.file('wasm/wakecast_bg.wasm'));
-    for (const given of ['https://cdn.example.com/w.wasm', new URL('https://cdn.example.com/w.wasm'), wasm(), bytes, Promise.resolve(bytes.buffer)]) {
+    for (const given of [
+      'https://cdn.example.com/w.wasm',
+      new URL('https://cdn.example.com/w.wasm'),
+      wasm(),
+      bytes,
+      Promise.resolve(bytes.buffer),
+    ]) {
       const { configure, make, fetch } = await fresh(async () => wasm());
       configure({ wasm: given });
       const client = make();

@@ -343,6 +343,8 @@ describe('a page', () => {
     const pages = [
       () => put('navigator', undefined),
       () => put('navigator', {}),
+      () => put('navigator', { locks: { request: () => Promise.reject(new Error('sandboxed')) } }),
+      () => put('navigator', { locks: { request: () => assert.fail('not in this browser') } }),
       () => put('sessionStorage', broken),
       () => put('sessionStorage', undefined),
       () => put('sessionStorage', kept('{')),

@@ -194,6 +194,11 @@ function log(event: ClientEvent): unknown {
   }
 }
 for await (const event of client.events()) log(event);
+const reader = client.events();
+const next = await reader.next();
+if (next.done) check<Same<typeof next.value, undefined>>();
+else check<Same<typeof next.value, ClientEvent>>();
+await reader.return();
 
 // Disposal.
 {

@@ -67,6 +67,7 @@ export class Client {
   }
 
   connect() {
+    this.#start();
     this.#call((driver) => driver.connect());
   }
 
@@ -125,14 +126,10 @@ export class Client {
     },
   };
 
-  /** Does something with the driver: at once, or in its turn when the module is there. */
+  /** Does something with the driver: at once, or in its turn if the module is on its way. */
   #call(act) {
-    if (this.#driver) {
-      act(this.#driver);
-    } else if (this.#state !== CLOSED) {
-      this.#backlog.push(act);
-      if (!this.#loading) void this.#start();
-    }
+    if (this.#driver) act(this.#driver);
+    else if (this.#loading) this.#backlog.push(act);
   }
 
   /** Looks at the machine as it is, or as it was when it closed. */
@@ -153,15 +150,20 @@ export class Client {
     const outcome = new Promise((resolve, reject) => {
       this.#waiters.set(key, { resolve, reject, acquisition });
     });
-    // Whoever does not await it does not want to hear of it.
-    outcome.catch(() => {});
     if (problem) this.#reject(key, problem);
     else if (this.#state === CLOSED) this.#reject(key, closed());
-    else this.#call((driver) => act(driver, key));
+    else {
+      this.#start();
+      this.#call((driver) => act(driver, key));
+    }
     return { key, outcome };
   }
 
-  async #start() {
+  #start() {
+    if (!this.#driver && !this.#loading && this.#state !== CLOSED) void this.#load();
+  }
+
+  async #load() {
     this.#loading = true;
     let driver;
     try {

@@ -25,8 +25,16 @@ export interface SignalLike {
 
 /** An address: a text, or the platform's `URL`. */
 export type Address =
-  | string
-  | (typeof globalThis extends { URL: { prototype: infer Platform } } ? Platform : never);
+  string | (typeof globalThis extends { URL: { prototype: infer Platform } } ? Platform : never);
+
+/** Reads one item after the other, by `for await` or by hand. Calls wait in order. */
+export interface Reader<Item> {
+  /** Waits for the next item, and for as long as it takes. */
+  next(): Promise<IteratorResult<Item, undefined>>;
+  /** Stops reading, as `break` does: whoever waits gets `done`. */
+  return(): Promise<IteratorResult<Item, undefined>>;
+  [Symbol.asyncIterator](): Reader<Item>;
+}
 
 // ── The client ──────────────────────────────────────────────────────────────────────────────────
 
@@ -125,7 +133,7 @@ export declare class Client implements AsyncDisposable {
    * the client has closed. A reader that is 256 events behind loses the oldest, and is told so by
    * {@link LaggedEvent}.
    */
-  events(): AsyncIterableIterator<ClientEvent, undefined, undefined>;
+  events(): Reader<ClientEvent>;
 
   /** Opens the link with nothing to ask yet, so that the first acquire need not wait for it. */
   connect(): void;
@@ -323,23 +331,17 @@ export interface Acquisition extends PromiseLike<Lease>, AsyncDisposable {
  * A value that changes: the latest, a subscription, and an iteration which begins with the value
  * there is, skips what is out of date, and ends with the acquisition.
  */
-export interface ProgressStream extends AsyncIterable<Progress, undefined, undefined> {
+export interface ProgressStream {
   /** The latest; `undefined` before the first. The same object until it changes. */
   readonly value: Progress | undefined;
   /** Calls `listener` after each change of {@link ProgressStream.value}. Needs no `this`. */
   readonly subscribe: (listener: () => void) => () => void;
-  [Symbol.asyncIterator](): AsyncIterableIterator<Progress, undefined, undefined>;
+  [Symbol.asyncIterator](): Reader<Progress>;
 }
 
 /** How far a server is on its way, in this order. */
 export type Phase =
-  | 'requested'
-  | 'waiting_for_capacity'
-  | 'launching'
-  | 'booting'
-  | 'warming'
-  | 'verifying'
-  | 'ready';
+  'requested' | 'waiting_for_capacity' | 'launching' | 'booting' | 'warming' | 'verifying' | 'ready';
 
 /** How near an acquisition is to its endpoint. */
 export interface Progress {
@@ -378,7 +380,7 @@ export interface Lease extends AsyncDisposable {
    * Reads the changes, until the lease is lost or released or the client closes. The first reader
    * begins at the grant, so that nothing is missed; later ones begin now.
    */
-  changes(): AsyncIterableIterator<LeaseChange, undefined, undefined>;
+  changes(): Reader<LeaseChange>;
   /**
    * Returns the endpoint with a stream token that is valid at that moment; ask each time a stream is
    * opened. While the lease moves to another server this waits for it.
@@ -422,12 +424,7 @@ export type LeaseChange =
 
 /** Why a lease was lost; `unrecognised` for a reason of a newer server. */
 export type LostReason =
-  | 'stopped'
-  | 'instance_gone'
-  | 'start_failed'
-  | 'taken_over'
-  | 'released'
-  | 'unrecognised';
+  'stopped' | 'instance_gone' | 'start_failed' | 'taken_over' | 'released' | 'unrecognised';
 
 /** Where to stream. The stream token is a secret: keep it out of logs and addresses. */
 export interface Endpoint {
@@ -463,7 +460,7 @@ export interface Token {
 
 /** What else a provider is told. */
 export interface TokenRequest {
-  /** Aborts once the answer is no longer waited for: pass it on to `fetch`. */
+  /** Aborts when the provider is asked anew, or the client is closed: pass it on to `fetch`. */
   readonly signal: Signal;
 }
 
@@ -657,24 +654,10 @@ export type ErrorCode = KnownErrorCode | UnknownErrorCode;
 
 /** What the person in front of the app can do. */
 export type UserAction =
-  | 'none'
-  | 'wait'
-  | 'retry'
-  | 'check_network'
-  | 'sign_in'
-  | 'update_app'
-  | 'contact_operator';
+  'none' | 'wait' | 'retry' | 'check_network' | 'sign_in' | 'update_app' | 'contact_operator';
 
 /** How far things had come when they failed. */
-export type Stage =
-  | 'local'
-  | 'token'
-  | 'connect'
-  | 'link'
-  | 'request'
-  | 'boot'
-  | 'verify'
-  | 'lease';
+export type Stage = 'local' | 'token' | 'connect' | 'link' | 'request' | 'boot' | 'verify' | 'lease';
 
 /**
  * What is known about the request: it was never written, it may have been carried out, or it was

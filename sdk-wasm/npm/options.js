@@ -14,7 +14,9 @@ export function readOptions(url, options) {
     throw invalid('clientId must have 1 to 128 visible ASCII characters, no spaces among them');
   }
   if (fallbacks.length >= MAX_GATEWAYS) {
-    throw invalid(`there are ${fallbacks.length} fallbacks and at most ${MAX_GATEWAYS - 1} can be tried`);
+    throw invalid(
+      `there are ${fallbacks.length} fallbacks and at most ${MAX_GATEWAYS - 1} can be tried`,
+    );
   }
   const insecure = options.insecureHosts;
   const gateways = [

@@ -139,13 +139,17 @@ function read(key) {
   }
 }
 
-/** Takes a lock until the returned function is called or the page is gone; undefined if it is held. */
+/**
+ * Takes a lock until the returned function is called or the page is gone. Undefined if it is held,
+ * or where the browser grants none: in a sandboxed frame, for instance.
+ */
 async function lock(key, tab) {
-  return new Promise((taken) => {
+  const taken = new Promise((take, fail) => {
     navigator.locks
       .request(`${key}:${tab}`, { signal: AbortSignal.timeout(HANDOVER_MS) }, () => {
-        return new Promise((release) => taken(release));
+        return new Promise((release) => take(release));
       })
-      .catch(() => taken(undefined));
+      .catch(fail);
   });
+  return taken.catch(() => undefined);
 }

@@ -25,7 +25,9 @@ Object.defineProperty(TokenError.prototype, BRAND, { value: true });
 export function readToken(answer) {
   const { token, expiresIn } = typeof answer === 'string' ? { token: answer } : (answer ?? {});
   if (typeof token !== 'string') {
-    throw new TypeError('the token provider returned no token: expected a text, or { token, expiresIn }');
+    throw new TypeError(
+      'the token provider returned no token: expected a text, or { token, expiresIn }',
+    );
   }
   if (expiresIn !== undefined && typeof expiresIn !== 'number') {
     throw new TypeError('the token provider returned an expiresIn that is no number of milliseconds');
@@ -100,7 +102,9 @@ function judge(place, response) {
   const { status } = response;
   if (status === 200 || status === 201) return;
   if (status === 401) {
-    throw new TokenError(`${place} does not know this user (HTTP 401): sign in again`, { refused: true });
+    throw new TokenError(`${place} does not know this user (HTTP 401): sign in again`, {
+      refused: true,
+    });
   }
   if (status === 403) {
     throw new TokenError(`${place} gives this user no token (HTTP 403)`, { refused: true });

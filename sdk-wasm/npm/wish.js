@@ -35,8 +35,7 @@ export function readWish(options, verifyUnlessSet) {
     id,
     signal,
     onProgress,
-    ask: (driver, key, id) =>
-      driver.acquire(key, id, purpose, app, streamId, fleet, deadline, verify),
+    ask: (driver, key, id) => driver.acquire(key, id, purpose, app, streamId, fleet, deadline, verify),
   };
 }
 

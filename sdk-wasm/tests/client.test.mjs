@@ -6,7 +6,15 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { inspect } from 'node:util';
 
 import { install, load } from './lib/package.mjs';
-import { ENDPOINT, STREAM_TOKEN, TOKEN, URL_OF_GATEWAY, makeWorld, moduleOf, ready } from './lib/world.mjs';
+import {
+  ENDPOINT,
+  STREAM_TOKEN,
+  TOKEN,
+  URL_OF_GATEWAY,
+  makeWorld,
+  moduleOf,
+  ready,
+} from './lib/world.mjs';
 
 const installed = await install();
 const { Client, TokenError, configure, isWakecastError } = await load(installed);
@@ -243,7 +251,10 @@ describe('a client', () => {
       inner.push(client.acquire({ ...WISH, streamId: 'inner' }));
       client.retry();
     });
-    const outer = client.acquire({ ...WISH, onProgress: ({ phase }) => phase === 'booting' && outer.cancel() });
+    const outer = client.acquire({
+      ...WISH,
+      onProgress: ({ phase }) => phase === 'booting' && outer.cancel(),
+    });
     await world.settle();
     gateway.push(...ready(outer.id).slice(0, 1));
     await failsWith(outer, 'cancelled');
@@ -369,7 +380,15 @@ describe('an acquisition', () => {
   it('gives the errors of the server as they are', async () => {
     const client = make();
     gateway.answers.acquire = ({ id }) => [
-      { type: 'error', id, code: 'quota_exceeded', message: 'five starts an hour', retryable: true, retry_after_ms: 60_000, outcome: 'rejected' },
+      {
+        type: 'error',
+        id,
+        code: 'quota_exceeded',
+        message: 'five starts an hour',
+        retryable: true,
+        retry_after_ms: 60_000,
+        outcome: 'rejected',
+      },
     ];
     const error = await failsWith(client.acquire(WISH), 'quota_exceeded');
     assert.deepEqual(
@@ -398,17 +417,27 @@ describe('a token provider', () => {
   }
 
   it('fails in any way with one typed error, and is asked again', async () => {
-    const hostile = Object.create(null, { message: { get: () => { throw 1; } } });
+    const hostile = Object.create(null, {
+      message: {
+        get: () => {
+          throw 1;
+        },
+      },
+    });
     const providers = {
-      'a mistake': () => { throw new Error('a mistake'); },
-      'no backend': async () => { throw new Error('no backend'); },
+      'a mistake': () => {
+        throw new Error('a mistake');
+      },
+      'no backend': async () => {
+        throw new Error('no backend');
+      },
       'a text': () => Promise.reject('a text'),
-      'undefined': () => Promise.reject(),
+      undefined: () => Promise.reject(),
       'something that has no text was thrown': () => Promise.reject(hostile),
     };
     for (const [cause, provider] of Object.entries(providers)) {
       let asked = 0;
-      const { client, error } = await failing(() => (asked += 1, provider()));
+      const { client, error } = await failing(() => ((asked += 1), provider()));
       assert.equal(error.code, 'token_provider_failed');
       assert.equal(error.cause, cause);
       assert.equal(error.stage, 'token');
@@ -420,7 +449,16 @@ describe('a token provider', () => {
   });
 
   it('may return nonsense, which is never quoted', async () => {
-    for (const nonsense of [undefined, null, 5, {}, { token: 5 }, { token: 'canary', expiresIn: '1 h' }, [], Symbol('s')]) {
+    for (const nonsense of [
+      undefined,
+      null,
+      5,
+      {},
+      { token: 5 },
+      { token: 'canary', expiresIn: '1 h' },
+      [],
+      Symbol('s'),
+    ]) {
       const { error } = await failing(() => nonsense);
       assert.equal(error.code, 'token_provider_failed');
       assert.match(error.cause, /^the token provider returned/);
@@ -447,7 +485,10 @@ describe('a token provider', () => {
     assert.equal(client.state.reason, 'token_provider_failed');
     await world.advance(5_000);
     assert.equal(signals.length, 2);
-    assert.deepEqual(signals.map(({ aborted }) => aborted), [true, false]);
+    assert.deepEqual(
+      signals.map(({ aborted }) => aborted),
+      [true, false],
+    );
     await world.advance(60_000);
     const error = await failsWith(acquisition, 'start_timeout');
     assert.match(error.cause, /did not answer within 15 s/);
@@ -485,7 +526,10 @@ describe('a token provider', () => {
   it('is told why, and how long a token lives is its own word', async () => {
     const reasons = [];
     const client = make({
-      tokenProvider: async (reason) => (reasons.push(reason), { token: `${TOKEN}-${reasons.length}`, expiresIn: 60_000 }),
+      tokenProvider: async (reason) => (
+        reasons.push(reason),
+        { token: `${TOKEN}-${reasons.length}`, expiresIn: 60_000 }
+      ),
     });
     client.connect();
     await world.settle();

@@ -8,9 +8,10 @@ import { copyOf, install, load } from './lib/package.mjs';
 import { TOKEN, URL_OF_GATEWAY, makeWorld, settle } from './lib/world.mjs';
 
 const installed = await install();
-const wasm = () => new Response(readFileSync(installed.file('wasm/wakecast_bg.wasm')), {
-  headers: { 'content-type': 'application/wasm' },
-});
+const wasm = () =>
+  new Response(readFileSync(installed.file('wasm/wakecast_bg.wasm')), {
+    headers: { 'content-type': 'application/wasm' },
+  });
 let world;
 
 /** A copy of the package of its own, which has loaded nothing; `answer` stands in for `fetch`. */
@@ -69,8 +70,16 @@ describe('the module', () => {
     await settle();
     assert.equal(client.state.kind, 'failed');
     assert.equal(fetch.mock.callCount(), 2);
+    acquisition.cancel();
+    acquisition.detach();
+    await settle();
+    assert.equal(fetch.mock.callCount(), 2, 'what wants nothing of the service loads nothing');
     reachable = true;
+    await assert.rejects(client.acquire({ app: '', streamId: '' }), { code: 'invalid_argument' });
+    assert.equal(client.state.kind, 'idle');
     client.retry();
+    assert.equal(client.state.kind, 'idle', 'nothing has failed');
+    client.connect();
     await until(client, 'connected');
     await client.close();
   });
@@ -78,7 +87,8 @@ describe('the module', () => {
   it('that is missing, or refused by the page, says what to do', async () => {
     const answers = {
       network_unreachable: async () => new Response('not here', { status: 404 }),
-      misconfigured: async () => new Response('<!doctype html>', { headers: { 'content-type': 'application/wasm' } }),
+      misconfigured: async () =>
+        new Response('<!doctype html>', { headers: { 'content-type': 'application/wasm' } }),
     };
     for (const [code, answer] of Object.entries(answers)) {
       const { make } = await fresh(answer);
@@ -102,14 +112,25 @@ describe('the module', () => {
     await assert.rejects(acquisition, { code: 'closed' });
     await settle();
     arrive(wasm());
+    const other = make();
+    other.connect();
+    await until(other, 'connected');
+    client.connect();
     await settle();
     assert.equal(client.state.kind, 'closed');
-    assert.equal(world.gateway.sockets.length, 0);
+    assert.equal(world.gateway.sockets.length, 1, 'that of the other client');
+    await other.close();
   });
 
   it('may be given: an address, an answer, bytes, or a promise of them', async () => {
     const bytes = readFileSync(installed.file('wasm/wakecast_bg.wasm'));
-    for (const given of ['https://cdn.example.com/w.wasm', new URL('https://cdn.example.com/w.wasm'), wasm(), bytes, Promise.resolve(bytes.buffer)]) {
+    for (const given of [
+      'https://cdn.example.com/w.wasm',
+      new URL('https://cdn.example.com/w.wasm'),
+      wasm(),
+      bytes,
+      Promise.resolve(bytes.buffer),
+    ]) {
       const { configure, make, fetch } = await fresh(async () => wasm());
       configure({ wasm: given });
       const client = make();

@@ -21,9 +21,21 @@ const manifest = JSON.parse(await readFile(installed.file('package.json'), 'utf8
 describe('the tarball', () => {
   it('holds what an app needs, and nothing else', async () => {
     const files = (await readdir(installed.file('.'), { recursive: true })).sort();
-    const unexpected = files.filter((file) => !/^([a-z]+\.js|index\.d\.ts|wasm(\/wakecast(_bg\.wasm|\.js))?|LICENSE-(MIT|APACHE)|README\.md|package\.json)$/.test(file));
+    const unexpected = files.filter(
+      (file) =>
+        !/^([a-z]+\.js|index\.d\.ts|wasm(\/wakecast(_bg\.wasm|\.js))?|LICENSE-(MIT|APACHE)|README\.md|package\.json)$/.test(
+          file,
+        ),
+    );
     assert.deepEqual(unexpected, []);
-    for (const file of ['index.js', 'index.d.ts', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'wasm/wakecast_bg.wasm']) {
+    for (const file of [
+      'index.js',
+      'index.d.ts',
+      'README.md',
+      'LICENSE-MIT',
+      'LICENSE-APACHE',
+      'wasm/wakecast_bg.wasm',
+    ]) {
       assert.ok(files.includes(file), file);
     }
     assert.equal(manifest.scripts, undefined, 'nothing runs when it is installed');
@@ -33,7 +45,10 @@ describe('the tarball', () => {
   it('names its types first, and has no fault that publint finds', async () => {
     assert.equal(Object.keys(manifest.exports['.'])[0], 'types');
     const { messages, pkg } = await publint({ pkgDir: installed.file('.'), strict: true, pack: false });
-    assert.deepEqual(messages.map((message) => formatMessage(message, pkg)), []);
+    assert.deepEqual(
+      messages.map((message) => formatMessage(message, pkg)),
+      [],
+    );
   });
 
   it('has the version of the crate', async () => {
@@ -44,20 +59,34 @@ describe('the tarball', () => {
   });
 
   it('exports what its types declare', async () => {
-    const declared = [...(await text('sdk-wasm/npm/index.d.ts')).matchAll(/^export declare (?:class|function|const) (\w+)/gm)];
+    const declared = [
+      ...(await text('sdk-wasm/npm/index.d.ts')).matchAll(
+        /^export declare (?:class|function|const) (\w+)/gm,
+      ),
+    ];
     const exported = Object.keys(await load(installed)).sort();
     assert.deepEqual(exported, declared.map(([, name]) => name).sort());
   });
 
   it('knows the error codes and remedies of the crate', async () => {
     const { ERROR_CODES, remedyOf } = await load(installed);
-    const table = [...(await text('sdk-core/src/error.rs')).matchAll(/^ {4}\w+ = "(\w+)", (?:true|false), \w+,\s+"(.*)";$/gm)];
+    const table = [
+      ...(await text('sdk-core/src/error.rs')).matchAll(
+        /^ {4}\w+ = "(\w+)", (?:true|false), \w+,\s+"(.*)";$/gm,
+      ),
+    ];
     assert.equal(table.length, 26);
-    assert.deepEqual(table.map(([, code]) => code), [...ERROR_CODES]);
+    assert.deepEqual(
+      table.map(([, code]) => code),
+      [...ERROR_CODES],
+    );
     for (const [, code, remedy] of table) assert.equal(remedyOf(code), remedy);
     const types = await text('sdk-wasm/npm/index.d.ts');
     const [, union] = /export type KnownErrorCode =([^;]+);/.exec(types);
-    assert.deepEqual([...union.matchAll(/'(\w+)'/g)].map(([, code]) => code), [...ERROR_CODES]);
+    assert.deepEqual(
+      [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code),
+      [...ERROR_CODES],
+    );
     assert.match(remedyOf('of_tomorrow'), /update the SDK/);
     assert.match(remedyOf('constructor'), /update the SDK/);
   });
@@ -93,7 +122,10 @@ describe('importing it on a server', () => {
     assert.equal(stderr, '');
     // Making the microtask that frees nothing is what closing does.
     const { touched, added, state } = JSON.parse(stdout);
-    assert.deepEqual(touched.filter((name) => name !== 'queueMicrotask'), []);
+    assert.deepEqual(
+      touched.filter((name) => name !== 'queueMicrotask'),
+      [],
+    );
     assert.deepEqual(added, []);
     assert.deepEqual(state, { kind: 'closed' });
   });

@@ -108,7 +108,15 @@ describe('httpTokenProvider', () => {
   it('says what is wrong with an answer, and quotes none', async () => {
     const wrong = {
       'not JSON': '<html>canary',
-      'expires_in': ['null', '[]', '{}', '{"token":5}', '{"token":""}', '{"token":"canary","expires_in":"1 h"}', '{"token":"canary","expires_in":-1}'],
+      expires_in: [
+        'null',
+        '[]',
+        '{}',
+        '{"token":5}',
+        '{"token":""}',
+        '{"token":"canary","expires_in":"1 h"}',
+        '{"token":"canary","expires_in":-1}',
+      ],
     };
     for (const [words, bodies] of Object.entries(wrong)) {
       for (const body of [bodies].flat()) {
@@ -145,7 +153,9 @@ describe('httpTokenProvider', () => {
     await failure(closed('initial', { signal: never }));
     const { message } = await failure(ask({ headers: { cookie: 'canary\nx' } }));
     assert.match(message, /header cannot be sent/);
-    const { message: theirs } = await failure(ask({ headers: () => Promise.reject(new Error('no session')) }));
+    const { message: theirs } = await failure(
+      ask({ headers: () => Promise.reject(new Error('no session')) }),
+    );
     assert.match(theirs, /no session/);
     assert.equal(asked.length, 0);
   });
@@ -156,7 +166,10 @@ describe('fixedToken', () => {
     const provider = fixedToken('a.b.c');
     assert.equal(provider('initial'), 'a.b.c');
     assert.equal(provider('expiring'), 'a.b.c');
-    assert.throws(() => provider('rejected'), (error) => error instanceof TokenError && error.refused);
+    assert.throws(
+      () => provider('rejected'),
+      (error) => error instanceof TokenError && error.refused,
+    );
   });
 });
 
@@ -188,8 +201,14 @@ describe('addresses', () => {
       refuses(() => make('wss://x', { fallbacks: [{ url }] }), words);
     }
     refuses(() => make('wss://x', { accessUrl: 'wss://y' }), /^accessUrl must begin with https:/);
-    refuses(() => make('wss://x', { accessUrl: 'http://example.com' }), /^accessUrl must begin with https:/);
-    refuses(() => make('wss://x', { fallbacks: [{ url: 'wss://y', accessUrl: 'canary' }] }), /^fallbacks\[0\]\.accessUrl is no address/);
+    refuses(
+      () => make('wss://x', { accessUrl: 'http://example.com' }),
+      /^accessUrl must begin with https:/,
+    );
+    refuses(
+      () => make('wss://x', { fallbacks: [{ url: 'wss://y', accessUrl: 'canary' }] }),
+      /^fallbacks\[0\]\.accessUrl is no address/,
+    );
     refuses(() => make('wss://x', { fallbacks: Array(8).fill({ url: 'wss://y' }) }), /at most 7/);
     refuses(() => make('wss://x', { clientId: 'with space' }), /clientId/);
     refuses(() => make('wss://x', { clientId: '' }), /clientId/);
@@ -204,18 +223,27 @@ describe('addresses', () => {
       make(`ws://${host}:8080/prod`, { accessUrl: `http://${host}:8080/prod` });
       httpTokenProvider(`http://${host}/token`);
     }
-    make('ws://192.168.1.5:8080/prod', { insecureHosts: ['192.168.1.5'], accessUrl: 'http://192.168.1.5/prod' });
+    make('ws://192.168.1.5:8080/prod', {
+      insecureHosts: ['192.168.1.5'],
+      accessUrl: 'http://192.168.1.5/prod',
+    });
     refuses(() => make('ws://192.168.1.5/prod', { insecureHosts: ['192.168.1.6'] }), /insecureHosts/);
     make('wss://x', { fallbacks: Array(7).fill({ url: 'wss://y' }) });
   });
 
   it('of a backend may be relative to the page, whose own origin needs no leave', async () => {
-    Object.defineProperty(globalThis, 'location', { value: new URL(`${origin}/app/index.html`), configurable: true });
+    Object.defineProperty(globalThis, 'location', {
+      value: new URL(`${origin}/app/index.html`),
+      configurable: true,
+    });
     try {
       says(200, '{"token":"a.b.c"}');
       await httpTokenProvider('token')('initial', { signal: never });
       await httpTokenProvider('/token')('initial', { signal: never });
-      assert.deepEqual(asked.map(({ url }) => url), ['/app/token', '/token']);
+      assert.deepEqual(
+        asked.map(({ url }) => url),
+        ['/app/token', '/token'],
+      );
       refuses(() => httpTokenProvider('http://backend.example.com/token'), /must begin with https:/);
     } finally {
       delete globalThis.location;

@@ -122,15 +122,29 @@ async function loadAnotherPage() {
 describe('a tab that is reloaded', () => {
   it('asks with the ids of before, each once, in their order', async () => {
     const client = await resume();
-    const asked = [client.acquire(WISH), client.acquire({ ...WISH, purpose: 'play' }), client.acquire(WISH)];
+    const asked = [
+      client.acquire(WISH),
+      client.acquire({ ...WISH, purpose: 'play' }),
+      client.acquire(WISH),
+    ];
     await world.settle();
     const ids = asked.map(({ id }) => id);
-    assert.deepEqual(storage.read().ids.map(([, id]) => id), ids);
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      ids,
+    );
     await client.detach();
 
     const successor = await resume();
-    const again = [successor.acquire(WISH), successor.acquire(WISH), successor.acquire({ ...WISH, purpose: 'play' })];
-    assert.deepEqual(again.map(({ id }) => id), [ids[0], ids[2], ids[1]]);
+    const again = [
+      successor.acquire(WISH),
+      successor.acquire(WISH),
+      successor.acquire({ ...WISH, purpose: 'play' }),
+    ];
+    assert.deepEqual(
+      again.map(({ id }) => id),
+      [ids[0], ids[2], ids[1]],
+    );
     const more = successor.acquire(WISH);
     assert.ok(!ids.includes(more.id));
     await successor.close();
@@ -152,7 +166,9 @@ describe('a tab that is reloaded', () => {
 
   it('forgets what has ended', async () => {
     const client = await resume();
-    const [released, lost, cancelled, mine] = ['a', 'b', 'c', 'd'].map((streamId) => client.acquire({ ...WISH, streamId }));
+    const [released, lost, cancelled, mine] = ['a', 'b', 'c', 'd'].map((streamId) =>
+      client.acquire({ ...WISH, streamId }),
+    );
     await world.settle();
     for (const { id } of [released, lost]) world.gateway.push(...ready(id));
     await world.advance(1_000);
@@ -160,7 +176,10 @@ describe('a tab that is reloaded', () => {
     world.gateway.push({ type: 'lost', lease: lost.id, rev: 9, reason: 'stopped' });
     cancelled.cancel();
     await world.settle();
-    assert.deepEqual(storage.read().ids.map(([, id]) => id), [mine.id]);
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      [mine.id],
+    );
     assert.equal(mine.detach(), mine.id);
     assert.deepEqual(storage.read().ids, [], 'an id that the app has taken over is its own business');
     const held = client.acquire(WISH);
@@ -171,14 +190,37 @@ describe('a tab that is reloaded', () => {
     assert.deepEqual(locks.held(), []);
   });
 
-  it('keeps an id that could not be asked for', async () => {
+  it('keeps its ids when the module cannot be loaded', async () => {
+    const client = await resume();
+    const { id } = client.acquire(WISH);
+    await client.detach();
+    const { Client, configure } = await load(await copyOf(installed));
+    configure({ wasm: Promise.reject(new Error('offline')) });
+    const successor = await Client.resume(URL_OF_GATEWAY, { tokenProvider: () => TOKEN });
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      const acquisition = successor.acquire(WISH);
+      assert.equal(acquisition.id, id);
+      await assert.rejects(acquisition, { code: 'network_unreachable' });
+    }
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      [id],
+    );
+    await successor.detach();
+  });
+
+  it('forgets what was refused, but not what goes on under the same id', async () => {
     const client = await resume();
     const wrong = client.acquire({ ...WISH, deadline: 1 });
     await assert.rejects(wrong, { code: 'invalid_argument' });
     assert.deepEqual(storage.read().ids, []);
     const twice = [client.acquire({ ...WISH, id: 'mine' }), client.acquire({ ...WISH, id: 'mine' })];
     await assert.rejects(twice[1], { code: 'invalid_argument' });
-    assert.deepEqual(storage.read().ids.map(([, id]) => id), ['mine'], 'the first one goes on');
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      ['mine'],
+      'the first one goes on',
+    );
     await client.detach();
   });
 });
@@ -191,12 +233,20 @@ describe('a tab that was duplicated', () => {
     const copyOfPage = await loadAnotherPage();
     storage = new Storage(ofOriginal);
     put('sessionStorage', storage);
-    const twin = await patiently(copyOfPage.Client.resume(URL_OF_GATEWAY, { tokenProvider: () => TOKEN }));
+    const twin = await patiently(
+      copyOfPage.Client.resume(URL_OF_GATEWAY, { tokenProvider: () => TOKEN }),
+    );
     const other = twin.acquire(WISH);
     assert.notEqual(other.id, id);
     assert.notEqual(storage.read().tab, ofOriginal.read().tab);
-    assert.deepEqual(storage.read().ids.map(([, id]) => id), [other.id]);
-    assert.deepEqual(ofOriginal.read().ids.map(([, id]) => id), [id]);
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      [other.id],
+    );
+    assert.deepEqual(
+      ofOriginal.read().ids.map(([, id]) => id),
+      [id],
+    );
     assert.equal(locks.held().length, 2);
     await twin.close();
     await original.close();
@@ -213,7 +263,10 @@ describe('a page that comes back by the back button', () => {
     assert.deepEqual(locks.held(), []);
     await show();
     assert.deepEqual(locks.held(), [lock]);
-    assert.deepEqual(storage.read().ids.map(([, id]) => id), [acquisition.id]);
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      [acquisition.id],
+    );
     await client.close();
     assert.deepEqual(locks.held(), []);
     await hide();
@@ -227,11 +280,18 @@ describe('a page that comes back by the back button', () => {
     const { tab } = storage.read();
     await hide();
     let release;
-    void locks.request(`wakecast:default:${tab}`, {}, () => new Promise((resolve) => (release = resolve)));
+    void locks.request(
+      `wakecast:default:${tab}`,
+      {},
+      () => new Promise((resolve) => (release = resolve)),
+    );
     await show();
     await world.advance(300);
     assert.notEqual(storage.read().tab, tab);
-    assert.deepEqual(storage.read().ids.map(([, id]) => id), [acquisition.id]);
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      [acquisition.id],
+    );
     assert.equal(locks.held().length, 2);
     release();
     await client.close();
@@ -242,11 +302,17 @@ describe('a page', () => {
   it('that has two clients of one name keeps the ids of the first', async () => {
     const [first, second] = [await resume(), await patiently(resume())];
     const { id } = first.acquire(WISH);
-    second.acquire(WISH);
-    assert.deepEqual(storage.read().ids.map(([, id]) => id), [id]);
+    assert.notEqual(second.acquire(WISH).id, id);
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      [id],
+    );
     const third = await resume({ name: 'preview' });
     third.acquire(WISH);
-    assert.deepEqual(storage.read().ids.map(([, id]) => id), [id]);
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      [id],
+    );
     for (const client of [second, first, third]) await client.close();
     assert.deepEqual(locks.held(), []);
   });
@@ -257,7 +323,10 @@ describe('a page', () => {
     await (await mounting).close();
     const client = await second;
     const { id } = client.acquire(WISH);
-    assert.deepEqual(storage.read().ids.map(([, id]) => id), [id]);
+    assert.deepEqual(
+      storage.read().ids.map(([, id]) => id),
+      [id],
+    );
     await client.close();
   });
 
@@ -274,6 +343,8 @@ describe('a page', () => {
     const pages = [
       () => put('navigator', undefined),
       () => put('navigator', {}),
+      () => put('navigator', { locks: { request: () => Promise.reject(new Error('sandboxed')) } }),
+      () => put('navigator', { locks: { request: () => assert.fail('not in this browser') } }),
       () => put('sessionStorage', broken),
       () => put('sessionStorage', undefined),
       () => put('sessionStorage', kept('{')),
@@ -293,6 +364,8 @@ describe('a page', () => {
 
   it('refuses options that could never work as a rejection', async () => {
     await assert.rejects(resume({ tokenProvider: undefined }), { code: 'invalid_argument' });
-    await assert.rejects(Client.resume('http://x', { tokenProvider: () => '' }), { code: 'invalid_argument' });
+    await assert.rejects(Client.resume('http://x', { tokenProvider: () => '' }), {
+      code: 'invalid_argument',
+    });
   });
 });

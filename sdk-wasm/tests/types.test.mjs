@@ -94,6 +94,9 @@ describe('snippets', () => {
     const readme = await snippets('readme', '../npm/README.md');
     assert.ok(guide.length >= 5, `${guide.length} in the guide`);
     assert.ok(readme.length >= 1, `${readme.length} in the README`);
-    assert.equal(await tsc([...guide, ...readme], { module: 'esnext', moduleResolution: 'bundler' }), '');
+    assert.equal(
+      await tsc([...guide, ...readme], { module: 'esnext', moduleResolution: 'bundler' }),
+      '',
+    );
   });
 });

@@ -29,8 +29,8 @@ describe("the package in an app", { timeout: 120_000 }, () => {
     await app?.remove();
   });
 
-  /** What becomes of the clients of a page, and what it printed. */
-  async function outcomeAt(url) {
+  /** What becomes of the clients of a page, what it printed, and what `more` brings. */
+  async function outcomeAt(url, more) {
     const context = await browser.newContext();
     const page = await context.newPage();
     const printed = [];
@@ -38,10 +38,11 @@ describe("the package in an app", { timeout: 120_000 }, () => {
     page.on("pageerror", (error) => printed.push(`uncaught: ${error.message}`));
     try {
       const { token } = await cloud.token({ subject: "viewer" });
-      const hash = new URLSearchParams({ websocketUrl: cloud.websocketUrl, token });
-      await page.goto(`${url}#${hash}`);
+      const settings = { websocketUrl: cloud.websocketUrl, token };
+      await page.addInitScript((settings) => Object.assign(window, { settings }), settings);
+      await page.goto(url);
       const handle = await page.waitForFunction(() => window.outcome?.(), null, PATIENCE);
-      return { ...(await handle.jsonValue()), printed };
+      return { ...(await handle.jsonValue()), printed, more: await more?.(page) };
     } catch (error) {
       throw new Error(`${error.message}\n${printed.join("\n")}`, { cause: error });
     } finally {
@@ -79,6 +80,19 @@ describe("the package in an app", { timeout: 120_000 }, () => {
       assert.deepEqual(kinds, ["connected", "connected", "connected"], printed.join("\n"));
     } finally {
       await server.stop();
+    }
+  });
+
+  it("gives a lease back at the end of its block", async () => {
+    const folder = await bundlers["a plain folder"](app);
+    const media = "ws://127.0.0.1:*";
+    const site = await served(folder, "'self' 'wasm-unsafe-eval'", `'self' ${media}`);
+    try {
+      const borrow = (page) => page.evaluate(() => window.borrow());
+      const { more, printed } = await outcomeAt(site.url("/index.html"), borrow);
+      assert.deepEqual(more, ["held", "released"], printed.join("\n"));
+    } finally {
+      site.stop();
     }
   });
 

@@ -162,9 +162,19 @@ export async function settle() {
 
 /** Messages that bring an acquisition to its end. */
 export const ready = (id) => [
-  { type: 'progress', id, rev: 1, phase: 'booting', elapsed_ms: 10_000, eta_p50_ms: 30_000, eta_p90_ms: 60_000, overdue: false },
+  {
+    type: 'progress',
+    id,
+    rev: 1,
+    phase: 'booting',
+    elapsed_ms: 10_000,
+    eta_p50_ms: 30_000,
+    eta_p90_ms: 60_000,
+    overdue: false,
+  },
   { type: 'ready', id, rev: 2, endpoint: ENDPOINT, verify_spread_ms: 0 },
 ];
 
 /** The module, compiled: a client that is given it begins without waiting. */
-export const moduleOf = ({ file }) => new WebAssembly.Module(readFileSync(file('wasm/wakecast_bg.wasm')));
+export const moduleOf = ({ file }) =>
+  new WebAssembly.Module(readFileSync(file('wasm/wakecast_bg.wasm')));

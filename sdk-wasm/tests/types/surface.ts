@@ -64,7 +64,14 @@ const providers: TokenProvider[] = [
 void providers;
 
 const client = new Client(url, { tokenProvider });
-new Client(url, { tokenProvider, accessUrl: 'https://x', fallbacks: [{ url, accessUrl: 'https://y' }], clientId: 'c', verify: false, insecureHosts: ['192.168.1.5'] });
+new Client(url, {
+  tokenProvider,
+  accessUrl: 'https://x',
+  fallbacks: [{ url, accessUrl: 'https://y' }],
+  clientId: 'c',
+  verify: false,
+  insecureHosts: ['192.168.1.5'],
+});
 // @ts-expect-error: no token provider
 new Client(url, {});
 // @ts-expect-error: no options
@@ -187,6 +194,11 @@ function log(event: ClientEvent): unknown {
   }
 }
 for await (const event of client.events()) log(event);
+const reader = client.events();
+const next = await reader.next();
+if (next.done) check<Same<typeof next.value, undefined>>();
+else check<Same<typeof next.value, ClientEvent>>();
+await reader.return();
 
 // Disposal.
 {
@@ -223,7 +235,9 @@ remedy(new WakecastError({ code: 'closed' }));
 // @ts-expect-error: no such code
 new WakecastError({ code: 'oops' });
 check<Same<ErrorCode, KnownErrorCode | UnknownErrorCode>>();
-const words: Record<KnownErrorCode, string> = Object.fromEntries(ERROR_CODES.map((code) => [code, remedyOf(code)])) as Record<KnownErrorCode, string>;
+const words: Record<KnownErrorCode, string> = Object.fromEntries(
+  ERROR_CODES.map((code) => [code, remedyOf(code)]),
+) as Record<KnownErrorCode, string>;
 // @ts-expect-error: not all codes
 const some: Record<KnownErrorCode, string> = { closed: '' };
 void [words, some];

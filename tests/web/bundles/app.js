@@ -2,12 +2,24 @@
 
 import { Client, isWakecastError } from "wakecast";
 
-const { websocketUrl, token } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+const { websocketUrl, token } = window.settings;
 const clients = Array.from(
   { length: 3 },
   () => new Client(websocketUrl, { tokenProvider: () => token }),
 );
 for (const client of clients) client.connect();
+
+/** Acquires for the length of a block, and returns how the lease was in it and after it. */
+window.borrow = async () => {
+  let borrowed;
+  const seen = [];
+  {
+    await using lease = await clients[0].acquire({ app: "live", streamId: "match-1" });
+    seen.push(lease.status);
+    borrowed = lease;
+  }
+  return [...seen, borrowed.status];
+};
 
 /** The kinds of all clients' states once none is on its way, and the error if there is one. */
 window.outcome = () => {

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::node::Folder;
 use crate::npm;
+use crate::player;
 use crate::report::Counts;
 use crate::runner::Outcome;
 use crate::tools::{self, Run, Workspace};
@@ -19,6 +20,7 @@ pub(crate) fn step(workspace: &Workspace) -> Outcome {
     }
     if let Err(message) = need_chromium(workspace)
         .and_then(|()| FOLDER.need_packages(workspace, "web"))
+        .and_then(|()| player::FOLDER.need_packages(workspace, "web"))
         .and_then(|()| npm::build(workspace, "web"))
     {
         return Outcome::failed(message);

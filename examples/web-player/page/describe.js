@@ -3,12 +3,13 @@
 import { errorOf, linkOf, lostOf, phaseOf, span, wait } from './words.js';
 
 /**
- * `state` is the player's, `link` the client's, `now` is on the same clock as both. `announce` is
- * for screen readers: it holds no number that ticks.
+ * `state` is the player's, `link` the client's, `now` is on the same clock as both. `calm`, here and
+ * of the notice, is for screen readers: it holds no number that ticks.
  */
 export function describe(state, link, now) {
-  const shown = { ...scene(state, link, now), notice: notice(state, link, now) };
-  return { ...shown, announce: [shown.title, shown.calm ?? shown.detail, shown.notice?.calm].filter(Boolean).join('. ') };
+  const shown = scene(state, link, now);
+  const calm = [shown.title, shown.calm ?? shown.detail].filter(Boolean).join('. ');
+  return { ...shown, calm, notice: notice(state, link, now) };
 }
 
 function scene(state, link, now) {

@@ -1,11 +1,10 @@
 // One page of an app that uses wakecast: the client, what the person wants of it, and what they see.
 
-import { Client } from '/wakecast/index.js';
+import { Client, httpTokenProvider } from '/wakecast/index.js';
 
 import { describe } from './describe.js';
 import { Player } from './player.js';
 import { Story } from './story.js';
-import { signIn } from './token.js';
 import { View } from './view.js';
 import { linkOf } from './words.js';
 
@@ -14,7 +13,7 @@ const TICK_MS = 500;
 
 const { websocketUrl, accessUrl, app, streamId } = await (await fetch('/config.json')).json();
 
-const client = new Client(websocketUrl, { accessUrl, tokenProvider: signIn });
+const client = new Client(websocketUrl, { accessUrl, tokenProvider: httpTokenProvider('/token') });
 const view = new View((action) => act[action]());
 const player = new Player(client, { app, streamId }, view.screen);
 const story = new Story(() => performance.now());

@@ -76,7 +76,7 @@ export class Player {
 
   async #begin(role) {
     this.#wish?.abort.abort();
-    const wish = { role, abort: new AbortController(), camera: undefined, wasOn: 0 };
+    const wish = { role, abort: new AbortController(), camera: undefined, wasOn: undefined };
     this.#wish = wish;
     this.#become({ ...IDLE, role }, 'wished', { role });
     try {

@@ -13,6 +13,8 @@ export class Story {
   #phase;
   #linked;
   #retrying = false;
+  /** The last trouble that was told: one cause may reach the page by several ways. */
+  #trouble;
 
   /** `now` is a clock in milliseconds, `performance.now` in a page. */
   constructor(now) {
@@ -33,9 +35,10 @@ export class Story {
       case 'wished':
         this.#begun = this.#now();
         this.#phase = undefined;
+        this.#trouble = undefined;
         return this.#add(role === 'publish' ? 'You asked to go live' : 'You asked to watch');
       case 'camera':
-        return this.#add('Camera and microphone are on');
+        return this.#add('Your camera is on');
       case 'progress':
         return this.#progressed(progress);
       case 'granted':
@@ -53,7 +56,7 @@ export class Story {
       case 'stopped':
         return this.#add('You stopped, and gave the server back');
       case 'failed':
-        return this.#add(`It failed: ${error.code}`, 'bad');
+        return this.#failed('It failed', error, 'bad');
     }
   }
 
@@ -62,18 +65,19 @@ export class Story {
     if (kind === 'connected') {
       if (!this.#linked || this.#retrying) this.#add(this.#linked ? 'The connection is back' : 'Connected to the service');
       this.#linked = true;
+      this.#trouble = undefined;
       this.#retrying = false;
     } else if (kind === 'reconnecting' && !this.#retrying) {
       this.#retrying = true;
       this.#add(`${linkOf({ kind, reason })}: ${this.#linked ? 'the connection broke' : 'no connection yet'}`);
     } else if (kind === 'failed') {
-      this.#add(`The connection failed: ${error.code}`, 'bad');
+      this.#failed('The connection failed', error, 'bad');
     }
   }
 
   /** Takes an error that belongs to no request. */
-  diagnostic({ code }) {
-    this.#add(`The service had trouble: ${code}`);
+  diagnostic(error) {
+    this.#failed('The service had trouble', error, 'plain');
   }
 
   #progressed({ phase, overdue, note }) {
@@ -98,6 +102,12 @@ export class Story {
       case 'lost':
         return this.#add(`The lease ended: ${lostOf(reason)}`);
     }
+  }
+
+  #failed(what, { code }, tone) {
+    if (code === this.#trouble) return;
+    this.#trouble = code;
+    this.#add(`${what}: ${code}`, tone);
   }
 
   #add(text, tone = 'plain') {

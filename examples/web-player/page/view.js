@@ -44,7 +44,8 @@ export class View {
     this.#showProgress(shown.progress);
     this.#showNotice(shown.notice);
     this.#showActions([...shown.actions, ...(shown.notice?.actions ?? [])]);
-    setText(find('announcer'), shown.announce);
+    setText(find('announcer'), shown.calm);
+    setText(find('notice-announcer'), shown.notice?.calm ?? '');
     this.showLink(link);
   }
 

@@ -34,6 +34,7 @@ export async function startPlayer({ local, package: folder, port } = {}) {
   });
   return {
     url: site.url,
+    websocketUrl: cloud.websocketUrl,
     adminUrl: cloud.adminUrl,
     cloudEnded: cloud.ended,
     async stop() {

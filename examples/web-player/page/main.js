@@ -26,12 +26,17 @@ const act = {
   'sign-in': () => player.signIn(),
   reload: () => location.reload(),
   back: () => player.stop(),
-  report: async () => navigator.clipboard.writeText(await report()),
+  report: () => void copyReport(),
 };
 
-/** What an operator wants to see: no token, no query, nobody's name. */
-async function report() {
-  return JSON.stringify(await client.diagnostics(), undefined, 2);
+/** What an operator wants to see: it holds no token, no query and nobody's name. */
+async function copyReport() {
+  try {
+    await navigator.clipboard.writeText(JSON.stringify(await client.diagnostics(), undefined, 2));
+    view.say('The report is on your clipboard. There is no token in it.');
+  } catch (error) {
+    view.say(`The report could not be copied: ${error.message}`);
+  }
 }
 
 function show() {
@@ -56,6 +61,7 @@ view.onExplain((open) => {
 story.subscribe(() => view.showLines(story.lines));
 player.subscribe((what, detail) => {
   story.player(what, detail);
+  if (what === 'wished' || what === 'stopped') view.say('');
   show();
 });
 client.subscribe(() => {

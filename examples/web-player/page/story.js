@@ -30,7 +30,7 @@ export class Story {
   }
 
   /** Takes what the player tells. */
-  player(what, { role, progress, change, error }) {
+  player(what, { role, progress, change, error, held }) {
     switch (what) {
       case 'wished':
         this.#begun = this.#now();
@@ -49,27 +49,37 @@ export class Story {
         return this.#add('The picture is here', 'good');
       case 'nobody':
         return this.#add('Waiting for the picture');
+      case 'broke':
+        return this.#add('The video broke, and is opened again');
       case 'finished':
         return this.#add('The stream has ended');
       case 'lease':
         return this.#changed(change);
       case 'stopped':
-        return this.#add('You stopped, and gave the server back');
+        // After an error there was nothing left to stop.
+        return (
+          role !== undefined &&
+          this.#add(held ? 'You stopped, and gave the server back' : 'You stopped waiting')
+        );
       case 'failed':
-        return this.#failed('It failed', error, 'bad');
+        // A lost lease has told why.
+        return error.reason === undefined && this.#failed('It failed', error, 'bad');
     }
   }
 
   /** Takes the client's connection state. */
   link({ kind, reason, error }) {
     if (kind === 'connected') {
-      if (!this.#linked || this.#retrying) this.#add(this.#linked ? 'The connection is back' : 'Connected to the service');
+      if (!this.#linked || this.#retrying)
+        this.#add(this.#linked ? 'The connection is back' : 'Connected to the service');
       this.#linked = true;
       this.#trouble = undefined;
       this.#retrying = false;
     } else if (kind === 'reconnecting' && !this.#retrying) {
       this.#retrying = true;
-      this.#add(`${linkOf({ kind, reason })}: ${this.#linked ? 'the connection broke' : 'no connection yet'}`);
+      this.#add(
+        `${linkOf({ kind, reason })}: ${this.#linked ? 'the connection broke' : 'no connection yet'}`,
+      );
     } else if (kind === 'failed') {
       this.#failed('The connection failed', error, 'bad');
     }
@@ -92,7 +102,11 @@ export class Story {
   #changed({ kind, reason, endsIn }) {
     switch (kind) {
       case 'draining':
-        return this.#add(endsIn > 0 ? `The server stops in ${span(endsIn)}, as nobody needs it` : 'The server is about to stop');
+        return this.#add(
+          endsIn > 0
+            ? `The server stops in ${span(endsIn)}, as nobody needs it`
+            : 'The server is about to stop',
+        );
       case 'held':
         return this.#add('The server stays after all');
       case 'moving':

@@ -2,6 +2,9 @@
 
 import { STEPS, phaseOf, stepOf } from './words.js';
 
+/** Buttons that lead away from what is wanted, and so never stand out. */
+const LEAVING = ['stop', 'back'];
+
 const find = (id) => document.getElementById(id);
 
 export class View {
@@ -43,7 +46,7 @@ export class View {
     this.#showBadge(shown.badge);
     this.#showProgress(shown.progress);
     this.#showNotice(shown.notice);
-    this.#showActions([...shown.actions, ...(shown.notice?.actions ?? [])]);
+    this.#showActions([...(shown.notice?.actions ?? []), ...shown.actions]);
     setText(find('announcer'), shown.calm);
     setText(find('notice-announcer'), shown.notice?.calm ?? '');
     this.showLink(link);
@@ -74,6 +77,11 @@ export class View {
         return item;
       }),
     );
+  }
+
+  /** Tells how something ended that leaves the state as it is. */
+  say(text) {
+    setText(find('said'), text);
   }
 
   onExplain(listener) {
@@ -132,7 +140,11 @@ export class View {
   /** Shows some buttons. Whoever had pressed one that is gone stands on the first that is there. */
   #showActions(actions) {
     const had = document.activeElement;
-    for (const button of this.#buttons) setHidden(button, !actions.includes(button.dataset.action));
+    for (const button of this.#buttons) {
+      const { action } = button.dataset;
+      setHidden(button, !actions.includes(action));
+      button.classList.toggle('primary', action === actions[0] && !LEAVING.includes(action));
+    }
     if (had?.dataset?.action && had.hidden) {
       this.#buttons.find((button) => !button.hidden)?.focus();
     }

@@ -31,6 +31,9 @@ export async function startPlayer({ local, package: folder, port } = {}) {
       streamId: STREAM,
     },
     mint: () => cloud.mint('you'),
+  }).catch(async (error) => {
+    await cloud.stop();
+    throw error;
   });
   return {
     url: site.url,

@@ -53,7 +53,13 @@ export class ScriptedGateway {
   /** `endpoint` makes a fresh one each time, for a purpose. */
   ready(wish, endpoint) {
     this.#endpoint = () => endpoint(wish.purpose);
-    this.#push({ type: "ready", id: wish.id, rev: ++this.#rev, endpoint: this.#endpoint(), verify_spread_ms: 0 });
+    this.#push({
+      type: "ready",
+      id: wish.id,
+      rev: ++this.#rev,
+      endpoint: this.#endpoint(),
+      verify_spread_ms: 0,
+    });
   }
 
   fails(wish, code, rest = {}) {

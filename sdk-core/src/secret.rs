@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// What a secret prints as.
 const REDACTED: &str = "…";
 
+/// What comes before the secret of the hint path.
+const HINT_PATH: &str = "v1/hints/";
+
 /// A text that must not be printed: a token, or a message that may hold one.
 ///
 /// `Debug` and `Display` print `…`. Only [`Secret::expose`] and serialisation onto the wire show it.
@@ -76,7 +79,7 @@ impl<'de> Deserialize<'de> for Secret {
 /// of the hint path (`v1/hints/<secret>`). Takes any text and never fails; a text that is no
 /// `scheme://…` prints as `…`, and one with an `@` as its scheme alone.
 pub fn redact_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
+    let Some((scheme, rest)) = split_scheme(url) else {
         return REDACTED.to_owned();
     };
     if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -88,8 +91,20 @@ pub fn redact_url(url: &str) -> String {
         return format!("{scheme}://{REDACTED}");
     }
     let path = rest.split(['?', '#']).next().unwrap_or_default();
-    match path.split_once("v1/hints/") {
-        Some((before, _)) => format!("{scheme}://{before}v1/hints/{REDACTED}"),
+    // By hand, as the library's search for a text weighs more in a browser than all of the rest.
+    let mut places = path.char_indices();
+    let hint = places.find(|(at, _)| {
+        path.get(*at..)
+            .is_some_and(|rest| rest.starts_with(HINT_PATH))
+    });
+    match hint.and_then(|(at, _)| path.get(..at)) {
+        Some(before) => format!("{scheme}://{before}{HINT_PATH}{REDACTED}"),
         None => format!("{scheme}://{path}"),
     }
+}
+
+/// Cuts a text at its first `://`, where nothing before it holds a colon.
+pub(crate) fn split_scheme(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//")?))
 }

@@ -23,7 +23,7 @@ export class Acquisition {
     this.#lease = outcome.finally(() => this.#progress.end());
     // Whoever does not await it does not want to hear of it.
     this.#lease.catch(() => {});
-    if (wish.signal) this.#obey(wish.signal);
+    if (wish.signal && !wish.problem) this.#obey(wish.signal);
   }
 
   /** The latest progress; with `for await`, each one that comes. */

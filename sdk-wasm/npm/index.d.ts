@@ -23,6 +23,11 @@ export interface SignalLike {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
+/** An address: a text, or the platform's `URL`. */
+export type Address =
+  | string
+  | (typeof globalThis extends { URL: { prototype: infer Platform } } ? Platform : never);
+
 // ── The client ──────────────────────────────────────────────────────────────────────────────────
 
 /** The addresses of one gateway. */
@@ -251,7 +256,7 @@ export interface AcquireOptions {
    * Cancels when it aborts, also on the server: the acquisition then rejects with `cancelled`. Does
    * nothing once the lease was granted. Aborted from the start, nothing is asked at all.
    */
-  readonly signal?: Signal | undefined;
+  readonly signal?: SignalLike | undefined;
   /**
    * How long to wait, in milliseconds: 1 000 to 3 600 000, 600 000 unless set; for `watch` up to a
    * day, which is also its default.
@@ -502,7 +507,7 @@ export interface HttpTokenOptions {
  *
  * @param url - Absolute, or relative to the page.
  */
-export declare function httpTokenProvider(url: string | URL, options?: HttpTokenOptions): TokenProvider;
+export declare function httpTokenProvider(url: Address, options?: HttpTokenOptions): TokenProvider;
 
 // ── Fleets ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -729,7 +734,7 @@ export interface Configuration {
 }
 
 /** An address, an answer to `fetch`, the bytes, or a compiled `WebAssembly.Module`. */
-export type WasmSource = string | URL | ArrayBuffer | ArrayBufferView | object;
+export type WasmSource = Address | ArrayBuffer | ArrayBufferView | object;
 
 /**
  * Says where the WebAssembly module is, for pages that keep it elsewhere or load it themselves. To

@@ -76,8 +76,9 @@ class Session {
   }
 
   /**
-   * A page that holds a lock is not kept for the back button, and the next page of this tab wants
-   * it. One that comes back takes it again; if another tab has it now, one of its own.
+   * A page that is left lets go at once: the next one of this tab wants the lock, and some browsers
+   * keep no page for the back button that holds one. A page that comes back takes it again; if
+   * another tab has it now, one of its own.
    */
   #watchPage() {
     const watch = ({ type, persisted }) => {

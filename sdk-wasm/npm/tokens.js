@@ -55,7 +55,7 @@ export function fixedToken(token) {
 export function httpTokenProvider(url, { headers, credentials = 'same-origin' } = {}) {
   const address = () => readAddress("the token provider's url", url, 'https:', 'http:', pageOf());
   // A server renders pages too, and has no address that this one could be relative to.
-  if (pageOf() !== undefined) address();
+  if (pageOf() !== undefined || /^[a-z]+:/i.test(url)) address();
   return async (reason, { signal }) => {
     const place = `the token address on ${address().host}`;
     const asked = new AbortController();
@@ -105,7 +105,8 @@ function judge(place, response) {
   if (status === 403) {
     throw new TokenError(`${place} gives this user no token (HTTP 403)`, { refused: true });
   }
-  if (response.type === 'opaqueredirect') {
+  // A browser shows no more of a redirect than that it is one.
+  if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
     throw new TokenError(
       `${place} redirects, which is not followed: give the final address, or sign in to the network ` +
         'that answers in its place',

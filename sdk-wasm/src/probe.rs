@@ -4,13 +4,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use serde_json::Value;
+use wakecast::protocol::{MEDIA_PING, is_media_pong};
 use wasm_bindgen::JsValue;
 
 use crate::socket::{Happening, Socket};
-
-/// The media server's own ping, as its signalling protocol spells it.
-const PING: &str = r#"{"command":"ping"}"#;
 
 /// A proof under way. Dropping it gives it up.
 pub(crate) struct Probe {
@@ -31,15 +28,11 @@ impl Probe {
                 if let Some(socket) = own.upgrade()
                     && let Some(socket) = socket.borrow().as_ref()
                 {
-                    socket.send(PING);
+                    socket.send(MEDIA_PING);
                 }
             }
             Happening::Text(text) => {
-                if serde_json::from_str::<Value>(&text).is_ok_and(|message| {
-                    message
-                        .get("command")
-                        .is_some_and(|command| command == "pong")
-                }) {
+                if is_media_pong(&text) {
                     tell(Ok(()));
                 }
             }

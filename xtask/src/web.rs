@@ -9,7 +9,8 @@ use crate::report::Counts;
 use crate::runner::Outcome;
 use crate::tools::{self, Run, Workspace};
 
-const FOLDER: Folder = Folder("tests/web");
+/// The face of the npm package, without a browser and then in one.
+const FOLDERS: [Folder; 2] = [Folder("sdk-wasm"), Folder("tests/web")];
 
 /// Builds the local cloud, gets Chromium and the packages if they are absent, and runs the tests.
 pub(crate) fn step(workspace: &Workspace) -> Outcome {
@@ -19,29 +20,49 @@ pub(crate) fn step(workspace: &Workspace) -> Outcome {
         return Outcome::failed(built.output);
     }
     if let Err(message) = need_chromium(workspace)
-        .and_then(|()| FOLDER.need_packages(workspace, "web"))
-        .and_then(|()| player::FOLDER.need_packages(workspace, "web"))
+        .and_then(|()| need_packages(workspace))
         .and_then(|()| npm::build(workspace, "web"))
     {
         return Outcome::failed(message);
     }
-    let mut test = FOLDER.command(workspace, "node");
-    // Other Node versions choose another form when nobody watches.
-    test.args(["--test", "--test-concurrency=1", "--test-reporter=tap", "."]);
-    judge(tools::run(workspace, "web", test))
+    judge(FOLDERS.map(|folder| {
+        let mut test = folder.command(workspace, "node");
+        // Other Node versions choose another form when nobody watches.
+        test.args(["--test", "--test-concurrency=1", "--test-reporter=tap"]);
+        tools::run(workspace, "web", test)
+    }))
 }
 
-fn judge(run: Run) -> Outcome {
+fn need_packages(workspace: &Workspace) -> Result<(), String> {
+    // The example page is tested where it is.
+    FOLDERS
+        .iter()
+        .chain([&player::FOLDER])
+        .try_for_each(|folder| folder.need_packages(workspace, "web"))
+}
+
+/// Adds up what several runs of the runner came to.
+fn judge(runs: impl IntoIterator<Item = Run>) -> Outcome {
+    let mut counts = Counts::default();
+    let mut output = String::new();
+    for run in runs {
+        counts.add(count(&run));
+        output.push_str(&run.output);
+    }
+    Outcome {
+        counts,
+        remark: format!("{} tests of the web package", counts.passed),
+        output,
+    }
+}
+
+fn count(run: &Run) -> Counts {
     let mut counts = read(&run.output);
     if counts.failed == 0 && (!run.ok || counts.passed == 0) {
         // It died without a result, or nothing was run.
         counts.failed = 1;
     }
-    Outcome {
-        counts,
-        remark: format!("{} browser tests", counts.passed),
-        output: run.output,
-    }
+    counts
 }
 
 /// Reads the numbers that the runner closes with: `# pass 3`.
@@ -108,7 +129,7 @@ mod tests {
 
     fn judged(ok: bool, output: &str) -> (u64, u64, u64) {
         let output = output.to_owned();
-        let counts = judge(Run { ok, output }).counts;
+        let counts = count(&Run { ok, output });
         (counts.passed, counts.failed, counts.ignored)
     }
 
@@ -119,6 +140,17 @@ mod tests {
         assert_eq!(judged(true, closing), (3, 0, 1));
         let cut = "# tests 3\n# pass 1\n# fail 1\n# cancelled 1\n";
         assert_eq!(judged(false, cut), (1, 2, 0));
+    }
+
+    #[test]
+    fn every_folder_counts() {
+        let run = |output: &str| Run {
+            ok: true,
+            output: output.to_owned(),
+        };
+        let runs = [run("# pass 2\n"), run("# pass 3\n# fail 1\n"), run("")];
+        let counts = judge(runs).counts;
+        assert_eq!((counts.passed, counts.failed), (5, 2));
     }
 
     #[test]

@@ -47,8 +47,10 @@ function show() {
 
 let explaining;
 
+/** Each paragraph of the explanation is a statement of its own. */
 async function explain() {
-  view.showStatements(await client.explain());
+  const said = [await client.explain()].flat();
+  view.showStatements(said.flatMap((text) => text.split('\n\n')));
 }
 
 view.onExplain((open) => {

@@ -68,10 +68,10 @@ export class View {
 
   showStatements(statements) {
     const list = find('statements');
-    const texts = statements.map((text) => String(text));
-    if ([...list.children].map((item) => item.textContent).join('\n') === texts.join('\n')) return;
+    const shown = [...list.children].map((item) => item.textContent);
+    if (shown.join('\n\n') === statements.join('\n\n')) return;
     list.replaceChildren(
-      ...texts.map((text) => {
+      ...statements.map((text) => {
         const item = document.createElement('li');
         item.textContent = text;
         return item;

@@ -26,7 +26,7 @@ impl Machine {
         }
         let live = self.link_live();
         self.settle_all(&closed());
-        for (id, lease) in std::mem::take(&mut self.leases) {
+        for (id, lease) in self.leases.take() {
             self.emit(Event::Lease {
                 lease: id.clone(),
                 status: LeaseStatus::Released,
@@ -50,7 +50,7 @@ impl Machine {
 
     /// The app goes away but keeps what it holds for a successor: sends nothing.
     pub(super) fn detach(&mut self) {
-        for (id, open) in std::mem::take(&mut self.acquisitions) {
+        for (id, open) in self.acquisitions.take() {
             self.give_up_proof(open.proof.as_ref());
             let error = closed().with_outcome(open.outcome());
             self.note_failed(Some(&id), &error, None);

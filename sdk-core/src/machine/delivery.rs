@@ -66,13 +66,12 @@ impl Machine {
     /// Withdrawals that wait for a link are bounded; the oldest matter least, since the server
     /// forgets absent rows by itself.
     fn bound_farewells(&mut self) {
-        let mut farewells = self
-            .requests
-            .open
-            .iter()
-            .filter(|(_, request)| request.farewell());
-        if farewells.clone().count() > FAREWELLS
-            && let Some(oldest) = farewells.next().map(|(sequence, _)| *sequence)
+        let open = self.requests.open.iter();
+        let mut farewells = open.filter(|(_, request)| request.farewell());
+        let oldest = farewells.next().map(|(sequence, _)| *sequence);
+        // Those that came after the oldest.
+        if farewells.count() >= FAREWELLS
+            && let Some(oldest) = oldest
         {
             self.requests.open.remove(&oldest);
         }

@@ -4,7 +4,6 @@
 //! Rows live in the region of their gateway. So the client moves only while it is unbound: it holds
 //! no lease, and no acquire has an unknown outcome. A reconnect that holds something stays.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::backoff::CAP;
@@ -13,6 +12,7 @@ use super::constants::{
 };
 use super::input::{Refusal, TransportEnd};
 use super::links::{Link, LinkEnd, LinkStage};
+use super::sorted::SortedMap;
 use super::{Intent, Machine};
 use crate::{ErrorCode, Instant};
 
@@ -50,7 +50,7 @@ pub(super) struct Gateways {
     next: GatewayIndex,
     pub(super) here: Known,
     /// Empty until the first move.
-    others: BTreeMap<GatewayIndex, Known>,
+    others: SortedMap<GatewayIndex, Known>,
     /// Before this the preferred gateway is not tried again, unless it is its turn.
     return_from: Instant,
     /// While idle on another gateway: when the preferred one is tried.
@@ -297,8 +297,10 @@ impl Machine {
     /// The way back has failed: the link that works stays, and the next try is as calm.
     pub(super) fn return_failed(&mut self, gateway: GatewayIndex, retry_after: Option<Duration>) {
         let floor = retry_after.map(|floor| self.now + floor);
-        let known = self.gateways.others.entry(gateway).or_default();
+        let others = &mut self.gateways.others;
+        let mut known = others.get(&gateway).copied().unwrap_or_default();
         known.floor = known.floor.max(floor);
+        others.insert(gateway, known);
         self.gateways.return_from = self.now + RETURN_AFTER;
     }
 }

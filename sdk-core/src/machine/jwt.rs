@@ -2,20 +2,27 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use crate::protocol::{Object, Tree};
 
 /// Returns `exp − iat` of a JWT: a life, which needs no clock. `None` for anything else.
 pub(super) fn life(token: &str) -> Option<Duration> {
-    #[derive(Deserialize)]
-    struct Claims {
-        exp: f64,
-        iat: f64,
-    }
     let payload = token.split('.').nth(1)?;
-    let claims: Claims = serde_json::from_slice(&base64url(payload)?).ok()?;
-    Duration::try_from_secs_f64(claims.exp - claims.iat)
+    let payload = String::from_utf8(base64url(payload)?).ok()?;
+    let Tree::Object(mut claims) = serde_json::from_str(&payload).ok()? else {
+        return None;
+    };
+    let (exp, iat) = (seconds(&mut claims, "exp")?, seconds(&mut claims, "iat")?);
+    Duration::try_from_secs_f64(exp - iat)
         .ok()
         .filter(|life| !life.is_zero())
+}
+
+fn seconds(claims: &mut Object, name: &str) -> Option<f64> {
+    match claims.take(name) {
+        Tree::Whole(value) => Some(value as f64),
+        Tree::Number(value) => Some(value),
+        _ => None,
+    }
 }
 
 /// Decodes unpadded base64url; `None` if the text holds anything else.

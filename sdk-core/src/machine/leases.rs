@@ -347,7 +347,7 @@ impl Machine {
         let now = self.now;
         let live = self.link_live();
         let (mut asks, mut shows) = (Vec::new(), Vec::new());
-        for (id, lease) in &mut self.leases {
+        for (id, lease) in self.leases.iter_mut() {
             if lease.resend_at.is_some_and(|at| at <= now) {
                 lease.resend_at = Some(now + RESEND_INTERVAL);
                 if live {

@@ -37,6 +37,7 @@ mod renewal;
 mod requests;
 mod rotation;
 mod scrub;
+mod sorted;
 mod state;
 mod status;
 mod timers;
@@ -45,7 +46,7 @@ mod wall;
 mod welcome;
 mod words;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 pub use acquire::Acquire;
 pub use config::Config;
@@ -81,6 +82,7 @@ use leases::Lease;
 use links::Links;
 use random::Random;
 use requests::Requests;
+use sorted::SortedMap;
 use token::Tokens;
 
 /// The client machine. It does no I/O and holds every decision.
@@ -97,9 +99,9 @@ pub struct Machine {
     // Intent.
     intent: Intent,
     close_until: Option<Instant>,
-    /// Boxed, as a B-tree's node keeps room for eleven.
-    acquisitions: BTreeMap<String, Box<Acquisition>>,
-    leases: BTreeMap<String, Box<Lease>>,
+    /// Boxed, as the entries behind one that goes are moved.
+    acquisitions: SortedMap<String, Box<Acquisition>>,
+    leases: SortedMap<String, Box<Lease>>,
     requests: Requests,
     /// Since when somebody waits for an answer.
     busy_since: Option<Instant>,
@@ -148,8 +150,8 @@ impl Machine {
             state: ConnectionState::Idle,
             intent: Intent::Idle,
             close_until: None,
-            acquisitions: BTreeMap::new(),
-            leases: BTreeMap::new(),
+            acquisitions: SortedMap::default(),
+            leases: SortedMap::default(),
             requests: Requests::default(),
             busy_since: None,
             next_probe: 0,

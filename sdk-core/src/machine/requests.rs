@@ -1,17 +1,17 @@
 //! Requests: what is asked, by whom, and how far each is on its way. `delivery` moves them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::constants::{MESSAGE_OVERHEAD, REQUEST_TIMEOUT};
 use super::input::{Epoch, RequestKey};
+use super::sorted::SortedMap;
 use crate::protocol::{Outcome, ReleaseReason};
 use crate::{Error, Instant, Secret};
 
 /// The open requests, in the order in which they were made.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    pub(super) open: BTreeMap<u64, Box<Request>>,
+    pub(super) open: SortedMap<u64, Box<Request>>,
     pub(super) next: u64,
 }
 

@@ -4,7 +4,8 @@
 //! API Gateway says may quote what it was working with, so of those only the code is kept.
 
 use super::acquisitions::is_name;
-use crate::{ErrorCode, redact_url};
+use crate::ErrorCode;
+use crate::secret::{redact_url, split_scheme};
 
 /// Longest text that is kept, in bytes: two lines of a terminal, and enough for what a TLS library
 /// or a resolver says.
@@ -60,10 +61,11 @@ fn is_word(text: &str) -> bool {
 }
 
 fn scrub_word(word: &str) -> String {
-    if word.contains("://") {
+    let mut after_colons = word.split(':').skip(1);
+    if after_colons.any(|part| part.starts_with("//")) {
         // The path is left out as well: what a stranger puts there is not ours to judge.
         let url = redact_url(word);
-        let (scheme, rest) = url.split_once("://").unwrap_or((LEFT_OUT, ""));
+        let (scheme, rest) = split_scheme(&url).unwrap_or((LEFT_OUT, ""));
         let host = rest.split('/').next().unwrap_or_default();
         let host = if is_host(host) { host } else { LEFT_OUT };
         return format!("{scheme}://{host}");

@@ -20,8 +20,10 @@
 mod client;
 mod decode;
 mod fields;
+mod media;
 mod server;
 mod status;
+mod tree;
 mod words;
 
 use std::fmt;
@@ -29,17 +31,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
 pub use client::{
     Acquire, Cancel, ClientMessage, EndpointRequest, Hello, Override, Ping, Release, Renew, RowRef,
     StatusRequest,
 };
+pub use media::{MEDIA_PING, is_media_pong};
 pub use server::{
     Ack, Bye, Draining, Endpoint, EndpointPush, ErrorPush, GatewayError, LeaseReport, Lost, Moved,
     Pong, ProgressPush, Ready, Renewed, RequestReport, ServerMessage, Welcome,
 };
 pub use status::{CapReport, InstanceReport, OperatorStatus, PauseReport, Status};
+pub(crate) use tree::{Object, Tree};
 pub use words::{
     LeaseState, LostReason, Outcome, OverrideMode, Phase, Purpose, ReleaseReason, RequestState,
 };
@@ -173,14 +176,14 @@ impl std::error::Error for DecodeError {}
 
 /// Reads the field that tells client messages apart.
 fn read_tag(text: &str, field: &'static str, limit: usize) -> Result<String, DecodeError> {
-    match read_object(text, limit)?.remove(field) {
-        Some(Value::String(tag)) => Ok(tag),
+    match read_object(text, limit)?.take(field) {
+        Tree::Text(tag) => Ok(tag),
         _ => Err(DecodeError::MissingTag { field }),
     }
 }
 
 /// Reads the text as one JSON object.
-fn read_object(text: &str, limit: usize) -> Result<Map<String, Value>, DecodeError> {
+fn read_object(text: &str, limit: usize) -> Result<Object, DecodeError> {
     if text.len() > limit {
         return Err(DecodeError::TooLarge {
             bytes: text.len(),
@@ -188,7 +191,7 @@ fn read_object(text: &str, limit: usize) -> Result<Map<String, Value>, DecodeErr
         });
     }
     match serde_json::from_str(text) {
-        Ok(Value::Object(object)) => Ok(object),
+        Ok(Tree::Object(object)) => Ok(object),
         Ok(_) => Err(DecodeError::NotJson { column: 1 }),
         Err(error) => Err(DecodeError::NotJson {
             column: error.column(),

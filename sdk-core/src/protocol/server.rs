@@ -1,12 +1,11 @@
 //! Messages from server to client, told apart by `type`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::fields::{Fields, FromFields as _};
 use super::status::Status;
 use super::words::{LeaseState, LostReason, Outcome, Phase, RequestState};
-use super::{DecodeError, MAX_SERVER_MESSAGE, read_object};
+use super::{DecodeError, MAX_SERVER_MESSAGE, Tree, read_object};
 use crate::{ErrorCode, Secret};
 
 /// A message from server to client.
@@ -335,7 +334,7 @@ impl ServerMessage {
     /// A typed [`DecodeError`]; it never quotes the text.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
         let mut object = read_object(text, MAX_SERVER_MESSAGE)?;
-        let Some(Value::String(tag)) = object.remove("type") else {
+        let Tree::Text(tag) = object.take("type") else {
             let gateway = GatewayError::from_fields(&mut Fields::new("gateway error", object));
             let missing = DecodeError::MissingTag { field: "type" };
             return gateway.map(Self::Gateway).map_err(|_| missing);

@@ -2,9 +2,9 @@
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
 use super::fields::FromField;
+use super::tree::Tree;
 
 /// Declares a vocabulary whose unknown words are refused.
 macro_rules! closed_words {
@@ -36,8 +36,8 @@ macro_rules! closed_words {
         }
 
         impl FromField for $name {
-            fn from_field(value: Value) -> Option<Self> {
-                value.as_str().and_then(Self::parse)
+            fn from_field(value: Tree) -> Option<Self> {
+                value.as_text().and_then(Self::parse)
             }
         }
 
@@ -84,8 +84,8 @@ macro_rules! open_words {
         }
 
         impl FromField for $name {
-            fn from_field(value: Value) -> Option<Self> {
-                value.as_str().map(Self::parse)
+            fn from_field(value: Tree) -> Option<Self> {
+                value.as_text().map(Self::parse)
             }
         }
 

@@ -1,4 +1,5 @@
-// Serves the test's pages, the vendor's SDK and the npm package on loopback.
+// Serves files on loopback: unless told otherwise the test's pages, the vendor's SDK and the npm
+// package.
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -19,14 +20,18 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
-export async function startSite() {
+/** Serves folders by the path they begin with, or those of the tests, and counts what is asked for. */
+export async function startSite({ folders = FOLDERS, headers = {} } = {}) {
+  const asked = [];
   const server = createServer(async (request, response) => {
     try {
       const path = normalize(new URL(request.url, "http://site").pathname);
-      const mount = Object.keys(FOLDERS).find((prefix) => path.startsWith(prefix));
-      const file = new URL(path.slice(mount.length), FOLDERS[mount]);
+      asked.push(path);
+      const mount = Object.keys(folders).find((prefix) => path.startsWith(prefix));
+      const file = new URL(path.slice(mount.length), folders[mount]);
       const body = await readFile(fileURLToPath(file));
-      response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/plain" });
+      const type = TYPES[extname(path)] ?? "text/plain";
+      response.writeHead(200, { "content-type": type, ...headers });
       response.end(body);
     } catch {
       response.writeHead(404).end();
@@ -35,6 +40,7 @@ export async function startSite() {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
+    asked,
     url: (path) => `http://127.0.0.1:${server.address().port}${path}`,
     stop() {
       server.closeAllConnections();

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 import { errorOf, KNOWN_ERRORS } from "../../examples/web-player/page/words.js";
 import { startPlayer } from "../../examples/web-player/server/player.mjs";
-import { ERROR_CODES } from "../../target/npm/wakecast/index.js";
+import { Client, ERROR_CODES } from "../../target/npm/wakecast/index.js";
 import { launch } from "./lib/browser.mjs";
 import { startMediaServer } from "./lib/local.mjs";
 import { bringAxe, fits, look } from "./lib/looks.mjs";
@@ -206,6 +206,23 @@ describe("the example page", BESIDE, () => {
       await page.emulateMedia({ forcedColors: "active" });
       await page.setViewportSize(WIDE);
       await page.screenshot({ path: `${PICTURES}/overdue-forced-colors.png` });
+    });
+
+    const mute = !("explain" in Client.prototype) && "this client does not explain itself";
+    it("explains why it is so, and hands out a report", { skip: mute }, async (test) => {
+      const { gateway, page, wish: asked } = await wish(test, "Go live", { permissions: ["camera", "microphone", "clipboard-read", "clipboard-write"] });
+      gateway.progress(asked, "booting");
+      await page.getByText("Why is that?", { exact: true }).click();
+      await tells(page, "statements", "waits for a server that starts");
+      await look(page, PICTURES, "explained");
+      await page.setViewportSize({ width: 320, height: 800 });
+      await fits(page, "explained, 320 px");
+      gateway.fails(asked, "misconfigured");
+      await press(page, "Copy a report");
+      await tells(page, "said", "The report is on your clipboard.");
+      const report = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));
+      assert.ok(Object.keys(report).length > 0);
+      await page.locator("#explain[open]").waitFor();
     });
 
     it("waits for capacity, and cancels when told to stop", async (test) => {

@@ -47,12 +47,11 @@ function show() {
 
 let explaining;
 
-/** Each paragraph of the explanation is a statement of its own. */
 async function explain() {
-  const said = [await client.explain()].flat();
-  view.showStatements(said.flatMap((text) => text.split('\n\n')));
+  view.showStatements(await client.explain());
 }
 
+view.offerExplanation(typeof client.explain === 'function');
 view.onExplain((open) => {
   clearInterval(explaining);
   if (!open) return;

@@ -1,5 +1,6 @@
 // Puts what is described onto the page, and nothing else.
 
+import { statement } from './statement.js';
 import { STEPS, phaseOf, stepOf } from './words.js';
 
 /** Buttons that lead away from what is wanted, and so never stand out. */
@@ -14,6 +15,7 @@ export class View {
   #buttons = [...document.querySelectorAll('[data-action]')];
   #steps;
   #camera;
+  #explained;
 
   /** `act` hears the name of the button that was pressed. */
   constructor(act) {
@@ -67,21 +69,19 @@ export class View {
   }
 
   showStatements(statements) {
-    const list = find('statements');
-    const shown = [...list.children].map((item) => item.textContent);
-    if (shown.join('\n\n') === statements.join('\n\n')) return;
-    list.replaceChildren(
-      ...statements.map((text) => {
-        const item = document.createElement('li');
-        item.textContent = text;
-        return item;
-      }),
-    );
+    const text = statements.join('\n\n');
+    if (text === this.#explained) return;
+    this.#explained = text;
+    find('statements').replaceChildren(...statements.map(statement));
   }
 
   /** Tells how something ended that leaves the state as it is. */
   say(text) {
     setText(find('said'), text);
+  }
+
+  offerExplanation(offered) {
+    setHidden(find('explain'), !offered);
   }
 
   onExplain(listener) {

@@ -311,11 +311,20 @@ describe("the example page", BESIDE, () => {
   });
 
   describe("with an error", ONE_BY_ONE, () => {
-    // The first button of each, by what the person can do.
+    const REPORT = "Copy a report";
+    // What is offered first where it is not to try again.
     const FIRST = {
-      sign_in: "Sign in again",
-      update_app: "Load the page anew",
-      contact_operator: "Copy a report",
+      token_rejected: "Sign in again",
+      token_expired: "Sign in again",
+      client_too_old: "Load the page anew",
+      closed: "Load the page anew",
+      forbidden: REPORT,
+      protocol_error: REPORT,
+      start_failed: REPORT,
+      quota_exceeded: REPORT,
+      misconfigured: REPORT,
+      invalid_argument: REPORT,
+      message_too_large: REPORT,
     };
 
     it("has words for every code", () => {
@@ -334,6 +343,7 @@ describe("the example page", BESIDE, () => {
         assert.equal(await text(page, "title"), title);
         assert.ok((await text(page, "detail")).startsWith(help), code);
         const shown = await buttons(page);
+        assert.deepEqual(shown, [FIRST[code] ?? "Try again", "Back"], code);
         const focused = await page.evaluate(() => document.activeElement.textContent);
         assert.equal(focused, shown[0], `${code}: who pressed Stop stands on the remedy`);
         await look(page, PICTURES, `error-${code}`);
@@ -347,7 +357,7 @@ describe("the example page", BESIDE, () => {
       await press(page, "Go live");
       gateway.fails(await gateway.wished(), "quota_exceeded", { retry_after_ms: 90_000 });
       await tells(page, "detail", "It asks for 90 s.");
-      assert.deepEqual(await buttons(page), [FIRST.contact_operator, "Back"]);
+      assert.deepEqual(await buttons(page), [REPORT, "Back"]);
     });
 
     it("wakes nothing without a camera", async (test) => {

@@ -80,13 +80,13 @@ export const lostOf = (reason) => LOST[reason] ?? 'the server is gone';
 const ERRORS = Object.freeze({
   network_unreachable: [
     'No connection to the service',
-    'Check your network. The page keeps trying by itself.',
+    'Check your network, then try again.',
   ],
   websocket_blocked: [
     'Something blocks the connection',
     'A firewall or proxy stops WebSockets. Try another network.',
   ],
-  connect_timeout: ['The service does not answer', 'Check your network. The page keeps trying by itself.'],
+  connect_timeout: ['The service does not answer', 'Check your network, then try again.'],
   connection_lost: ['The connection broke', 'It usually comes back by itself. If it does not, try again.'],
   throttled: ['Too much at once', 'The service asks for a pause. Wait a moment, then try again.'],
   service_unavailable: [
@@ -94,7 +94,7 @@ const ERRORS = Object.freeze({
     'It should be back soon. Wait a moment, then try again.',
   ],
   gateway_error: ['The service had a hiccup', 'Nothing of yours is wrong. Wait a moment, then try again.'],
-  token_provider_failed: ['Signing in did not work', 'The sign-in server could not be asked. Try again.'],
+  token_provider_failed: ['Signing in did not work', 'The sign-in server gave this page no token. Try again.'],
   token_rejected: ['You are signed out', 'The service does not accept your sign-in any more. Sign in again.'],
   token_expired: ['Your sign-in has ended', 'Sign in again to go on.'],
   forbidden: [
@@ -108,7 +108,7 @@ const ERRORS = Object.freeze({
   ],
   message_too_large: [
     'The request is too large',
-    'This page asked for more than fits. Tell whoever runs it.',
+    'This page asked for more than fits. The report tells whoever runs it.',
   ],
   queue_full: ['Too much is waiting', 'Wait until the connection is back, then try again.'],
   request_timeout: ['No answer in time', 'Try again; nothing is started twice.'],
@@ -178,18 +178,14 @@ const FIRST = Object.freeze({
   contact_operator: 'report',
 });
 
+/** Mistakes of the page, which trying again cannot mend. */
+const OURS = Object.freeze(['invalid_argument', 'message_too_large']);
+
 function actionsOf({ code, userAction, retryable }) {
   if (code === 'stream_in_use') return ['watch', 'again'];
   if (code === 'closed') return ['reload'];
+  if (OURS.includes(code)) return ['report'];
   const first = FIRST[userAction] ?? 'again';
   const second = first === 'report' && retryable ? ['again'] : [];
   return [first, ...second];
 }
-
-export const ACTIONS = Object.freeze({
-  again: 'Try again',
-  'sign-in': 'Sign in again',
-  reload: 'Load the page anew',
-  report: 'Copy a report',
-  watch: 'Watch',
-});

@@ -11,6 +11,7 @@ mod limit;
 mod node;
 mod npm;
 mod package;
+mod player;
 mod purity;
 mod replay;
 mod report;
@@ -43,6 +44,7 @@ cargo xtask <verb>
   replay <LOG> [--line N | --hash HASH]
                            decide again what a decision log says was decided
   package                  pack the crate `wakecast`, then build and test what is in the archive
+  player [--port PORT]     a web page that goes live and watches, with the local cloud behind it
   npm                      build the npm package `wakecast` into target/npm, and pack it
   api [--write]            whether the crate's public surface is what sdk-core/public-api.txt says
   semver <REV>             whether the crate breaks those who built on it at that tag or commit
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         "package" if rest.is_empty() => {
             Workspace::find().map(|workspace| package::command(&workspace))
         }
+        "player" => Workspace::find().and_then(|workspace| player::command(&workspace, rest)),
         "npm" if rest.is_empty() => {
             Workspace::find().and_then(|workspace| npm::command(&workspace))
         }

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::node::Folder;
 use crate::npm;
+use crate::player;
 use crate::report::Counts;
 use crate::runner::Outcome;
 use crate::tools::{self, Run, Workspace};
@@ -42,7 +43,8 @@ pub(crate) fn prepare(workspace: &Workspace, step: &str) -> Result<(), String> {
         return Err(built.output);
     }
     need_chromium(workspace)?;
-    for folder in FOLDERS {
+    // The example page is tested where it is.
+    for folder in FOLDERS.iter().chain([&player::FOLDER]) {
         folder.need_packages(workspace, step)?;
     }
     npm::build(workspace, step)

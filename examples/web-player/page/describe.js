@@ -1,50 +1,111 @@
 // What the page says and offers in each state: a pure function of it.
 
-import { errorOf, linkOf, lostOf, phaseOf, span, wait } from './words.js';
+import { errorOf, linkOf, phaseOf, span, wait } from './words.js';
+
+const PREVIEW = Object.freeze({ kind: 'preview', text: 'Preview' });
 
 /**
- * `state` is the player's, `link` the client's, `now` is on the same clock as both. `announce` is
- * for screen readers: it holds no number that ticks.
+ * `state` is the player's, `link` the client's, `now` is on the same clock as both. `calm`, here and
+ * of the notice, is for screen readers: it holds no number that ticks.
  */
 export function describe(state, link, now) {
-  const shown = { ...scene(state, link, now), notice: notice(state, link, now) };
-  return { ...shown, announce: [shown.title, shown.calm ?? shown.detail, shown.notice?.calm].filter(Boolean).join('. ') };
+  const shown = scene(state, link, now);
+  const calm = [shown.title, shown.calm ?? shown.detail].filter(Boolean).join('. ');
+  return { ...shown, calm, notice: notice(state, link, now) };
 }
 
 function scene(state, link, now) {
   const { role, stage, progress, error } = state;
   if (error) return failed(error);
   if (role === undefined) {
-    return link.kind === 'failed' ? failed(link.error) : {
-      scene: 'asleep',
-      title: 'Ready when you are',
-      detail: 'Go live, and a server wakes for you. Or watch somebody who is live.',
-      actions: ['live', 'watch'],
-    };
+    return link.kind === 'failed'
+      ? failed(link.error)
+      : {
+          scene: 'asleep',
+          title: 'Ready when you are',
+          detail: 'Go live, and a server wakes for you. Or watch somebody who is live.',
+          actions: ['live', 'watch'],
+        };
   }
   const actions = ['stop'];
-  if (stage === 'on') {
-    const badge = { kind: role === 'publish' ? 'live' : 'playing', text: `${role === 'publish' ? 'Live' : 'Watching'} ${clock(now - state.since)}` };
-    return role === 'publish'
-      ? { scene: 'video', title: 'You are live', detail: 'Open this page in another tab and press Watch to see yourself.', badge, actions }
-      : { scene: 'video', title: 'Watching', detail: 'Straight from the server, for as long as it is live.', badge, actions };
+  if (state.change?.kind === 'moving') {
+    const badge = state.camera && PREVIEW;
+    return {
+      scene: state.camera ? 'video' : 'awake',
+      badge,
+      title: 'Getting another server',
+      detail: 'The one before went away. The video comes back by itself.',
+      actions,
+    };
   }
-  const badge = state.camera && { kind: 'preview', text: 'Preview' };
+  if (stage === 'on') {
+    const badge = {
+      kind: role === 'publish' ? 'live' : 'playing',
+      text: `${role === 'publish' ? 'Live' : 'Watching'} ${clock(now - state.since)}`,
+    };
+    return role === 'publish'
+      ? {
+          scene: 'video',
+          title: 'You are live',
+          detail: 'Open this page in another tab and press Watch to see yourself.',
+          badge,
+          actions,
+        }
+      : {
+          scene: 'video',
+          title: 'Watching',
+          detail: 'Straight from the server, for as long as it is live.',
+          badge,
+          actions,
+        };
+  }
+  const badge = state.camera && PREVIEW;
   const before = { scene: state.camera ? 'video' : 'asleep', badge, actions };
   if (stage === 'camera') {
-    return { ...before, title: 'Your camera, please', detail: 'Allow camera and microphone. No server is woken before that.' };
+    return {
+      ...before,
+      title: 'Your camera, please',
+      detail: 'Allow camera and microphone. No server is woken before that.',
+    };
   }
   if (stage === 'nobody') {
     return state.since === undefined
-      ? { ...before, scene: 'awake', title: 'The server is awake', detail: 'Nobody is live on it yet. The picture comes by itself.' }
-      : { ...before, scene: 'awake', title: 'The stream has ended', detail: 'If it goes on, the picture comes back by itself.' };
+      ? {
+          ...before,
+          scene: 'awake',
+          title: 'The server is awake',
+          detail: 'Nobody is live on it yet. The picture comes by itself.',
+        }
+      : {
+          ...before,
+          scene: 'awake',
+          title: 'The stream has ended',
+          detail: 'If it goes on, the picture comes back by itself.',
+        };
+  }
+  if (stage === 'opening' && state.since !== undefined) {
+    return {
+      ...before,
+      scene: state.camera ? 'video' : 'awake',
+      title: 'Opening the video again',
+      detail: 'The connection to the server broke. You need do nothing.',
+    };
   }
   if (stage === 'opening') {
-    return { ...before, scene: state.camera ? 'video' : 'awake', title: role === 'publish' ? 'Going live' : 'Opening the picture', detail: 'The server is ready. The video is being connected.' };
+    return {
+      ...before,
+      scene: state.camera ? 'video' : 'awake',
+      title: role === 'publish' ? 'Going live' : 'Opening the picture',
+      detail: 'The server is ready. The video is being connected.',
+    };
   }
   // Who watches wakes nothing: until somebody else does, there is no start to tell of.
   if (role === 'watch' && (!progress || ['requested', 'ready'].includes(progress.phase))) {
-    return { ...before, title: 'Waiting for somebody to go live', detail: 'No server is woken for this. You are in as soon as there is something to see.' };
+    return {
+      ...before,
+      title: 'Waiting for somebody to go live',
+      detail: 'No server is woken for this. You are in as soon as there is something to see.',
+    };
   }
   return starting(state, before, role);
 }
@@ -55,7 +116,10 @@ function starting(state, before, role) {
     ...before,
     scene: state.camera ? 'video' : 'waking',
     title: role === 'publish' ? phaseOf(progress.phase) : 'Somebody is going live',
-    detail: role === 'publish' ? wait(progress, state.usual) : `${phaseOf(progress.phase)}. ${wait(progress, state.usual)}`,
+    detail:
+      role === 'publish'
+        ? wait(progress, state.usual)
+        : `${phaseOf(progress.phase)}. ${wait(progress, state.usual)}`,
     calm: progress.overdue ? 'It takes longer than usual' : '',
     progress,
   };
@@ -63,8 +127,14 @@ function starting(state, before, role) {
 
 function failed(error) {
   const { title, help, actions } = errorOf(error);
-  const reason = error.reason ? ` Why: ${lostOf(error.reason)}.` : '';
-  return { scene: 'asleep', tone: 'bad', title, detail: help + reason, actions: [...actions, 'back'], code: error.code };
+  return {
+    scene: 'asleep',
+    tone: 'bad',
+    title,
+    detail: help,
+    actions: [...actions, 'back'],
+    code: error.code,
+  };
 }
 
 /** What is worth saying beside the state, and is no reason to worry. */
@@ -75,10 +145,6 @@ function notice({ role, change, stage, error }, link, now) {
     const calm = 'Nobody needs this server any more, and it is about to stop';
     const when = left > 0 ? `It stops in ${span(left)}` : 'It is about to stop';
     return { text: `Nobody needs this server any more. ${when}; you need do nothing.`, calm };
-  }
-  if (change?.kind === 'moving') {
-    const text = 'The server went away, and another one is on its way. The video comes back by itself.';
-    return { text, calm: text };
   }
   if (link.kind === 'failed') {
     const { title, help, actions } = errorOf(link.error);

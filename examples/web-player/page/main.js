@@ -1,11 +1,10 @@
 // One page of an app that uses wakecast: the client, what the person wants of it, and what they see.
 
-import { Client } from '/wakecast/index.js';
+import { Client, httpTokenProvider } from '/wakecast/index.js';
 
 import { describe } from './describe.js';
 import { Player } from './player.js';
 import { Story } from './story.js';
-import { signIn } from './token.js';
 import { View } from './view.js';
 import { linkOf } from './words.js';
 
@@ -14,7 +13,7 @@ const TICK_MS = 500;
 
 const { websocketUrl, accessUrl, app, streamId } = await (await fetch('/config.json')).json();
 
-const client = new Client(websocketUrl, { accessUrl, tokenProvider: signIn });
+const client = new Client(websocketUrl, { accessUrl, tokenProvider: httpTokenProvider('/token') });
 const view = new View((action) => act[action]());
 const player = new Player(client, { app, streamId }, view.screen);
 const story = new Story(() => performance.now());
@@ -27,12 +26,17 @@ const act = {
   'sign-in': () => player.signIn(),
   reload: () => location.reload(),
   back: () => player.stop(),
-  report: async () => navigator.clipboard.writeText(await report()),
+  report: () => void copyReport(),
 };
 
-/** What an operator wants to see: no token, no query, nobody's name. */
-async function report() {
-  return JSON.stringify(await client.diagnostics(), undefined, 2);
+/** What an operator wants to see: it holds no token, no query and nobody's name. */
+async function copyReport() {
+  try {
+    await navigator.clipboard.writeText(JSON.stringify(await client.diagnostics(), undefined, 2));
+    view.say('The report is on your clipboard. There is no token in it.');
+  } catch (error) {
+    view.say(`The report could not be copied: ${error.message}`);
+  }
 }
 
 function show() {
@@ -47,6 +51,7 @@ async function explain() {
   view.showStatements(await client.explain());
 }
 
+view.offerExplanation(typeof client.explain === 'function');
 view.onExplain((open) => {
   clearInterval(explaining);
   if (!open) return;
@@ -57,6 +62,7 @@ view.onExplain((open) => {
 story.subscribe(() => view.showLines(story.lines));
 player.subscribe((what, detail) => {
   story.player(what, detail);
+  if (what === 'wished' || what === 'stopped') view.say('');
   show();
 });
 client.subscribe(() => {

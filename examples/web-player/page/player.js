@@ -70,13 +70,14 @@ export class Player {
   }
 
   stop() {
+    const { role, stage } = this.#state;
     this.#wish?.abort.abort();
-    this.#become(IDLE, 'stopped');
+    this.#become(IDLE, 'stopped', { role, held: ['opening', 'nobody', 'on'].includes(stage) });
   }
 
   async #begin(role) {
     this.#wish?.abort.abort();
-    const wish = { role, abort: new AbortController(), camera: undefined, wasOn: 0 };
+    const wish = { role, abort: new AbortController(), camera: undefined, wasOn: undefined };
     this.#wish = wish;
     this.#become({ ...IDLE, role }, 'wished', { role });
     try {
@@ -160,7 +161,10 @@ export class Player {
         if (why === 'in_use' && !(performance.now() - wish.wasOn < FREED_WITHIN_MS)) {
           throw problem('stream_in_use');
         }
-        if (why !== 'moved') await pause(over);
+        if (why !== 'moved') {
+          if (!over.aborted && this.#state.stage === 'on') this.#change(wish, { stage: 'opening' }, 'broke');
+          await pause(over);
+        }
       } catch (error) {
         // A lease that is lost meanwhile says so itself, and why.
         if (!error.retryable || error.code === 'stream_in_use') throw error;

@@ -13,6 +13,8 @@ export class Story {
   #phase;
   #linked;
   #retrying = false;
+  /** The last trouble that was told: one cause may reach the page by several ways. */
+  #trouble;
 
   /** `now` is a clock in milliseconds, `performance.now` in a page. */
   constructor(now) {
@@ -28,14 +30,15 @@ export class Story {
   }
 
   /** Takes what the player tells. */
-  player(what, { role, progress, change, error }) {
+  player(what, { role, progress, change, error, held }) {
     switch (what) {
       case 'wished':
         this.#begun = this.#now();
         this.#phase = undefined;
+        this.#trouble = undefined;
         return this.#add(role === 'publish' ? 'You asked to go live' : 'You asked to watch');
       case 'camera':
-        return this.#add('Camera and microphone are on');
+        return this.#add('Your camera is on');
       case 'progress':
         return this.#progressed(progress);
       case 'granted':
@@ -46,34 +49,45 @@ export class Story {
         return this.#add('The picture is here', 'good');
       case 'nobody':
         return this.#add('Waiting for the picture');
+      case 'broke':
+        return this.#add('The video broke, and is opened again');
       case 'finished':
         return this.#add('The stream has ended');
       case 'lease':
         return this.#changed(change);
       case 'stopped':
-        return this.#add('You stopped, and gave the server back');
+        // After an error there was nothing left to stop.
+        return (
+          role !== undefined &&
+          this.#add(held ? 'You stopped, and gave the server back' : 'You stopped waiting')
+        );
       case 'failed':
-        return this.#add(`It failed: ${error.code}`, 'bad');
+        // A lost lease has told why.
+        return error.reason === undefined && this.#failed('It failed', error, 'bad');
     }
   }
 
   /** Takes the client's connection state. */
   link({ kind, reason, error }) {
     if (kind === 'connected') {
-      if (!this.#linked || this.#retrying) this.#add(this.#linked ? 'The connection is back' : 'Connected to the service');
+      if (!this.#linked || this.#retrying)
+        this.#add(this.#linked ? 'The connection is back' : 'Connected to the service');
       this.#linked = true;
+      this.#trouble = undefined;
       this.#retrying = false;
     } else if (kind === 'reconnecting' && !this.#retrying) {
       this.#retrying = true;
-      this.#add(`${linkOf({ kind, reason })}: ${this.#linked ? 'the connection broke' : 'no connection yet'}`);
+      this.#add(
+        `${linkOf({ kind, reason })}: ${this.#linked ? 'the connection broke' : 'no connection yet'}`,
+      );
     } else if (kind === 'failed') {
-      this.#add(`The connection failed: ${error.code}`, 'bad');
+      this.#failed('The connection failed', error, 'bad');
     }
   }
 
   /** Takes an error that belongs to no request. */
-  diagnostic({ code }) {
-    this.#add(`The service had trouble: ${code}`);
+  diagnostic(error) {
+    this.#failed('The service had trouble', error, 'plain');
   }
 
   #progressed({ phase, overdue, note }) {
@@ -88,7 +102,11 @@ export class Story {
   #changed({ kind, reason, endsIn }) {
     switch (kind) {
       case 'draining':
-        return this.#add(endsIn > 0 ? `The server stops in ${span(endsIn)}, as nobody needs it` : 'The server is about to stop');
+        return this.#add(
+          endsIn > 0
+            ? `The server stops in ${span(endsIn)}, as nobody needs it`
+            : 'The server is about to stop',
+        );
       case 'held':
         return this.#add('The server stays after all');
       case 'moving':
@@ -98,6 +116,12 @@ export class Story {
       case 'lost':
         return this.#add(`The lease ended: ${lostOf(reason)}`);
     }
+  }
+
+  #failed(what, { code }, tone) {
+    if (code === this.#trouble) return;
+    this.#trouble = code;
+    this.#add(`${what}: ${code}`, tone);
   }
 
   #add(text, tone = 'plain') {

@@ -1,6 +1,10 @@
 // Puts what is described onto the page, and nothing else.
 
+import { statement } from './statement.js';
 import { STEPS, phaseOf, stepOf } from './words.js';
+
+/** Buttons that lead away from what is wanted, and so never stand out. */
+const LEAVING = ['stop', 'back'];
 
 const find = (id) => document.getElementById(id);
 
@@ -11,6 +15,7 @@ export class View {
   #buttons = [...document.querySelectorAll('[data-action]')];
   #steps;
   #camera;
+  #explained;
 
   /** `act` hears the name of the button that was pressed. */
   constructor(act) {
@@ -43,8 +48,9 @@ export class View {
     this.#showBadge(shown.badge);
     this.#showProgress(shown.progress);
     this.#showNotice(shown.notice);
-    this.#showActions([...shown.actions, ...(shown.notice?.actions ?? [])]);
-    setText(find('announcer'), shown.announce);
+    this.#showActions([...(shown.notice?.actions ?? []), ...shown.actions]);
+    setText(find('announcer'), shown.calm);
+    setText(find('notice-announcer'), shown.notice?.calm ?? '');
     this.showLink(link);
   }
 
@@ -63,16 +69,19 @@ export class View {
   }
 
   showStatements(statements) {
-    const list = find('statements');
-    const texts = statements.map((text) => String(text));
-    if ([...list.children].map((item) => item.textContent).join('\n') === texts.join('\n')) return;
-    list.replaceChildren(
-      ...texts.map((text) => {
-        const item = document.createElement('li');
-        item.textContent = text;
-        return item;
-      }),
-    );
+    const text = statements.join('\n\n');
+    if (text === this.#explained) return;
+    this.#explained = text;
+    find('statements').replaceChildren(...statements.map(statement));
+  }
+
+  /** Tells how something ended that leaves the state as it is. */
+  say(text) {
+    setText(find('said'), text);
+  }
+
+  offerExplanation(offered) {
+    setHidden(find('explain'), !offered);
   }
 
   onExplain(listener) {
@@ -131,7 +140,11 @@ export class View {
   /** Shows some buttons. Whoever had pressed one that is gone stands on the first that is there. */
   #showActions(actions) {
     const had = document.activeElement;
-    for (const button of this.#buttons) setHidden(button, !actions.includes(button.dataset.action));
+    for (const button of this.#buttons) {
+      const { action } = button.dataset;
+      setHidden(button, !actions.includes(action));
+      button.classList.toggle('primary', action === actions[0] && !LEAVING.includes(action));
+    }
     if (had?.dataset?.action && had.hidden) {
       this.#buttons.find((button) => !button.hidden)?.focus();
     }

@@ -1,7 +1,6 @@
 // `wakecast-local` as a child: where it listens, and tokens of its mint.
 
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 
 /** Starts it, and waits until it serves. */
 export async function startCloud(program) {
@@ -10,8 +9,10 @@ export async function startCloud(program) {
     env: { ...process.env, NO_COLOR: '1' },
   });
   const exited = new Promise((resolve) => {
-    child.once('error', (error) => resolve(`${program}: ${error.message}; build it with \`cargo build -p wakecast-local\``));
-    child.once('exit', (code) => resolve(`wakecast-local ended with code ${code}`));
+    child.once('error', (error) =>
+      resolve(`${program}: ${error.message}; build it with \`cargo build -p wakecast-local\``),
+    );
+    child.once('exit', (code, signal) => resolve(`wakecast-local ended with ${signal ?? `code ${code}`}`));
   });
   const greeting = await untilGreeted(child, exited);
   const address = (name) => new RegExp(`^ *${name} +(\\S+)$`, 'm').exec(greeting)[1];
@@ -32,10 +33,8 @@ export async function startCloud(program) {
       return { token, expires_in: life / 1000 };
     },
     async stop() {
-      if (child.exitCode === null) {
-        child.kill('SIGINT');
-        await once(child, 'exit');
-      }
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT');
+      await exited;
       return child.exitCode;
     },
   };

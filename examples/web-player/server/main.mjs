@@ -12,10 +12,15 @@ const { values } = parseArgs({
   },
 });
 
-// A terminal sends Ctrl-C to the local cloud as well, which then ends by itself.
-const interrupted = new Promise((resolve) => {
-  process.once('SIGINT', resolve);
-  process.once('SIGTERM', resolve);
+// A terminal sends Ctrl-C to the local cloud as well, whose end may be heard of first.
+let interrupted = false;
+const interruption = new Promise((resolve) => {
+  const interrupt = () => {
+    interrupted = true;
+    resolve();
+  };
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
 });
 
 try {
@@ -29,10 +34,10 @@ try {
 
   Everything runs on this machine, and is reached from this machine only.
 `);
-  const why = await Promise.race([interrupted.then(() => 'stopped'), player.cloudEnded]);
+  const why = await Promise.race([interruption, player.cloudEnded]);
   await player.stop();
-  console.log(why);
-  process.exitCode = why === 'stopped' ? 0 : 1;
+  if (!interrupted) throw new Error(why);
+  console.log('stopped');
 } catch (error) {
   console.error(`web-player: ${error.message}`);
   process.exitCode = 1;

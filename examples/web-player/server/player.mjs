@@ -31,9 +31,13 @@ export async function startPlayer({ local, package: folder, port } = {}) {
       streamId: STREAM,
     },
     mint: () => cloud.mint('you'),
+  }).catch(async (error) => {
+    await cloud.stop();
+    throw error;
   });
   return {
     url: site.url,
+    websocketUrl: cloud.websocketUrl,
     adminUrl: cloud.adminUrl,
     cloudEnded: cloud.ended,
     async stop() {

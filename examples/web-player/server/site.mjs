@@ -69,7 +69,8 @@ async function listen(server, ports) {
 
 async function answer(request, { folders, config, mint }) {
   // A page that reached this port through a name of its own sends that name.
-  if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? '')) return text(403, 'loopback only');
+  if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ''))
+    return text(403, 'loopback only');
   const { pathname } = new URL(request.url, 'http://page');
   const post = request.method === 'POST';
   if (pathname === '/token') return post ? token(request, mint) : text(405, 'POST a reason as JSON');

@@ -18,6 +18,8 @@ mod driver;
 mod page;
 mod probe;
 mod socket;
+#[cfg(all(test, target_arch = "wasm32"))]
+mod testing;
 mod timer;
 mod view;
 

@@ -92,3 +92,50 @@ fn visible(event: &Event) -> bool {
         .and_then(|document| Reflect::get(&document, &"visibilityState".into()).ok())
         .is_some_and(|state| state == "visible")
 }
+
+#[cfg(all(test, target_arch = "wasm32"))]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::Page;
+    use crate::testing::{Signal, script};
+
+    fn dispatch(target: &str, name: &str) {
+        script(&format!("{target}.dispatchEvent(new Event('{name}'))"));
+    }
+
+    /// Says to the page that it is seen, or not, and tells it.
+    fn visibility(state: &str) {
+        let answer = format!("{{ configurable: true, get: () => '{state}' }}");
+        script(&format!(
+            "Object.defineProperty(document, 'visibilityState', {answer})"
+        ));
+        dispatch("document", "visibilitychange");
+        script("delete document.visibilityState");
+    }
+
+    #[wasm_bindgen_test]
+    async fn n12_n18_each_event_of_the_page_means_what_it_should() {
+        let heard = Signal::default();
+        let page = Page::watch(heard.teller(|event| format!("{event:?}")));
+        for (target, name, means) in [
+            ("window", "offline", "Offline"),
+            ("window", "online", "Online"),
+            ("window", "pagehide", "Left"),
+            ("window", "pageshow", "Shown"),
+            ("document", "freeze", "Frozen"),
+            ("document", "resume", "Shown"),
+        ] {
+            dispatch(target, name);
+            assert_eq!(heard.next().await, means, "{name}");
+        }
+        visibility("hidden");
+        assert!(heard.is_empty(), "a hidden page changes nothing");
+        visibility("visible");
+        assert_eq!(heard.next().await, "Shown");
+        drop(page);
+        dispatch("window", "online");
+        dispatch("document", "freeze");
+        assert!(heard.is_empty(), "it listens no more");
+    }
+}

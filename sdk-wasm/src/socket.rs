@@ -108,3 +108,91 @@ fn read(event: &Event) -> Option<Happening> {
         (!protocol.is_empty()).then_some(protocol),
     ))
 }
+
+#[cfg(all(test, target_arch = "wasm32"))]
+pub(crate) mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::{Happening, Socket};
+    use crate::testing::{Signal, script};
+
+    /// Puts a socket in the page's place that a test opens, feeds and closes by hand: `window.made`.
+    pub(crate) const STAND_IN: &str = "
+        window.WebSocket = class extends EventTarget {
+            static [Symbol.hasInstance](value) { return value instanceof EventTarget && 'sent' in value }
+            constructor(url, protocols) {
+                super();
+                Object.assign(this, { url, protocols, protocol: '', sent: [], closed: [] });
+                window.made = this;
+            }
+            send(text) { this.sent.push(text) }
+            close(code) { this.closed.push(code) }
+            tell(event) { this['on' + event.type]?.call(this, Object.defineProperty(event, 'target', { value: this })) }
+        }";
+
+    pub(crate) fn tell(event: &str) {
+        script(&format!("window.made.tell({event})"));
+    }
+
+    fn word(happening: Happening) -> String {
+        match happening {
+            Happening::Opened(protocol) => format!("opened {protocol:?}"),
+            Happening::Text(text) => format!("text {text}"),
+            Happening::Binary => "binary".into(),
+            Happening::Refused => "refused".into(),
+            Happening::Closed(end) => format!("closed {end:?}"),
+        }
+    }
+
+    fn open(heard: &Signal) -> Socket {
+        script(STAND_IN);
+        let socket =
+            Socket::open("wss://gateway.example", &["a", "b"], heard.teller(word)).unwrap();
+        socket
+    }
+
+    #[wasm_bindgen_test]
+    async fn what_happens_to_a_socket_is_told_in_order() {
+        let heard = Signal::default();
+        let socket = open(&heard);
+        assert_eq!(script("return window.made.protocols.join()"), "a,b");
+        script("window.made.protocol = 'a'");
+        tell("new Event('open')");
+        assert_eq!(heard.next().await, "opened Some(\"a\")");
+        socket.send("hello");
+        assert_eq!(script("return window.made.sent.join()"), "hello");
+        tell("new MessageEvent('message', { data: 'welcome' })");
+        assert_eq!(heard.next().await, "text welcome");
+        tell("new MessageEvent('message', { data: new Blob([]) })");
+        assert_eq!(heard.next().await, "binary");
+        tell("new CloseEvent('close', { code: 1012 })");
+        assert_eq!(heard.next().await, "closed Code(1012)");
+    }
+
+    #[wasm_bindgen_test]
+    async fn a_close_without_an_open_is_a_refusal_and_without_a_code_a_drop() {
+        let heard = Signal::default();
+        let refused = open(&heard);
+        tell("new CloseEvent('close', { code: 1006 })");
+        assert_eq!(heard.next().await, "refused");
+        drop(refused);
+        let _dropped = open(&heard);
+        tell("new Event('open')");
+        assert_eq!(heard.next().await, "opened None");
+        tell("new CloseEvent('close', { code: 1006 })");
+        assert_eq!(heard.next().await, "closed Dropped");
+    }
+
+    #[wasm_bindgen_test]
+    async fn a_close_that_comes_late_finds_nobody() {
+        let heard = Signal::default();
+        let socket = open(&heard);
+        tell("new Event('open')");
+        assert_eq!(heard.next().await, "opened None");
+        drop(socket);
+        tell("new CloseEvent('close', { code: 1000 })");
+        assert!(heard.is_empty());
+        assert_eq!(script("return window.made.onclose == null"), true);
+        assert_eq!(script("return window.made.closed.length"), 1);
+    }
+}

@@ -60,3 +60,65 @@ impl Drop for Timer {
         self.arm(None);
     }
 }
+
+#[cfg(all(test, target_arch = "wasm32"))]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use wasm_bindgen::JsValue;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::{LONGEST_MS, Timer};
+    use crate::clock;
+    use crate::testing::{Calls, Signal};
+
+    #[wasm_bindgen_test]
+    async fn it_fires_once_and_can_be_armed_for_the_same_moment_again() {
+        let fired = Signal::default();
+        let timer = Timer::new(fired.teller(|()| "fired".to_owned()));
+        let at = Some(clock::now());
+        timer.arm(at);
+        assert_eq!(fired.next().await, "fired");
+        timer.went_off();
+        timer.arm(at);
+        assert_eq!(fired.next().await, "fired");
+    }
+
+    #[wasm_bindgen_test]
+    fn the_same_moment_is_armed_once_and_another_in_its_place() {
+        let calls = Calls::of("setTimeout");
+        let cleared = Calls::of("clearTimeout");
+        let timer = Timer::new(|()| ());
+        let at = |ms| Some(clock::now() + std::time::Duration::from_millis(ms));
+        let first = at(60_000);
+        timer.arm(first);
+        timer.arm(first);
+        assert_eq!((calls.count(), cleared.count()), (1, 0));
+        timer.arm(at(90_000));
+        assert_eq!((calls.count(), cleared.count()), (2, 1));
+        timer.arm(None);
+        drop(timer);
+        assert_eq!((calls.count(), cleared.count()), (2, 2));
+    }
+
+    #[wasm_bindgen_test]
+    fn a_delay_is_never_longer_than_the_browser_takes() {
+        let calls = Calls::of("setTimeout");
+        let timer = Timer::new(|()| ());
+        timer.arm(Some(wakecast::Instant::from_millis(u64::MAX)));
+        assert_eq!(calls.last(1), JsValue::from(LONGEST_MS as f64));
+        timer.arm(None);
+    }
+
+    #[wasm_bindgen_test]
+    fn what_is_gone_does_not_fire() {
+        let cleared = Calls::of("clearTimeout");
+        let fired = Rc::new(Cell::new(false));
+        let told = Rc::clone(&fired);
+        let timer = Timer::new(move |()| told.set(true));
+        timer.arm(Some(clock::now()));
+        drop(timer);
+        assert_eq!((cleared.count(), fired.get()), (1, false));
+    }
+}

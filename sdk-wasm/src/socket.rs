@@ -146,9 +146,7 @@ pub(crate) mod tests {
 
     fn open(heard: &Signal) -> Socket {
         script(STAND_IN);
-        let socket =
-            Socket::open("wss://gateway.example", &["a", "b"], heard.teller(word)).unwrap();
-        socket
+        Socket::open("wss://gateway.example", &["a", "b"], heard.teller(word)).unwrap()
     }
 
     #[wasm_bindgen_test]

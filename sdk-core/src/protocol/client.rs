@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::{OverrideMode, Purpose, ReleaseReason};
-use super::{DecodeError, MAX_CLIENT_MESSAGE, read, read_tag};
+use super::{DecodeError, MAX_CLIENT_MESSAGE, read, read_action};
 use crate::Secret;
 
 /// A message from client to server.
@@ -202,7 +202,7 @@ impl ClientMessage {
     /// # Errors
     /// A typed [`DecodeError`]; it never quotes the text.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
-        let tag = read_tag(text, "action", MAX_CLIENT_MESSAGE)?;
+        let tag = read_action(text, MAX_CLIENT_MESSAGE)?;
         Ok(match tag.as_str() {
             "hello" => Self::Hello(read(text, "hello")?),
             "acquire" => Self::Acquire(read(text, "acquire")?),

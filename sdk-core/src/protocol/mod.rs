@@ -29,8 +29,8 @@ mod words;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 pub use client::{
     Acquire, Cancel, ClientMessage, EndpointRequest, Hello, Override, Ping, Release, Renew, RowRef,
@@ -174,28 +174,45 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// Reads the field that tells client messages apart.
-fn read_tag(text: &str, field: &'static str, limit: usize) -> Result<String, DecodeError> {
-    match read_object(text, limit)?.take(field) {
-        Tree::Text(tag) => Ok(tag),
-        _ => Err(DecodeError::MissingTag { field }),
+/// Reads the field that tells client messages apart, and nothing else: the rest may be anything.
+fn read_action(text: &str, limit: usize) -> Result<String, DecodeError> {
+    #[derive(Deserialize)]
+    struct Tag {
+        action: Option<Tree>,
+    }
+    check_length(text, limit)?;
+    // An array would be read as a structure by position.
+    if !text.trim_start().starts_with('{') {
+        return Err(DecodeError::NotJson { column: 1 });
+    }
+    let tag: Tag = serde_json::from_str(text).map_err(not_json)?;
+    match tag.action {
+        Some(Tree::Text(action)) => Ok(action),
+        _ => Err(DecodeError::MissingTag { field: "action" }),
     }
 }
 
 /// Reads the text as one JSON object.
 fn read_object(text: &str, limit: usize) -> Result<Object, DecodeError> {
-    if text.len() > limit {
-        return Err(DecodeError::TooLarge {
-            bytes: text.len(),
-            limit,
-        });
-    }
+    check_length(text, limit)?;
     match serde_json::from_str(text) {
         Ok(Tree::Object(object)) => Ok(object),
         Ok(_) => Err(DecodeError::NotJson { column: 1 }),
-        Err(error) => Err(DecodeError::NotJson {
-            column: error.column(),
-        }),
+        Err(error) => Err(not_json(error)),
+    }
+}
+
+fn check_length(text: &str, limit: usize) -> Result<(), DecodeError> {
+    let bytes = text.len();
+    if bytes > limit {
+        return Err(DecodeError::TooLarge { bytes, limit });
+    }
+    Ok(())
+}
+
+fn not_json(error: serde_json::Error) -> DecodeError {
+    DecodeError::NotJson {
+        column: error.column(),
     }
 }
 

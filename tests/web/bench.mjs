@@ -13,7 +13,6 @@ const BOOT_MS = { shortest: 1_000, spread: 3_000 };
 // A boot of the profile at 100 percent.
 const USUAL_BOOT_MS = 4_550;
 const STREAM = "match-1";
-const PATIENCE_MS = 60_000;
 
 /** Small and good enough to spread boots: mulberry32. */
 function random(seed) {
@@ -74,10 +73,9 @@ async function run(browser, site, bootMs) {
     const { websocketUrl, accessUrl } = cloud;
     const asks = { vendor: endpointUrl, wakecast: { websocketUrl, accessUrl, token, streamId: STREAM } };
     const knows = page.evaluate((asks) => window.race(asks), asks);
-    const look = (name) => name;
     const [told, { at: warm }] = await Promise.all([
       knows,
-      cloud.journal.sees({ what: "media", phase: "ready" }, look, PATIENCE_MS),
+      cloud.journal.sees({ what: "media", phase: "ready" }),
     ]);
     return { sent, vendor: told.vendor - warm, wakecast: told.wakecast - warm };
   } finally {

@@ -78,7 +78,7 @@ describe("the vendor's SDK, unchanged", { timeout: 120_000 }, () => {
     assert.ok(statuses.length > 1, "the fleet slept");
     const looks = asked.filter(({ method }) => method === "HEAD");
     assert.deepEqual(looks.map(({ status }) => status), [200], "the media server lets it look");
-    assert.equal(cloud.journal.count({ what: "ec2", happened: "launched" }), 1);
+    assert.equal(await cloud.counts({ what: "ec2", happened: "launched" }), 1);
 
     let token = await streamToken(publisher, publishes);
     await publisher.evaluate(([id, token]) => window.tab.publish(id, token), [STREAM, token]);
@@ -91,7 +91,7 @@ describe("the vendor's SDK, unchanged", { timeout: 120_000 }, () => {
     await viewer.evaluate(([id, token]) => window.tab.play(id, token), [STREAM, token]);
     await hears(viewer, "play_started");
     await viewer.waitForFunction(() => window.tab.firstFrameMs() !== undefined, null, PATIENCE);
-    assert.equal(cloud.journal.count({ what: "ec2", happened: "launched" }), 1);
+    assert.equal(await cloud.counts({ what: "ec2", happened: "launched" }), 1);
     test.diagnostic(`asked ${statuses.length} times`);
   });
 
@@ -124,7 +124,7 @@ describe("the vendor's SDK, unchanged", { timeout: 120_000 }, () => {
     assert.deepEqual(await refusal(`?source=sdk&ticket=${token}`), forged);
     const invalid = { status: 400, code: "invalid_argument", cache };
     assert.deepEqual(await refusal(""), invalid);
-    assert.equal(cloud.journal.count({ what: "ec2", happened: "launched" }), 0);
+    assert.equal(await cloud.counts({ what: "ec2", happened: "launched" }), 0);
   });
 
   it("is not there unless it is asked for", async () => {

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 import { errorOf, KNOWN_ERRORS } from "../../examples/web-player/page/words.js";
 import { startPlayer } from "../../examples/web-player/server/player.mjs";
-import { Client, ERROR_CODES } from "../../target/npm/wakecast/index.js";
+import { ERROR_CODES } from "../../target/npm/wakecast/index.js";
 import { launch } from "./lib/browser.mjs";
 import { startMediaServer } from "./lib/local.mjs";
 import { bringAxe, fits, look } from "./lib/looks.mjs";
@@ -208,8 +208,7 @@ describe("the example page", BESIDE, () => {
       await page.screenshot({ path: `${PICTURES}/overdue-forced-colors.png` });
     });
 
-    const mute = !("explain" in Client.prototype) && "this client does not explain itself";
-    it("explains why it is so, and hands out a report", { skip: mute }, async (test) => {
+    it("explains why it is so, and hands out a report", async (test) => {
       const { gateway, page, wish: asked } = await wish(test, "Go live", { permissions: ["camera", "microphone", "clipboard-read", "clipboard-write"] });
       gateway.progress(asked, "booting");
       await page.getByText("Why is that?", { exact: true }).click();

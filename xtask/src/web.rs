@@ -1,4 +1,5 @@
-//! The step `web`: what runs in a real browser, under Node's own test runner.
+//! The step `web`: what runs in a real browser: the driver's units, and all else under Node's own test
+//! runner.
 
 use std::process::Command;
 
@@ -7,6 +8,7 @@ use crate::npm;
 use crate::player;
 use crate::report::Counts;
 use crate::runner::Outcome;
+use crate::steps;
 use crate::tools::{self, Run, Workspace};
 
 const BROWSER: Folder = Folder("tests/web");
@@ -14,17 +16,48 @@ const BROWSER: Folder = Folder("tests/web");
 /// The face of the npm package, without a browser and then in one.
 const FOLDERS: [Folder; 2] = [Folder("sdk-wasm"), BROWSER];
 
+const CHROMIUM: Program = Program {
+    program: "chromium",
+    package: "chromium",
+};
+
+/// What the runner of the driver's units steers the browser by.
+const DRIVER: Program = Program {
+    program: "chromedriver",
+    package: "chromium-driver",
+};
+
 /// Runs the tests in the browser.
 pub(crate) fn step(workspace: &Workspace) -> Outcome {
     if let Err(message) = prepare(workspace, "web") {
         return Outcome::failed(message);
     }
-    judge(FOLDERS.map(|folder| {
+    let units = steps::judge_tests(units(workspace));
+    let faces = judge(FOLDERS.map(|folder| {
         let mut test = folder.command(workspace, "node");
         // Other Node versions choose another form when nobody watches.
         test.args(["--test", "--test-concurrency=1", "--test-reporter=tap"]);
         tools::run(workspace, "web", test)
-    }))
+    }));
+    let mut counts = units.counts;
+    counts.add(faces.counts);
+    Outcome {
+        counts,
+        remark: format!("{} tests of the web package", counts.passed),
+        output: units.output + &faces.output,
+    }
+}
+
+/// Runs the driver's own tests in the browser, by the runner that belongs to its library's version.
+fn units(workspace: &Workspace) -> Run {
+    let mut test = workspace.cargo(&["test", "--package=wakecast-wasm", "--lib"]);
+    test.arg(format!("--target={}", tools::WASM))
+        .env(
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER",
+            workspace.target("debug").join("bindgen-test-runner"),
+        )
+        .env("CHROMEDRIVER", DRIVER.program);
+    tools::run(workspace, "web", test)
 }
 
 /// What measures in the browser.
@@ -43,6 +76,7 @@ pub(crate) fn prepare(workspace: &Workspace, step: &str) -> Result<(), String> {
         return Err(built.output);
     }
     need_chromium(workspace)?;
+    DRIVER.need(workspace, step)?;
     // The example page is tested where it is.
     for folder in FOLDERS.iter().chain([&player::FOLDER]) {
         folder.need_packages(workspace, step)?;
@@ -96,40 +130,58 @@ fn read(output: &str) -> Counts {
     }
 }
 
-/// Makes sure that Debian's Chromium is there. The error holds the command to run by hand.
 fn need_chromium(workspace: &Workspace) -> Result<(), String> {
-    let mut version = Command::new("chromium");
-    version.args(["--no-sandbox", "--version"]);
-    if std::env::var_os("CHROMIUM").is_some() || tools::run(workspace, "web", version).ok {
+    if std::env::var_os("CHROMIUM").is_some() {
         return Ok(());
     }
-    let mut output = String::new();
-    for arguments in [
-        &["update", "--quiet"][..],
-        &[
+    CHROMIUM
+        .need(workspace, "web")
+        .map_err(|message| message + "or name another one in CHROMIUM\n")
+}
+
+/// A program of Debian's that answers `--version`.
+struct Program {
+    program: &'static str,
+    package: &'static str,
+}
+
+impl Program {
+    /// Installs the program if it is absent. The error holds the command to run by hand.
+    fn need(&self, workspace: &Workspace, step: &str) -> Result<(), String> {
+        if self.answers(workspace, step) {
+            return Ok(());
+        }
+        let Self { program, package } = self;
+        let install = [
             "install",
             "--yes",
             "--quiet",
             "--no-install-recommends",
-            "chromium",
-        ],
-    ] {
-        let mut get = Command::new("apt-get");
-        get.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        let run = tools::run(workspace, "web", get);
-        if !run.ok {
-            output = run.output;
+            package,
+        ];
+        let mut output = String::new();
+        for arguments in [&["update", "--quiet"][..], &install] {
+            let mut get = Command::new("apt-get");
+            get.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+            let run = tools::run(workspace, step, get);
+            if !run.ok {
+                output = run.output;
+            }
         }
+        if self.answers(workspace, step) {
+            return Ok(());
+        }
+        Err(format!(
+            "{output}`{program}` is absent and could not be installed. Run, as root:\n    \
+             apt-get install {package}\n"
+        ))
     }
-    let mut version = Command::new("chromium");
-    version.args(["--no-sandbox", "--version"]);
-    if tools::run(workspace, "web", version).ok {
-        return Ok(());
+
+    fn answers(&self, workspace: &Workspace, step: &str) -> bool {
+        let mut version = Command::new(self.program);
+        version.args(["--no-sandbox", "--version"]);
+        tools::run(workspace, step, version).ok
     }
-    Err(format!(
-        "{output}Chromium is absent and could not be installed. Run, as root:\n    \
-         apt-get install chromium\nor name another one in CHROMIUM\n"
-    ))
 }
 
 #[cfg(test)]

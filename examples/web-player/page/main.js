@@ -48,10 +48,11 @@ function show() {
 let explaining;
 
 async function explain() {
-  view.showStatements(await client.explain());
+  // Without its module the client can say nothing else.
+  const statements = await client.explain().catch((error) => [error.message]);
+  view.showStatements(statements);
 }
 
-view.offerExplanation(typeof client.explain === 'function');
 view.onExplain((open) => {
   clearInterval(explaining);
   if (!open) return;

@@ -80,10 +80,6 @@ export class View {
     setText(find('said'), text);
   }
 
-  offerExplanation(offered) {
-    setHidden(find('explain'), !offered);
-  }
-
   onExplain(listener) {
     const panel = find('explain');
     panel.addEventListener('toggle', () => listener(panel.open));

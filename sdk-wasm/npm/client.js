@@ -135,7 +135,7 @@ export class Client {
   /** Looks at the machine as it is, or as it was when it closed. */
   async #inspect(look) {
     if (!this.#driver && this.#state !== CLOSED) {
-      this.#call(() => {});
+      this.#start();
       // What awaits it first makes the driver.
       await loadDriver();
     }

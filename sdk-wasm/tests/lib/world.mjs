@@ -121,6 +121,7 @@ export function makeWorld() {
   Object.assign(globalThis, globals);
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   mock.method(performance, 'now', () => Date.now());
+  mock.method(crypto, 'getRandomValues', seeded());
   for (const name of ['log', 'info', 'warn', 'error', 'debug']) {
     mock.method(console, name, (...values) => printed.push(values));
   }
@@ -152,6 +153,19 @@ export function makeWorld() {
         else globalThis[name] = value;
       }
     },
+  };
+}
+
+/** Bytes that look random and are the same in every run: a linear congruential generator. */
+function seeded(seed = 1) {
+  let state = seed;
+  const next = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state >>> 24;
+  };
+  return (bytes) => {
+    bytes.set(Array.from(bytes, next));
+    return bytes;
   };
 }
 

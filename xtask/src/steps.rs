@@ -91,7 +91,7 @@ pub(crate) const ALL: [Step; 12] = [
     },
     Step {
         name: "web",
-        what: "the vendor's SDK publishes and plays in a real browser",
+        what: "the npm package, the example page and the vendor's SDK in a real browser",
         limit: BUILD,
         run: web::step,
     },

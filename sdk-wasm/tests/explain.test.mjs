@@ -58,7 +58,7 @@ describe('a client explains itself', () => {
 
   it('after a token was refused, with what a person can do', async () => {
     const client = make(() => {
-      throw new TokenError('this user has been signed out', { refused: true });
+      throw new TokenError('not with canary-in-the-providers-words', { refused: true });
     });
     client.connect();
     await world.advance(500);
